@@ -1,0 +1,33 @@
+"""Users and the debug switch."""
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+
+
+class User(AbstractUser):
+    """A trader. His default broker is `brokers.is_default` (one truth)."""
+
+    class Theme(models.TextChoices):
+        DARK = "dark"
+        LIGHT = "light"
+
+    display_timezone = models.CharField(max_length=64, default="UTC")  # "UTC" or "local"
+    theme = models.CharField(max_length=8, choices=Theme.choices, default=Theme.DARK)
+    ai_provider = models.CharField(max_length=16, blank=True)  # "", "openrouter", "ollama"
+    ai_api_key = models.TextField(blank=True)  # encrypted
+    ai_url = models.CharField(max_length=255, blank=True)
+    ai_model = models.CharField(max_length=128, blank=True)
+
+    class Meta:
+        db_table = "users"
+
+
+class DebugMode(models.Model):
+    """Singleton (id 1): whether the login page signs in « dev » by itself."""
+
+    is_active = models.BooleanField(default=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "debug_mode"
+        constraints = [models.CheckConstraint(check=models.Q(id=1), name="debug_mode_singleton")]

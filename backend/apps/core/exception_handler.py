@@ -1,0 +1,44 @@
+"""Turns every error of an API call into `{"code", "message", "details"}` in French."""
+
+from typing import Any
+
+import structlog
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import exception_handler as drf_handler
+
+from domain.errors import AristobotError
+
+log = structlog.get_logger(__name__)
+
+
+def handle(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler. Unknown exceptions are logged with their traceback and answered as 500."""
+    if isinstance(error, AristobotError):
+        return Response(error.as_dict(), status=error.http_status)
+    response = drf_handler(error, context)
+    if response is None:
+        view = type(context.get("view")).__name__
+        log.error("api.unexpected_error", view=view, exc_info=error)
+        body = {"code": "internal_error", "message": "Erreur interne du serveur : voir le journal.", "details": {}}
+        return Response(body, status=500)
+    response.data = _body(error, response.data)
+    return response
+
+
+def _body(error: Exception, payload: Any) -> dict[str, Any]:
+    if isinstance(error, exceptions.ValidationError):
+        return {"code": "invalid_input", "message": _first_message(payload), "details": {"fields": payload}}
+    code = getattr(error, "default_code", "error")
+    message = payload.get("detail", "") if isinstance(payload, dict) else str(payload)
+    return {"code": str(code), "message": str(message), "details": {}}
+
+
+def _first_message(payload: Any) -> str:
+    if isinstance(payload, dict):
+        field, errors = next(iter(payload.items()))
+        inner = _first_message(errors)
+        return inner if field == "non_field_errors" else f"{field} : {inner}"
+    if isinstance(payload, list):
+        return _first_message(payload[0])
+    return str(payload)

@@ -1,0 +1,178 @@
+"""The life of an order: rows of intent, executions, commands and positions.
+
+`apps.orders.desk` inserts trades and commands; `apps.orders.executor` claims them; `apps.orders.ledger`
+alone applies what an exchange says (trades' state, fills, positions).
+"""
+
+from django.conf import settings
+from django.db import models
+
+from domain.orders import OrderSource, OrderStatus, OrderType, Side
+
+AMOUNT = {"max_digits": 38, "decimal_places": 18}
+
+
+def _choices(enumeration: type) -> list[tuple[str, str]]:
+    return [(member.value, member.value) for member in enumeration]  # type: ignore[attr-defined]
+
+
+class Trade(models.Model):
+    """One order, from intent to its last fill. PostgreSQL is the queue: `pending` rows wait for terminal 5."""
+
+    class Intent(models.TextChoices):
+        ENTRY = "entry"
+        EXIT = "exit"
+        PROTECTION = "protection"
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="trades")
+    broker = models.ForeignKey("brokers.Broker", on_delete=models.CASCADE, related_name="trades")
+    strategy = models.ForeignKey("strategies.Strategy", on_delete=models.SET_NULL, null=True, related_name="trades")
+    bot = models.ForeignKey(
+        "trading_engine.ActiveStrategy", on_delete=models.SET_NULL, null=True, related_name="trades"
+    )
+    webhook = models.ForeignKey("webhooks.Webhook", on_delete=models.SET_NULL, null=True, related_name="trades")
+    source = models.CharField(max_length=16, choices=_choices(OrderSource))
+    owner = models.CharField(max_length=32)  # key of the position: "manual", "bot:12", "webhook:3"
+    intent = models.CharField(max_length=16, choices=Intent.choices, default=Intent.ENTRY)
+    client_order_id = models.CharField(max_length=36, unique=True)
+    exchange_order_id = models.CharField(max_length=64, blank=True)
+    symbol = models.CharField(max_length=64)
+    side = models.CharField(max_length=4, choices=_choices(Side))
+    type = models.CharField(max_length=16, choices=_choices(OrderType))
+    quantity = models.DecimalField(**AMOUNT)
+    price = models.DecimalField(**AMOUNT, null=True)
+    stop_price = models.DecimalField(**AMOUNT, null=True)
+    stop_loss = models.DecimalField(**AMOUNT, null=True)  # price of the protection wanted once filled
+    take_profit = models.DecimalField(**AMOUNT, null=True)
+    filled_quantity = models.DecimalField(**AMOUNT, default=0)
+    average_price = models.DecimalField(**AMOUNT, null=True)
+    fee = models.DecimalField(**AMOUNT, default=0)
+    fee_currency = models.CharField(max_length=32, blank=True)
+    profit_loss = models.DecimalField(**AMOUNT, null=True)  # realised by this order, quote, net of fees
+    reserved_currency = models.CharField(max_length=32, blank=True)
+    reserved_amount = models.DecimalField(**AMOUNT, default=0)  # counts while the order is not final
+    status = models.CharField(max_length=20, choices=_choices(OrderStatus), default=OrderStatus.PENDING.value)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    valid_until = models.DateTimeField()  # wall time after which it must not be sent
+    sending_at = models.DateTimeField(null=True)  # when it was claimed
+    next_check_at = models.DateTimeField(null=True)  # when open or unknown orders are looked up again
+    market_time = models.DateTimeField(null=True)  # of the decision, then of the last fill
+    closed_at = models.DateTimeField(null=True)  # wall time of the final status
+
+    class Meta:
+        db_table = "trades"
+        indexes = [
+            models.Index(fields=["user", "-created_at"]),
+            models.Index(fields=["broker", "symbol", "status"]),
+            models.Index(fields=["bot", "-created_at"]),
+            models.Index(
+                fields=["id"],
+                name="trades_live",
+                condition=models.Q(status__in=["pending", "sending", "unknown", "open", "partially_filled"]),
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                check=models.Q(filled_quantity__gte=0) & models.Q(filled_quantity__lte=models.F("quantity")),
+                name="trades_filled_within_quantity",
+            )
+        ]
+
+
+class Fill(models.Model):
+    """One execution at the exchange; its id makes applying it twice harmless."""
+
+    trade = models.ForeignKey(Trade, on_delete=models.CASCADE, related_name="fills")
+    broker = models.ForeignKey("brokers.Broker", on_delete=models.CASCADE, related_name="fills")
+    symbol = models.CharField(max_length=64)
+    exchange_trade_id = models.CharField(max_length=64)
+    price = models.DecimalField(**AMOUNT)
+    quantity = models.DecimalField(**AMOUNT)
+    fee = models.DecimalField(**AMOUNT)
+    fee_currency = models.CharField(max_length=32)
+    is_maker = models.BooleanField(default=False)
+    executed_at = models.DateTimeField()  # market time
+    received_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "fills"
+        constraints = [
+            # Binance numbers its trades per symbol.
+            models.UniqueConstraint(fields=["broker", "symbol", "exchange_trade_id"], name="fills_once")
+        ]
+
+
+class OrderCommand(models.Model):
+    """A durable wish to cancel or amend an order, claimed and carried out by terminal 5."""
+
+    class Kind(models.TextChoices):
+        CANCEL = "cancel"
+        AMEND = "amend"
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        CLAIMED = "claimed"
+        DONE = "done"
+        FAILED = "failed"
+
+    trade = models.ForeignKey(Trade, on_delete=models.CASCADE, related_name="commands")
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    params = models.JSONField(default=dict)
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.PENDING)
+    error_message = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    claimed_at = models.DateTimeField(null=True)
+    done_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "order_commands"
+        indexes = [
+            models.Index(
+                fields=["id"],
+                name="order_commands_live",
+                condition=models.Q(status__in=["pending", "claimed"]),
+            )
+        ]
+
+
+class Position(models.Model):
+    """Net holding of one owner in one market, from fills, average cost."""
+
+    class Status(models.TextChoices):
+        OPEN = "open"
+        CLOSING = "closing"
+        CLOSED = "closed"
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="positions")
+    broker = models.ForeignKey("brokers.Broker", on_delete=models.CASCADE, related_name="positions")
+    bot = models.ForeignKey(
+        "trading_engine.ActiveStrategy", on_delete=models.SET_NULL, null=True, related_name="positions"
+    )
+    symbol = models.CharField(max_length=64)
+    owner = models.CharField(max_length=32)
+    side = models.CharField(max_length=8, default="long")
+    quantity = models.DecimalField(**AMOUNT)  # base, net of fees taken in base
+    entry_price = models.DecimalField(**AMOUNT)  # average cost per unit held, fees included
+    current_price = models.DecimalField(**AMOUNT, null=True)
+    stop_loss = models.DecimalField(**AMOUNT, null=True)
+    take_profit = models.DecimalField(**AMOUNT, null=True)
+    realized_pnl = models.DecimalField(**AMOUNT, default=0)
+    unrealized_pnl = models.DecimalField(**AMOUNT, null=True)
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.OPEN)
+    closing_reason = models.CharField(max_length=64, blank=True)
+    opened_at = models.DateTimeField()  # market time of the first fill
+    closed_at = models.DateTimeField(null=True)  # market time of the last fill
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "positions"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["broker", "symbol", "owner"],
+                condition=~models.Q(status="closed"),
+                name="positions_one_live_per_owner",
+            )
+        ]

@@ -1,0 +1,70 @@
+"""Bots and their decisions. Views write a bot's settings; `apps.trading_engine.engine` writes its decisions."""
+
+from django.conf import settings
+from django.db import models
+
+AMOUNT = {"max_digits": 38, "decimal_places": 18}
+
+
+class ActiveStrategy(models.Model):
+    """A bot: a strategy running on a broker and a symbol between two dates (market time)."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="bots")
+    strategy = models.ForeignKey("strategies.Strategy", on_delete=models.CASCADE, related_name="bots")
+    broker = models.ForeignKey("brokers.Broker", on_delete=models.CASCADE, related_name="bots")
+    symbol = models.CharField(max_length=64)
+    timeframe = models.CharField(max_length=4)
+    start_date = models.DateTimeField()
+    end_date = models.DateTimeField()
+    is_active = models.BooleanField(default=False)
+    amount = models.DecimalField(**AMOUNT, null=True)  # caps what the bot may use, quote
+    params = models.JSONField(default=dict)
+    pause_reason = models.TextField(blank=True)  # not empty: paused by an error until the user resumes it
+    pause_details = models.JSONField(default=dict)  # line, traceback of the user's code
+    paused_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "active_strategies"
+        indexes = [models.Index(fields=["is_active", "timeframe"])]
+
+
+class BotDecision(models.Model):
+    """What a bot decided at one close, at most once. First a lease, then the decision in one transaction."""
+
+    class Status(models.TextChoices):
+        LEASED = "leased"
+        DECIDED = "decided"
+        MISSED = "missed"
+        FAILED = "failed"
+
+    bot = models.ForeignKey(ActiveStrategy, on_delete=models.CASCADE, related_name="decisions")
+    feed = models.CharField(max_length=64)
+    signal_id = models.CharField(max_length=32)
+    close_time = models.DateTimeField()  # market time
+    status = models.CharField(max_length=8, choices=Status.choices)
+    lease_until = models.DateTimeField(null=True)  # wall time
+    leased_by = models.CharField(max_length=64, blank=True)
+    action = models.CharField(max_length=16, blank=True)  # buy, sell, none
+    reason = models.TextField(blank=True)  # French, shown to the user
+    details = models.JSONField(default=dict)
+    trade = models.ForeignKey("orders.Trade", on_delete=models.SET_NULL, null=True, related_name="decisions")
+    created_at = models.DateTimeField(auto_now_add=True)
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "bot_decisions"
+        constraints = [models.UniqueConstraint(fields=["bot", "feed", "close_time"], name="bot_decisions_once")]
+        indexes = [models.Index(fields=["bot", "-close_time"])]
+
+
+class SignalCursor(models.Model):
+    """How far a reader has gone in the Redis stream of signals."""
+
+    reader = models.CharField(primary_key=True, max_length=32)
+    last_id = models.CharField(max_length=32)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "signal_cursors"

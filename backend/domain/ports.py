@@ -1,0 +1,194 @@
+"""What the domain and the services need from outside, as protocols. Adapters and fakes implement them."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol
+
+from domain.candles import Candle
+from domain.markets import Market
+from domain.messages import GatewayReply, GatewayRequest, Signal
+from domain.orders import FillReport, OrderReport, OrderTicket
+from domain.timeframes import Timeframe
+
+
+class Clock(Protocol):
+    """Wall clock (aware UTC) and monotonic clock (seconds), injected so that tests own the time."""
+
+    def now(self) -> datetime: ...
+
+    def monotonic(self) -> float: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Publisher(Protocol):
+    """Sends events to browsers, at most once; never the truth (that is PostgreSQL)."""
+
+    async def publish(
+        self, topic: str, event_type: str, data: Mapping[str, Any], *, user_id: int | None = None
+    ) -> None:
+        """Send to everybody who subscribed to `topic`; to one user only when `user_id` is given."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Free and locked amounts by currency, as Decimals; `market_time` when the exchange gives one."""
+
+    free: Mapping[str, Decimal]
+    locked: Mapping[str, Decimal]
+
+    def total(self, currency: str) -> Decimal:
+        return self.free.get(currency, Decimal(0)) + self.locked.get(currency, Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAccess:
+    """One user's account at an exchange with its decrypted credentials. Lives in terminal 5 only.
+
+    `repr` hides the credentials so that they cannot reach a log.
+    """
+
+    user_id: int
+    broker_id: int
+    exchange: str
+    is_testnet: bool
+    credentials: Mapping[str, str] = field(repr=False)  # apiKey, secret, password …
+
+
+class BrokerDirectory(Protocol):
+    """Gives the gateway the accounts it serves (implemented by apps.brokers)."""
+
+    async def active(self) -> Sequence[BrokerAccess]: ...
+
+    async def get(self, broker_id: int) -> BrokerAccess:
+        """Raises NotFound when the broker was deleted or is inactive."""
+        ...
+
+
+class MarketStore(Protocol):
+    """Keeps what the gateway learned of an exchange (implemented by apps.market_data / apps.brokers)."""
+
+    async def replace_markets(self, exchange: str, markets: Sequence[Market]) -> None:
+        """Replace `exchange_symbols` of that exchange in one transaction."""
+        ...
+
+
+class ExchangeSession(Protocol):
+    """One authenticated connection of one (user, broker). Order calls are never retried inside."""
+
+    @property
+    def candle_source(self) -> str:
+        """Key of `candles`: "binance", "binance-testnet", "simex:<run>" …"""
+        ...
+
+    async def load_markets(self) -> Mapping[str, Market]: ...
+
+    async def fetch_balance(self) -> Balance: ...
+
+    async def fetch_candles(
+        self, symbol: str, timeframe: Timeframe, *, since: datetime, until: datetime
+    ) -> Sequence[Candle]:
+        """Closed and open candles with since <= open_time < until, ascending; the adapter pages."""
+        ...
+
+    async def fetch_price(self, symbol: str) -> Decimal: ...
+
+    async def create_order(self, ticket: OrderTicket, *, valid_until: datetime) -> OrderReport:
+        """Send once.
+
+        Raises:
+            OrderRejected: refused, it does not exist there.
+            OrderNotExecuted: certainly not executed, may be sent later.
+            OrderOutcomeUnknown: no proof either way.
+        """
+        ...
+
+    async def cancel_order(self, symbol: str, *, client_order_id: str, exchange_order_id: str | None) -> None:
+        """Raises OrderNotFound when nothing is open under that id (it may be filled)."""
+        ...
+
+    async def find_order(self, symbol: str, *, client_order_id: str) -> OrderReport:
+        """Look the order up by client id, with its fills. Raises OrderNotFound."""
+        ...
+
+    async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]: ...
+
+    async def fetch_my_trades(self, symbol: str, *, since: datetime | None = None) -> Sequence[FillReport]: ...
+
+    async def close(self) -> None: ...
+
+
+class ExchangeSessions(Protocol):
+    """Pool of sessions in terminal 5, one per (user, broker)."""
+
+    async def session(self, broker_id: int) -> ExchangeSession: ...
+
+
+class Gateway(Protocol):
+    """What terminals 1 and 3 see of terminal 5: reads by request and reply over the bus.
+
+    Every method raises DeadlineExceeded when terminal 5 did not answer in time, else the exchange's error.
+    """
+
+    async def balance(self, broker_id: int, *, user_id: int, timeout_s: float = 10.0) -> Balance: ...
+
+    async def candles(
+        self,
+        broker_id: int,
+        *,
+        user_id: int,
+        symbol: str,
+        timeframe: Timeframe,
+        since: datetime,
+        until: datetime,
+        timeout_s: float = 15.0,
+    ) -> tuple[str, Sequence[Candle]]:
+        """Return (candle source, candles with since <= open_time < until, ascending)."""
+        ...
+
+    async def price(self, broker_id: int, *, user_id: int, symbol: str, timeout_s: float = 5.0) -> Decimal: ...
+
+    async def load_markets(self, broker_id: int, *, user_id: int, timeout_s: float = 60.0) -> int:
+        """Reload the markets of that broker's exchange; return how many."""
+        ...
+
+    async def test_credentials(
+        self,
+        *,
+        user_id: int,
+        exchange: str,
+        credentials: Mapping[str, str],
+        is_testnet: bool,
+        timeout_s: float = 20.0,
+    ) -> Balance:
+        """One-off connection outside the pool. Credentials travel encrypted (adapters.secrets)."""
+        ...
+
+    async def wake_orders(self) -> None:
+        """Tell terminal 5 that rows wait (pending orders or commands). Only a wake-up; never fails loudly."""
+        ...
+
+
+class SignalStream(Protocol):
+    """The Redis stream `heartbeat`."""
+
+    async def publish(self, signal: Signal) -> None: ...
+
+    def read(self, *, after: str, block_s: float) -> AsyncIterator[tuple[str, Signal]]:
+        """Yield (stream id, signal) after the given id ("0" for all that is kept, "$" for new ones)."""
+        ...
+
+
+class RequestBus(Protocol):
+    """Both ends of `ccxt_requests` / `ccxt_responses:<client>`."""
+
+    async def send(self, request: GatewayRequest) -> GatewayReply: ...
+
+
+class StrategyHost(Protocol):
+    """Evaluates user code in a sandboxed child process."""
+
+    async def evaluate(self, job: "Any") -> "Any": ...
