@@ -10,6 +10,7 @@ from domain.candles import Candle
 from domain.markets import Market
 from domain.messages import GatewayReply, GatewayRequest, Signal
 from domain.orders import FillReport, OrderReport, OrderTicket
+from domain.strategies.contract import Evaluation, EvaluationJob, Validation
 from domain.timeframes import Timeframe
 
 
@@ -189,6 +190,12 @@ class RequestBus(Protocol):
 
 
 class StrategyHost(Protocol):
-    """Evaluates user code in a sandboxed child process."""
+    """Runs user code in sandboxed child processes (implemented by core.adapters.strategy_host)."""
 
-    async def evaluate(self, job: "Any") -> "Any": ...
+    async def evaluate(self, job: EvaluationJob, *, timeout_s: float = 5.0) -> Evaluation:
+        """Raises StrategyError (with line and traceback), StrategyTimeout, StrategyMemory, StrategyInvalid."""
+        ...
+
+    async def validate(self, code: str) -> Validation: ...
+
+    async def close(self) -> None: ...
