@@ -1,0 +1,101 @@
+"""From a strategy's floats to an exact order request: the one door between the two.
+
+Nothing here knows an exchange's filters: `Market` rounds and checks once, when the order is committed.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from domain.markets import Market
+from domain.orders import OrderRequest, OrderType, Side
+from domain.strategies.contract import Evaluation
+
+# A float that went through `Decimal(str(x))` may exceed the balance it came from by its last digit.
+_FLOAT_SLACK = Decimal("1e-9")
+
+
+@dataclass(frozen=True, slots=True)
+class Funds:
+    """Quote currency of the account. `cap` is what the bot may spend at most, None = no cap."""
+
+    free: Decimal
+    reserved: Decimal
+    cap: Decimal | None = None
+
+    @property
+    def available(self) -> Decimal:
+        """Free minus what committed orders will still take, never below zero."""
+        return max(self.free - self.reserved, Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class NoOrder:
+    """Why nothing is ordered, in French, shown to the user as it is."""
+
+    reason: str
+
+
+def size_order(
+    evaluation: Evaluation, *, market: Market, price: Decimal, funds: Funds, held: Decimal | None
+) -> OrderRequest | NoOrder:
+    """Turn a strategy's answer into a market order, or say why there is none.
+
+    Args:
+        price: last known price, in quote; the protection's prices are fractions of it.
+        held: base quantity of the bot's open position, None when it has none.
+
+    Returns:
+        A buy in quote currency, a sell of the whole position, or the reason for neither.
+    """
+    if held is not None:
+        return _leave(evaluation, market=market, held=held)
+    if not evaluation.should_long:
+        return NoOrder("aucun signal d'achat")
+    return _enter(evaluation, market=market, price=price, funds=funds)
+
+
+def exit_request(market: Market, *, held: Decimal) -> OrderRequest:
+    """Return the market order that sells a whole long position."""
+    return OrderRequest(symbol=market.symbol, side=Side.SELL, order_type=OrderType.MARKET, quantity=held)
+
+
+def _leave(evaluation: Evaluation, *, market: Market, held: Decimal) -> OrderRequest | NoOrder:
+    if not evaluation.should_short:
+        return NoOrder("position conservée : aucun signal de vente")
+    return exit_request(market, held=held)
+
+
+def _enter(evaluation: Evaluation, *, market: Market, price: Decimal, funds: Funds) -> OrderRequest | NoOrder:
+    wanted = _decimal(evaluation.position_size)
+    if wanted <= 0:
+        return NoOrder(f"taille nulle : la stratégie demande {_text(wanted)} {market.quote}")
+    spend = wanted if funds.cap is None else min(wanted, funds.cap)
+    if spend > funds.available * (1 + _FLOAT_SLACK):
+        return NoOrder(
+            f"solde insuffisant : {_text(spend)} {market.quote} demandés, {_text(funds.available)} disponibles "
+            f"({_text(funds.free)} libres, {_text(funds.reserved)} réservés)"
+        )
+    if evaluation.stop_loss >= 1:
+        return NoOrder(
+            f"stop loss de {_text(_decimal(evaluation.stop_loss) * 100)} % impossible : il doit rester sous 100 %"
+        )
+    return OrderRequest(
+        symbol=market.symbol,
+        side=Side.BUY,
+        order_type=OrderType.MARKET,
+        quote_amount=min(spend, funds.available),
+        stop_loss=_exit_price(market, price=price, change=-_decimal(evaluation.stop_loss)),
+        take_profit=_exit_price(market, price=price, change=_decimal(evaluation.take_profit)),
+    )
+
+
+def _exit_price(market: Market, *, price: Decimal, change: Decimal) -> Decimal | None:
+    return None if change == 0 else market.round_price(price * (1 + change), side=Side.SELL)
+
+
+def _decimal(value: float) -> Decimal:
+    return Decimal(str(value))
+
+
+def _text(value: Decimal) -> str:
+    return f"{round(value, 8).normalize():f}".replace(".", ",")
