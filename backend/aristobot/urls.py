@@ -1,5 +1,26 @@
-"""HTTP routes: each app brings its own under /api/."""
+"""HTTP routes: each app brings its own under /api/; everything else is the cockpit's page."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from apps.accounts.urls import build as session_routes
+from apps.core.views.health import HealthView, LiveView, ReadyView
+from apps.core.views.spa import CockpitView, UnknownApiView
+from aristobot.wiring import web
+
+_health = web.health_service()
+
+_api: list[URLPattern | URLResolver] = [
+    *session_routes(web.Facts()),
+    path("health/", HealthView.as_view(service=_health)),
+    path("health/live", LiveView.as_view()),
+    path("health/ready", ReadyView.as_view(service=_health)),
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/", SpectacularSwaggerView.as_view(url_name="schema")),
+    re_path(r"^.*$", UnknownApiView.as_view()),
+]
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/", include(_api)),
+    re_path(r"^(?!api/|ws/|assets/|static/).*$", CockpitView.as_view()),
+]

@@ -1,25 +1,51 @@
 """Every terminal says that it lives: a Redis key it renews, so that a dead one is seen within seconds."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from time import perf_counter
 from typing import Any
 
 import orjson
 import structlog
 from redis.asyncio import Redis
 
-from apps.core.adapters.redis_connection import RedisUnavailable
+from apps.core.adapters.redis_connection import RedisUnavailable, connect
 from domain.ports import Clock
 
 log = structlog.get_logger(__name__)
 
 PERIOD_S = 2.0
 EXPIRES_S = 3600  # the reader decides by `sent_at`; the key stays a while to say since when it is dead
-DEAD_AFTER_S = 8.0
 
 
 def presence_key(name: str) -> str:
     return f"service:{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceReport:
+    """What a service last said of itself."""
+
+    since: datetime
+    sent_at: datetime
+    details: Mapping[str, Any]
+
+
+async def read_presences(redis: Redis, names: Sequence[str]) -> dict[str, PresenceReport]:
+    """Return the last report of each service that ever spoke. Raises what Redis raises."""
+    raw = await redis.mget([presence_key(name) for name in names])
+    return {name: _parse(body) for name, body in zip(names, raw, strict=True) if body is not None}
+
+
+def _parse(body: bytes | str) -> PresenceReport:
+    message = orjson.loads(body)
+    return PresenceReport(
+        since=datetime.fromisoformat(message["since"]),
+        sent_at=datetime.fromisoformat(message["sent_at"]),
+        details=message["details"],
+    )
 
 
 class Presence:
@@ -56,3 +82,23 @@ class Presence:
             except RedisUnavailable as exc:
                 log.warning("presence.redis_unavailable", key=self._key, error=str(exc))
             await self._clock.sleep(PERIOD_S)
+
+
+class RedisPresenceReader:
+    """The `PresenceReader` of apps.core.services.health. Connects per event loop, at its first use."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    async def read(self, names: Sequence[str]) -> tuple[Mapping[str, PresenceReport], float] | None:
+        client = connect(self._url, timeout_s=1.0)
+        try:
+            await client.ping()
+            started = perf_counter()
+            reports = await read_presences(client, names)
+            return reports, (perf_counter() - started) * 1000
+        except RedisUnavailable as exc:
+            log.warning("presence.unreadable", error=str(exc))
+            return None
+        finally:
+            await client.aclose()

@@ -1,0 +1,30 @@
+"""Deletes an account with everything it owns, unless something of it is still live."""
+
+from django.db import transaction
+
+from apps.accounts.models import User
+from domain.errors import Conflict, InvalidInput
+from domain.orders import FINAL_STATUSES
+
+
+def delete_account(user: User, *, password: str) -> None:
+    """Delete the user; rows cascade and his place is free again.
+
+    Raises:
+        InvalidInput: wrong password.
+        Conflict: a bot is active or an order is not final; an order must never lose its owner.
+    """
+    with transaction.atomic():
+        locked: User = User.objects.select_for_update().get(pk=user.pk)
+        if not locked.check_password(password):
+            raise InvalidInput("Suppression du compte refusée : le mot de passe est faux.", code="wrong_password")
+        bots = locked.bots.filter(is_active=True).count()
+        orders = locked.trades.exclude(status__in=[status.value for status in FINAL_STATUSES]).count()
+        if bots or orders:
+            raise Conflict(
+                f"Suppression du compte refusée : {bots} bot(s) actif(s) et {orders} ordre(s) en cours. "
+                "Les arrêter d'abord.",
+                details={"active_bots": bots, "live_orders": orders},
+                code="account_in_use",
+            )
+        locked.delete()

@@ -1,0 +1,164 @@
+"""The session: who is signed in, signing in and out, registration, debug switch, password, preferences."""
+
+from typing import Any, ClassVar
+
+from axes.handlers.proxy import AxesProxyHandler
+from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
+from django.utils.decorators import method_decorator
+from django.views.decorators.csrf import csrf_protect, ensure_csrf_cookie
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
+
+from apps.accounts.models import User
+from apps.accounts.serializers import (
+    CredentialsSerializer,
+    DebugSerializer,
+    PasswordChangeSerializer,
+    PasswordSerializer,
+    PreferencesSerializer,
+    SessionSerializer,
+)
+from apps.accounts.services import debug_mode, deletion, registration
+from apps.accounts.session import SessionFacts, session_body
+from domain.errors import AristobotError, InvalidInput, NotFound
+
+MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+class LoginRefused(AristobotError):
+    code = "login_refused"
+    http_status = 403
+
+
+class SessionBase(APIView):
+    """Common to all: the facts joined at wiring, and the session as the answer."""
+
+    facts: SessionFacts | None = None
+    public: ClassVar[list[type[BasePermission]]] = [AllowAny]
+
+    def answer(self, user: Any, code: int = status.HTTP_200_OK) -> Response:
+        if self.facts is None:
+            raise RuntimeError("session views need facts: build their routes with accounts.urls.build()")
+        return Response(session_body(user, self.facts), status=code)
+
+
+def _validated(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
+    bound = serializer(data=request.data)
+    bound.is_valid(raise_exception=True)
+    validated: dict[str, Any] = bound.validated_data
+    return validated
+
+
+@method_decorator(ensure_csrf_cookie, name="dispatch")
+class SessionView(SessionBase):
+    permission_classes = SessionBase.public
+
+    @extend_schema(responses=SessionSerializer)
+    def get(self, request: Request) -> Response:
+        return self.answer(request.user)
+
+
+@method_decorator(csrf_protect, name="dispatch")
+class LoginView(SessionBase):
+    permission_classes = SessionBase.public
+
+    @extend_schema(request=CredentialsSerializer, responses=SessionSerializer)
+    def post(self, request: Request) -> Response:
+        asked = _validated(CredentialsSerializer, request)
+        http_request = request._request
+        if AxesProxyHandler.is_locked(http_request, {"username": asked["username"]}):
+            raise LoginRefused(
+                "Connexion refusée : trop d'essais pour ce compte, réessayer dans 15 minutes.", code="locked_out"
+            )
+        user = authenticate(http_request, username=asked["username"], password=asked["password"])
+        if user is None:
+            raise LoginRefused("Connexion refusée : utilisateur ou mot de passe inconnu.")
+        login(http_request, user)
+        return self.answer(user)
+
+
+@method_decorator(csrf_protect, name="dispatch")
+class RegisterView(SessionBase):
+    permission_classes = SessionBase.public
+
+    @extend_schema(request=CredentialsSerializer, responses={201: SessionSerializer})
+    def post(self, request: Request) -> Response:
+        asked = _validated(CredentialsSerializer, request)
+        user = registration.register(username=asked["username"], password=asked["password"])
+        login(request._request, user, backend=MODEL_BACKEND)
+        return self.answer(user, status.HTTP_201_CREATED)
+
+
+@method_decorator(csrf_protect, name="dispatch")
+class DebugView(SessionBase):
+    """Switches the debug mode; answers 404 where the server does not allow it."""
+
+    permission_classes = SessionBase.public
+
+    @extend_schema(request=DebugSerializer, responses=SessionSerializer)
+    def post(self, request: Request) -> Response:
+        if not debug_mode.is_allowed():
+            raise NotFound("Mode développement indisponible sur ce serveur.", code="debug_not_allowed")
+        active = _validated(DebugSerializer, request)["active"]
+        if active:
+            user = debug_mode.dev_user()
+            debug_mode.set_active(True)
+            login(request._request, user, backend=MODEL_BACKEND)
+            return self.answer(user)
+        debug_mode.set_active(False)
+        return self.answer(request.user)
+
+
+class LogoutView(SessionBase):
+    permission_classes: ClassVar[list[type[BasePermission]]] = [IsAuthenticated]
+
+    @extend_schema(request=None, responses={204: None})
+    def post(self, request: Request) -> Response:
+        logout(request._request)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class PasswordView(SessionBase):
+    permission_classes: ClassVar[list[type[BasePermission]]] = [IsAuthenticated]
+
+    @extend_schema(request=PasswordChangeSerializer, responses={204: None})
+    def post(self, request: Request) -> Response:
+        asked = _validated(PasswordChangeSerializer, request)
+        user: User = request.user
+        if not user.check_password(asked["old_password"]):
+            raise InvalidInput("Changement refusé : l'ancien mot de passe est faux.", code="wrong_password")
+        registration.check_password_strength(user, asked["new_password"])
+        user.set_password(asked["new_password"])
+        user.save(update_fields=["password"])
+        update_session_auth_hash(request._request, user)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class PreferencesView(SessionBase):
+    permission_classes: ClassVar[list[type[BasePermission]]] = [IsAuthenticated]
+
+    @extend_schema(request=PreferencesSerializer, responses=SessionSerializer)
+    def patch(self, request: Request) -> Response:
+        asked = _validated(PreferencesSerializer, request)
+        user: User = request.user
+        for field, value in asked.items():
+            setattr(user, field, value)
+        user.save(update_fields=list(asked))
+        return self.answer(user)
+
+
+class AccountView(SessionBase):
+    permission_classes: ClassVar[list[type[BasePermission]]] = [IsAuthenticated]
+
+    @extend_schema(request=PasswordSerializer, responses={204: None})
+    def delete(self, request: Request) -> Response:
+        asked = _validated(PasswordSerializer, request)
+        user: User = request.user
+        deletion.delete_account(user, password=asked["password"])
+        logout(request._request)
+        return Response(status=status.HTTP_204_NO_CONTENT)

@@ -1,0 +1,107 @@
+"""Terminal 1: joins what the web process needs from the higher rooms."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import structlog
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import DatabaseError
+
+from apps.accounts.models import User
+from apps.accounts.services import debug_mode
+from apps.accounts.signals import user_registered
+from apps.brokers.models import Broker, Exchange
+from apps.core.adapters.clock import SystemClock
+from apps.core.adapters.presence import RedisPresenceReader
+from apps.core.services.health import HealthService
+from apps.core.services.live_feeds import Event, LiveFeed
+from apps.trading_engine.models import ActiveStrategy
+
+log = structlog.get_logger(__name__)
+
+STATUS_PERIOD_S = 2.0
+SIMEX = "simex"
+
+
+def prepare() -> None:
+    """At the web server's start: the debug row is put right; listeners are joined."""
+    join_registration()
+    try:
+        debug_mode.force_off_unless_allowed()
+    except DatabaseError as exc:
+        # The row has no effect while `.env` forbids it; the next start puts it right.
+        log.warning("web.debug_row_not_checked", error=str(exc))
+
+
+def join_registration() -> None:
+    """A new account gets its Simulateur broker and the example strategies."""
+    from apps.brokers.services.accounts import create_simulateur
+    from apps.strategies.services.examples import create_examples
+
+    def give_simulateur(sender: Any, *, user: User, **kwargs: Any) -> None:
+        create_simulateur(user)
+
+    def give_examples(sender: Any, *, user: User, **kwargs: Any) -> None:
+        create_examples(user)
+
+    user_registered.connect(give_examples, weak=False, dispatch_uid="examples")
+    user_registered.connect(give_simulateur, weak=False, dispatch_uid="simulateur")
+
+
+def health_service() -> HealthService:
+    return HealthService(presences=RedisPresenceReader(settings.REDIS_URL), clock=SystemClock())
+
+
+class Facts:
+    """`SessionFacts` from the rooms above accounts."""
+
+    def mode(self, user: User) -> str:
+        broker = self._default_broker(user)
+        if broker is None or broker.exchange == SIMEX:
+            return "simulation"
+        return "testnet" if broker.is_testnet else "real"
+
+    def default_broker_id(self, user: User) -> int | None:
+        broker = self._default_broker(user)
+        return None if broker is None else broker.pk
+
+    def active_strategies(self) -> int:
+        return int(ActiveStrategy.objects.filter(is_active=True).count())
+
+    def _default_broker(self, user: User) -> Broker | None:
+        found: Broker | None = Broker.objects.filter(user=user, is_default=True).first()
+        return found
+
+
+def feeds(health: HealthService) -> Mapping[str, LiveFeed]:
+    """Return the feeds of the socket by topic."""
+    return {"status": LiveFeed("status", lambda: _status(health)), "stream": LiveFeed("stream", _stream)}
+
+
+async def _status(health: HealthService) -> AsyncIterator[Event]:
+    while True:
+        state = await health.read()
+        yield "health", state.body()
+        if state.services["postgresql"]["state"] == "up":
+            yield "summary", await sync_to_async(_summary)()
+        await asyncio.sleep(STATUS_PERIOD_S)
+
+
+def _summary() -> dict[str, Any]:
+    loaded = Exchange.objects.exclude(load_state=Exchange.LoadState.NOT_LOADED).order_by("id")
+    return {
+        "active_strategies": Facts().active_strategies(),
+        "exchanges": [
+            {"id": row.id, "state": row.load_state, "progress": row.load_progress, "count": row.market_count}
+            for row in loaded
+        ],
+    }
+
+
+async def _stream() -> AsyncIterator[Event]:
+    from apps.core.adapters.redis_signals import RawStreamReader
+
+    async for batch in RawStreamReader(settings.REDIS_URL).batches():
+        yield "batch", batch
