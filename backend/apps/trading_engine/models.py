@@ -22,6 +22,7 @@ class ActiveStrategy(models.Model):
     pause_reason = models.TextField(blank=True)  # not empty: paused by an error until the user resumes it
     pause_details = models.JSONField(default=dict)  # line, traceback of the user's code
     paused_at = models.DateTimeField(null=True)
+    active_since = models.DateTimeField(null=True)  # market time at which it was last switched on
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -43,6 +44,7 @@ class BotDecision(models.Model):
     feed = models.CharField(max_length=64)
     signal_id = models.CharField(max_length=32)
     close_time = models.DateTimeField()  # market time
+    sent_at = models.DateTimeField(null=True)  # wall time of the signal: how long it stays fresh
     status = models.CharField(max_length=8, choices=Status.choices)
     lease_until = models.DateTimeField(null=True)  # wall time
     leased_by = models.CharField(max_length=64, blank=True)
@@ -56,7 +58,12 @@ class BotDecision(models.Model):
     class Meta:
         db_table = "bot_decisions"
         constraints = [models.UniqueConstraint(fields=["bot", "feed", "close_time"], name="bot_decisions_once")]
-        indexes = [models.Index(fields=["bot", "-close_time"])]
+        indexes = [
+            models.Index(fields=["bot", "-close_time"]),
+            models.Index(
+                fields=["lease_until"], name="bot_decisions_leased", condition=models.Q(status="leased")
+            ),
+        ]
 
 
 class SignalCursor(models.Model):
