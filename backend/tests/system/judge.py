@@ -1,0 +1,168 @@
+"""Reconciles an instance with the exchange's own record, after whatever happened to it.
+
+The exchange's log and accounts are the judge; Aristobot's rows are read straight from PostgreSQL.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, LiteralString
+
+import httpx
+import psycopg
+from psycopg.rows import dict_row
+
+from tests.system.rebuild import MINUTES, LogTrade, Row, candles
+
+AT_EXCHANGE = {"open", "partially_filled", "filled", "cancelled"}
+NEVER_SENT = {"pending", "expired", "rejected"}
+EXCHANGE_STATUS = {
+    "NEW": "open",
+    "PARTIALLY_FILLED": "partially_filled",
+    "FILLED": "filled",
+    "CANCELED": "cancelled",
+    "EXPIRED": "expired",
+}
+
+
+@dataclass
+class Verdict:
+    """What was compared and every difference found."""
+
+    compared: Counter[str] = field(default_factory=Counter)
+    differences: list[str] = field(default_factory=list)
+
+    def check(self, what: str, condition: bool, message: str) -> None:
+        self.compared[what] += 1
+        if not condition:
+            self.differences.append(f"{what}: {message}")
+
+
+def query(database_url: str, statement: LiteralString, **values: Any) -> list[dict[str, Any]]:
+    with psycopg.connect(database_url, row_factory=dict_row) as connection:
+        return connection.execute(statement, values).fetchall()
+
+
+def exchange_state(simex_url: str) -> dict[str, Any]:
+    state: dict[str, Any] = httpx.get(f"{simex_url}/__sim/state", timeout=30.0).json()
+    return state
+
+
+def judge_orders(database_url: str, simex_url: str) -> Verdict:
+    """Every row has its order, once; every order has its row; quantities and fills agree."""
+    verdict = Verdict()
+    rows = {row["client_order_id"]: row for row in query(database_url, "SELECT * FROM trades")}
+    orders = _orders_by_client_id(exchange_state(simex_url))
+    fills = _fills(database_url)
+    for client_id, found in orders.items():
+        verdict.check("order sent once", len(found) == 1, f"{client_id} executed {len(found)} times")
+        verdict.check("order has a row", client_id in rows, f"{client_id} has no trades row")
+    for client_id, row in rows.items():
+        _judge_row(verdict, row, orders.get(client_id, []), fills.get(row["id"], []))
+    return verdict
+
+
+def _judge_row(
+    verdict: Verdict, row: Mapping[str, Any], found: Sequence[Mapping[str, Any]], fills: Sequence[Decimal]
+) -> None:
+    name = f"trade {row['id']} ({row['status']})"
+    if row["status"] in NEVER_SENT:
+        verdict.check("unsent row has no order", not found, f"{name} exists at the exchange")
+        return
+    verdict.check("sent row has an order", len(found) == 1, f"{name}: {len(found)} orders at the exchange")
+    if not found:
+        return
+    order = found[0]
+    status = EXCHANGE_STATUS.get(order["status"], order["status"])
+    verdict.check("status", row["status"] == status, f"{name}: the exchange says {status}")
+    executed = Decimal(order["executedQty"])
+    verdict.check("filled", row["filled_quantity"] == executed, f"{name}: {row['filled_quantity']} vs {executed}")
+    total = sum(fills, Decimal(0))
+    verdict.check("fills", total == executed, f"{name}: fills sum to {total}, the exchange says {executed}")
+
+
+def judge_conservation(
+    database_url: str, simex_url: str, *, api_key: str, deposited: Mapping[str, Decimal]
+) -> Verdict:
+    """Deposits plus fills, as Aristobot recorded them, equal the exchange's balances to the last decimal."""
+    verdict = Verdict()
+    expected: dict[str, Decimal] = dict(deposited)
+    for fill in query(
+        database_url,
+        "SELECT t.symbol, t.side, f.price, f.quantity, f.fee, f.fee_currency"
+        " FROM fills f JOIN trades t ON t.id = f.trade_id",
+    ):
+        base, quote = fill["symbol"].split("/")
+        sign = 1 if fill["side"] == "buy" else -1
+        expected[base] = expected.get(base, Decimal(0)) + sign * fill["quantity"]
+        expected[quote] = expected.get(quote, Decimal(0)) - sign * fill["quantity"] * fill["price"]
+        expected[fill["fee_currency"]] = expected.get(fill["fee_currency"], Decimal(0)) - fill["fee"]
+    balances = _balances(exchange_state(simex_url), api_key)
+    for currency in sorted(expected.keys() | balances.keys()):
+        ours, theirs = expected.get(currency, Decimal(0)), balances.get(currency, Decimal(0))
+        verdict.check("balance", ours == theirs, f"{currency}: {ours} by our fills, {theirs} at the exchange")
+    return verdict
+
+
+def judge_candles(database_url: str, trades: Sequence[LogTrade], *, symbol: str) -> Verdict:
+    """Every stored candle equals the batch rebuild and none is missing between the first and the last."""
+    verdict = Verdict()
+    for timeframe in MINUTES:
+        expected = candles(trades, timeframe)
+        stored = _stored_candles(database_url, symbol, timeframe)
+        last = max(stored, default=0)
+        for open_ms, row in expected.items():
+            if open_ms > last:
+                break  # the market had not come that far
+            verdict.check(
+                timeframe, stored.get(open_ms) == row, f"{open_ms}: {stored.get(open_ms)} instead of {row}"
+            )
+        invented = [open_ms for open_ms in stored if open_ms < min(expected)]
+        verdict.check(f"{timeframe} invented", not invented, f"before the first trade: {invented[:3]}")
+    return verdict
+
+
+def _stored_candles(database_url: str, symbol: str, timeframe: str) -> dict[int, Row]:
+    rows = query(
+        database_url,
+        "SELECT (extract(epoch FROM open_time) * 1000)::bigint AS open_ms, open_price, high_price, low_price,"
+        " close_price, volume FROM candles_heartbeat WHERE symbol = %(symbol)s AND signal_type = %(timeframe)s"
+        " AND source = 'primary' ORDER BY open_time",
+        symbol=symbol,
+        timeframe=timeframe,
+    )
+    return {
+        row["open_ms"]: (
+            row["open_ms"],
+            row["open_price"],
+            row["high_price"],
+            row["low_price"],
+            row["close_price"],
+            row["volume"],
+        )
+        for row in rows
+    }
+
+
+def _orders_by_client_id(state: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    by_id: dict[str, list[Mapping[str, Any]]] = {}
+    for order in state["orders"]:
+        by_id.setdefault(order["clientOrderId"], []).append(order)
+    return by_id
+
+
+def _fills(database_url: str) -> dict[int, list[Decimal]]:
+    found: dict[int, list[Decimal]] = {}
+    for row in query(database_url, "SELECT trade_id, quantity FROM fills"):
+        found.setdefault(row["trade_id"], []).append(row["quantity"])
+    return found
+
+
+def _balances(state: Mapping[str, Any], api_key: str) -> dict[str, Decimal]:
+    account = next(each for each in state["accounts"] if each["api_key"] == api_key)
+    return {
+        row["asset"]: Decimal(row["free"]) + Decimal(row["locked"])
+        for row in account["balances"]
+        if Decimal(row["free"]) + Decimal(row["locked"]) != 0
+    }
