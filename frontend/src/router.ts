@@ -1,0 +1,44 @@
+import { createRouter, createWebHistory, type RouteRecordRaw } from 'vue-router'
+import { useSession } from '@/stores/session'
+
+declare module 'vue-router' {
+  interface RouteMeta {
+    title: string
+    anonymous?: boolean
+  }
+}
+
+/** The eight pages of the cockpit; `pending` ones say what they will hold. */
+const pages: RouteRecordRaw[] = [
+  { path: 'heartbeat', name: 'heartbeat', meta: { title: 'Heartbeat' }, component: () => import('@/views/HeartbeatView.vue') },
+  { path: 'trading', name: 'trading', meta: { title: 'Trading manuel' }, component: () => import('@/views/TradingView.vue') },
+  { path: 'bots', name: 'bots', meta: { title: 'Trading BOT' }, component: () => import('@/views/BotsView.vue') },
+  { path: 'strategies', name: 'strategies', meta: { title: 'Stratégies' }, component: () => import('@/views/StrategiesView.vue') },
+  { path: 'backtest', name: 'backtest', meta: { title: 'Backtest' }, component: () => import('@/views/BacktestView.vue') },
+  { path: 'webhooks', name: 'webhooks', meta: { title: 'Webhooks' }, component: () => import('@/views/WebhooksView.vue') },
+  { path: 'stats', name: 'stats', meta: { title: 'Statistiques' }, component: () => import('@/views/StatsView.vue') },
+  { path: 'account', name: 'account', meta: { title: 'Mon Compte' }, component: () => import('@/views/AccountView.vue') },
+]
+
+const routes: RouteRecordRaw[] = [
+  { path: '/login', name: 'login', meta: { title: 'Connexion', anonymous: true }, component: () => import('@/views/LoginView.vue') },
+  { path: '/', component: () => import('@/components/layout/AppShell.vue'), redirect: { name: 'heartbeat' }, children: pages },
+  { path: '/:rest(.*)*', redirect: { name: 'heartbeat' } },
+]
+
+/** Builds the router; nobody sees a page before the server has said who is there. */
+export function makeRouter() {
+  const router = createRouter({ history: createWebHistory(), routes })
+  router.beforeEach(async (to) => {
+    const session = useSession()
+    // Without an answer the login page explains that the server is away, and offers to try again.
+    if (!session.session) await session.refresh().catch(() => undefined)
+    if (!session.user && !to.meta.anonymous) return { name: 'login', query: to.fullPath === '/' ? {} : { next: to.fullPath } }
+    if (session.user && to.meta.anonymous) return { name: 'heartbeat' }
+    return true
+  })
+  router.afterEach((to) => {
+    document.title = to.meta.title ? `${to.meta.title} — Aristobot3` : 'Aristobot3'
+  })
+  return router
+}

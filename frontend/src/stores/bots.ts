@@ -1,0 +1,109 @@
+import { defineStore } from 'pinia'
+import { computed, ref } from 'vue'
+import * as api from '@/api/bots'
+import type { Bot, Decision, NewBot } from '@/api/bots'
+import type { Position, Trade } from '@/api/orders'
+import { upsertById } from '@/utils/rows'
+import { live } from '@/websocket/live'
+
+export const MAX_TRADES = 10
+export const MAX_FEED = 50
+
+export interface FeedEntry extends Decision {
+  bot: number
+}
+
+const byClose = (a: Decision, b: Decision): number => Date.parse(b.close_time) - Date.parse(a.close_time) || b.id - a.id
+
+/** The user's bots by id. Fetches and events go through the same `merge`. */
+export const useBots = defineStore('bots', () => {
+  const byId = ref<Record<number, Bot>>({})
+  const feed = ref<FeedEntry[]>([])
+  const loaded = ref(false)
+  const stops: (() => void)[] = []
+
+  const list = computed(() => Object.values(byId.value).sort((a, b) => b.id - a.id))
+  const inError = computed(() => list.value.filter((bot) => bot.state === 'paused_error').length)
+
+  /** Takes over what is new about one bot; an unknown bot is only kept when it is whole. */
+  function merge(changes: Partial<Bot> & Pick<Bot, 'id'>): void {
+    const current = byId.value[changes.id]
+    if (!current && changes.strategy_name === undefined) return
+    byId.value[changes.id] = { ...(current ?? { trades: [] }), ...changes } as Bot
+  }
+
+  function addDecision(decision: FeedEntry): void {
+    feed.value = upsertById(feed.value, decision).sort(byClose).slice(0, MAX_FEED)
+    const bot = byId.value[decision.bot]
+    if (!bot) return
+    const last = bot.last_decision
+    if (!last || byClose(decision, last) <= 0) bot.last_decision = decision
+  }
+
+  function addTrade(trade: Trade): void {
+    const bot = trade.bot === null ? undefined : byId.value[trade.bot]
+    if (!bot) return
+    bot.trades = upsertById(bot.trades, trade)
+      .sort((a, b) => b.id - a.id)
+      .slice(0, MAX_TRADES)
+  }
+
+  function setPosition(position: Position): void {
+    const bot = position.bot === null ? undefined : byId.value[position.bot]
+    if (!bot) return
+    if (position.status !== 'closed') bot.position = position
+    else if (bot.position?.id === position.id) bot.position = null
+  }
+
+  async function refresh(): Promise<void> {
+    const bots = await api.fetchBots()
+    byId.value = Object.fromEntries(bots.map((bot) => [bot.id, bot]))
+    const known = bots.flatMap((bot) => (bot.last_decision ? [{ ...bot.last_decision, bot: bot.id }] : []))
+    known.forEach(addDecision)
+    loaded.value = true
+  }
+
+  async function create(bot: NewBot): Promise<Bot> {
+    const made = await api.createBot(bot)
+    merge(made)
+    return made
+  }
+
+  async function act(action: Promise<Bot>): Promise<Bot> {
+    const bot = await action
+    merge(bot)
+    return bot
+  }
+
+  async function remove(id: number): Promise<void> {
+    await api.deleteBot(id)
+    delete byId.value[id]
+  }
+
+  /** Follows the bots until `stop()`: the sidebar's badge needs them on every page. */
+  function start(): void {
+    if (stops.length) return
+    stops.push(
+      live.on('bots/bot', merge),
+      live.on('bots/decision', addDecision),
+      live.on('orders/trade', addTrade),
+      live.on('orders/position', setPosition),
+    )
+  }
+
+  function stop(): void {
+    stops.splice(0).forEach((end) => end())
+    byId.value = {}
+    feed.value = []
+    loaded.value = false
+  }
+
+  return {
+    byId, list, feed, loaded, inError, merge, addDecision, addTrade, setPosition, refresh, remove, start, stop,
+    create,
+    stopBot: (id: number, confirm: boolean) => act(api.stopBot(id, confirm)),
+    suspend: (id: number) => act(api.suspendBot(id)),
+    resume: (id: number) => act(api.resumeBot(id)),
+    sell: (id: number) => act(api.sellBot(id)),
+  }
+})
