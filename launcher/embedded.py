@@ -246,8 +246,7 @@ class Postgres(EmbeddedServer):
             said = (done.stderr or done.stdout)[-800:]
             code = EXIT_DISK_FULL if "No space left on device" in said else 1
             raise LauncherError(
-                f"Création de la base PostgreSQL dans {self.data_dir} impossible "
-                f"(code {done.returncode}).\n{said}",
+                f"Création de la base PostgreSQL dans {self.data_dir} impossible (code {done.returncode}).\n{said}",
                 code,
             )
 

@@ -161,7 +161,7 @@ def _install_uv() -> None:
                 "distribution (Debian, Ubuntu : sudo apt install python3-venv), puis relancez."
             )
         pip = [Path(sys.executable), "-m", "pip", "--python", VENV_PYTHON]
-    install = ["install", "--quiet", "--require-hashes", "-r", ROOT / "requirements" / "uv.lock"]
+    install: list[str | Path] = ["install", "--quiet", "--require-hashes", "-r", ROOT / "requirements" / "uv.lock"]
     run_tool("Installation de uv", [*pip, *install], ROOT, os.environ)
 
 

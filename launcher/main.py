@@ -1,0 +1,104 @@
+"""The launcher's command line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from launcher import bench, gate, inspect_instance, manage, up
+from launcher.errors import EXIT_INTERRUPTED, EXIT_USAGE, LauncherError
+from launcher.options import add_data_dir_argument, add_up_arguments, data_dir_of, up_options
+
+_LATER = {
+    "backup": "la sauvegarde chiffrée",
+    "restore": "la restauration d'une sauvegarde",
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a command and return its exit code; a failure is told in French on stderr."""
+    before, after = _split_at_dashes(list(argv))
+    namespace = _parser().parse_args(before, argparse.Namespace(pytest=after))
+    run: Callable[[argparse.Namespace], int] = namespace.run
+    try:
+        return run(namespace)
+    except LauncherError as error:
+        sys.stdout.flush()
+        sys.stderr.write(f"Erreur : {error.message}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _split_at_dashes(argv: list[str]) -> tuple[list[str], list[str]]:
+    """Cut `test … -- pytest arguments` in two; other commands keep their `--`."""
+    if argv[:1] not in (["test"], ["_gate"]) or "--" not in argv:
+        return argv, []
+    at = argv.index("--")
+    return argv[:at], argv[at + 1 :]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="aristobot", description="Aristobot3 : installe, lance, vérifie.")
+    commands = parser.add_subparsers(required=True, metavar="commande")
+    _add_up(commands)
+    _add_test_and_bench(commands)
+    _add_inspection(commands)
+    for name, what in _LATER.items():
+        later = commands.add_parser(name, help=f"{what} (version suivante)")
+        later.add_argument("file", metavar="FICHIER")
+        later.set_defaults(run=_not_yet(name, what))
+    return parser
+
+
+def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser("up", help="installe ce qui manque et lance tout")
+    add_up_arguments(command)
+    command.set_defaults(run=lambda namespace: up.up(up_options(namespace)))
+    inner = commands.add_parser("_supervise")
+    add_up_arguments(inner)
+    inner.set_defaults(run=lambda namespace: up.supervise(up_options(namespace)))
+
+
+def _add_test_and_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    test = commands.add_parser("test", help="vérifie tout (style, types, tests) ou une partie")
+    test.set_defaults(run=lambda namespace: gate.run(namespace.groups, namespace.pytest))
+    inside = commands.add_parser("_gate")
+    inside.set_defaults(run=lambda namespace: gate.run_inside(namespace.groups, namespace.pytest))
+    for parser in (test, inside):
+        parser.add_argument("groups", nargs="*", metavar="étape", type=_group, help=", ".join(gate.GROUPS))
+    measure = commands.add_parser("bench", help="mesure, en rapports")
+    measure.add_argument("name", nargs="?", default=None)
+    measure.add_argument("--json", action="store_true")
+    measure.set_defaults(run=lambda namespace: bench.run(namespace.name, as_json=namespace.json))
+
+
+def _group(name: str) -> str:
+    if name not in gate.GROUPS:
+        raise argparse.ArgumentTypeError(f"{name} : attendu {', '.join(gate.GROUPS)}")
+    return name
+
+
+def _add_inspection(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    for name, help_text, run in (
+        ("status", "ce qui tourne", inspect_instance.status),
+        ("doctor", "ce qui manque à cette machine", inspect_instance.doctor),
+    ):
+        command = commands.add_parser(name, help=help_text)
+        add_data_dir_argument(command)
+        command.set_defaults(run=lambda namespace, run=run: run(data_dir_of(namespace)))
+    django = commands.add_parser("manage", help="une commande de manage.py, dans l'instance")
+    add_data_dir_argument(django)
+    django.add_argument("arguments", nargs=argparse.REMAINDER)
+    django.set_defaults(run=lambda namespace: manage.run(data_dir_of(namespace), namespace.arguments))
+
+
+def _not_yet(name: str, what: str) -> Callable[[argparse.Namespace], int]:
+    def refuse(_namespace: argparse.Namespace) -> int:
+        raise LauncherError(
+            f"« {name} » n'est pas encore disponible : {what} arrive dans une version suivante. Rien n'a été fait.",
+            EXIT_USAGE,
+        )
+
+    return refuse

@@ -1,0 +1,98 @@
+"""The options of `./aristobot up`, checked before anything is installed or started."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.errors import EXIT_USAGE, LauncherError
+from launcher.install import ROOT
+
+DEFAULT_PORT = 8000
+_FILE_FEEDS = ("trades", "candles")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpOptions:
+    """What to start. Paths are absolute; `feed` is `walk`, `trades:FILE` or `candles:FILE`."""
+
+    port: int = DEFAULT_PORT
+    data_dir: Path = ROOT / ".aristobot"
+    feed: str = "walk"
+    speed: str = "1"
+    dev: bool = False
+    browser: bool = True
+
+    def arguments(self) -> list[str]:
+        """The same options as a command line."""
+        line = ["--port", str(self.port), "--data-dir", str(self.data_dir), "--feed", self.feed]
+        line += ["--speed", self.speed]
+        line += ["--dev"] if self.dev else []
+        return line + ([] if self.browser else ["--no-browser"])
+
+
+def add_up_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `up`."""
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port de l'interface (8000)")
+    add_data_dir_argument(parser)
+    parser.add_argument(
+        "--feed", default="walk", help="walk | trades:FICHIER | candles:FICHIER | binance (walk, sans internet)"
+    )
+    parser.add_argument("--speed", default="1", choices=("1", "60", "max"), help="vitesse du marché simulé (1)")
+    parser.add_argument("--dev", action="store_true", help="Vite en terminal 4, rechargement à chaud")
+    parser.add_argument("--no-browser", action="store_true", help="n'ouvre pas le navigateur")
+
+
+def add_data_dir_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare `--data-dir`."""
+    parser.add_argument("--data-dir", default=None, help="dossier de tout ce que l'instance écrit (.aristobot)")
+
+
+def data_dir_of(namespace: argparse.Namespace) -> Path:
+    """The data folder of a command: the caller's path, or `.aristobot` in the repository."""
+    given: str | None = namespace.data_dir
+    return Path(given).resolve() if given else ROOT / ".aristobot"
+
+
+def up_options(namespace: argparse.Namespace) -> UpOptions:
+    """Check the options of `up`.
+
+    Raises:
+        LauncherError: a port out of range, an unknown feed, or a recording that is not there.
+    """
+    if not 1 <= namespace.port <= 65535:
+        raise LauncherError(f"--port {namespace.port} : attendu un nombre de 1 à 65535.", EXIT_USAGE)
+    return UpOptions(
+        port=namespace.port,
+        data_dir=data_dir_of(namespace),
+        feed=parse_feed(namespace.feed),
+        speed=namespace.speed,
+        dev=namespace.dev,
+        browser=not namespace.no_browser,
+    )
+
+
+def parse_feed(feed: str) -> str:
+    """Check a feed and make its path absolute.
+
+    Raises:
+        LauncherError: see `up_options`; `binance` is refused until simex can relay it.
+    """
+    if feed == "walk":
+        return feed
+    if feed == "binance":
+        raise LauncherError(
+            "--feed binance n'est pas encore disponible : le relais du vrai Binance par l'échange simulé "
+            "arrive dans une version suivante. Utilisez walk, trades:FICHIER ou candles:FICHIER.",
+            EXIT_USAGE,
+        )
+    kind, _, name = feed.partition(":")
+    if kind not in _FILE_FEEDS or not name:
+        raise LauncherError(
+            f"--feed {feed} : attendu walk, trades:FICHIER, candles:FICHIER ou binance.", EXIT_USAGE
+        )
+    path = Path(name).resolve()
+    if not path.is_file():
+        raise LauncherError(f"--feed {feed} : le fichier {path} n'existe pas.", EXIT_USAGE)
+    return f"{kind}:{path}"

@@ -1,0 +1,126 @@
+"""What the launcher prints: numbered steps in French, and the services' lines with their names."""
+
+from __future__ import annotations
+
+import logging.handlers
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_LOG_BYTES = 10_000_000
+_LOG_BACKUPS = 3
+_COLORS = (36, 35, 34, 33, 32, 96, 95, 94, 93)
+
+
+def french_seconds(seconds: float) -> str:
+    """Format a duration as « 0,4 s »."""
+    return f"{seconds:.1f} s".replace(".", ",")
+
+
+class Screen:
+    """The terminal. A closed terminal never stops the services, so write errors are dropped."""
+
+    def __init__(self, *, total_steps: int = 0, done_steps: int = 0) -> None:
+        self.total_steps = total_steps
+        self._started = done_steps
+        self._lock = threading.Lock()
+
+    def line(self, text: str) -> None:
+        """Print one line at once."""
+        with self._lock:
+            try:
+                sys.stdout.write(text + "\n")
+                sys.stdout.flush()
+            except (OSError, ValueError):
+                return
+
+    def begin(self, label: str, hint: str = "") -> Callable[[str], None]:
+        """Take the next step's number and return the function that reports its end.
+
+        Args:
+            label: what the step is about.
+            hint: printed at once when the step can last, such as « une à trois minutes ».
+        """
+        with self._lock:
+            self._started += 1
+            number = self._started
+        began = time.monotonic()
+        title = f"[{number}/{self.total_steps}] {label} …"
+        if hint:
+            self.line(f"{title} {hint}")
+
+        def finish(outcome: str) -> None:
+            self.line(f"{title} {outcome} ({french_seconds(time.monotonic() - began)})")
+
+        return finish
+
+    @contextmanager
+    def step(self, label: str, hint: str = "") -> Iterator[None]:
+        """Report a step around a block: « prêt » when it ends, « échec » when it raises."""
+        finish = self.begin(label, hint)
+        try:
+            yield
+        except BaseException:
+            finish("échec")
+            raise
+        finish("prêt")
+
+
+class ServiceLog:
+    """One service's lines: always to its rotated file, and to the screen when it is shown."""
+
+    def __init__(self, screen: Screen, folder: Path, name: str, *, shown: bool, index: int = 0) -> None:
+        self._screen = screen
+        self._name = name
+        self._shown = shown
+        self._color = _COLORS[index % len(_COLORS)]
+        self._tail: list[str] = []
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._file = logging.handlers.RotatingFileHandler(
+            folder / f"{name}.log", maxBytes=_LOG_BYTES, backupCount=_LOG_BACKUPS, encoding="utf-8", delay=True
+        )
+
+    def write(self, line: str) -> None:
+        """Record one line of the service's output."""
+        self._tail = [*self._tail[-19:], line]
+        self._to_file(line)
+        if self._shown:
+            self._to_screen(line)
+
+    def note(self, line: str) -> None:
+        """Record a line of the launcher about this service; always shown."""
+        self._to_file(f"[lanceur] {line}")
+        self._to_screen(line)
+
+    def tail(self) -> str:
+        """The service's last twenty lines."""
+        return "\n".join(self._tail)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _to_screen(self, line: str) -> None:
+        prefix = f"{time.strftime('%H:%M:%S')} {self._name:<11}|"
+        if sys.stdout.isatty():
+            prefix = f"\x1b[{self._color}m{prefix}\x1b[0m"
+        self._screen.line(f"{prefix} {line}")
+
+    def _to_file(self, line: str) -> None:
+        record = logging.LogRecord(self._name, logging.INFO, "", 0, line, None, None)
+        try:
+            self._file.acquire()
+            if self._file.shouldRollover(record):
+                self._file.doRollover()
+            if self._file.stream is None:
+                self._file.stream = self._file._open()
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            self._file.stream.write(f"{stamp} {line}\n")
+            self._file.stream.flush()
+        except OSError:
+            return
+        finally:
+            self._file.release()
