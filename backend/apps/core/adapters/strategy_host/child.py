@@ -1,0 +1,90 @@
+"""The life of one child: jail itself, read one question, answer it, exit."""
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from apps.core.adapters.strategy_host import protocol
+from apps.core.adapters.strategy_host.jail import Jail, JailFailed, die_with_parent
+from domain.errors import StrategyError, StrategyMemory
+from domain.strategies.evaluate import evaluate
+from domain.strategies.loader import load
+from domain.strategies.validate import validate
+
+EXIT_JAIL_FAILED = 97
+_OUT_OF_MEMORY = protocol.pack_error(
+    StrategyMemory("Stratégie arrêtée : mémoire épuisée (limite du bac à sable atteinte).", details={"line": None})
+)
+
+
+def serve(fd: int, *, jail: Jail, layers: Mapping[str, str], parent_pid: int, scope: Mapping[str, Any]) -> int:
+    """Serve one question on `fd`; return the exit code."""
+    die_with_parent(parent_pid)
+    null = os.open(os.devnull, os.O_RDWR)  # the jail lets nobody open it for writing
+    try:
+        jail.require(jail.close(), layers)
+    except JailFailed as exc:
+        os.write(2, f"sandbox.layer_failed {exc}\n".encode())
+        return EXIT_JAIL_FAILED
+    keep_only(fd, null)
+    payload = _read(fd)
+    if payload is None:
+        return 0  # a spare that was not needed
+    _write(fd, _answer(payload, scope))
+    return 0
+
+
+def keep_only(fd: int, null: int) -> None:
+    """Close every inherited file but `fd`; standard input, output and error become `null`: floods go nowhere."""
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    os.closerange(3, fd)
+    os.closerange(fd + 1, 4096)
+
+
+def _answer(payload: bytes, scope: Mapping[str, Any]) -> bytes:
+    try:
+        mode, job = protocol.unpack_request(payload)
+        if mode == "validate":
+            return protocol.pack_reply(validate(job.code, scope))
+        strategy = load(job.code, scope)
+        answer = evaluate(strategy, job.candles, job.balance, job.position, job.params, code=job.code)
+        return protocol.pack_reply(answer)
+    except StrategyError as exc:
+        return protocol.pack_error(exc)
+    except MemoryError:
+        return _OUT_OF_MEMORY
+
+
+def _read(fd: int) -> bytes | None:
+    head = _read_exactly(fd, protocol.LENGTH.size)
+    return None if head is None else _read_exactly(fd, protocol.LENGTH.unpack(head)[0])
+
+
+def _read_exactly(fd: int, count: int) -> bytes | None:
+    chunks = []
+    while count > 0:
+        chunk = os.read(fd, min(count, 1 << 20))
+        if not chunk:
+            return None
+        chunks.append(chunk)
+        count -= len(chunk)
+    return b"".join(chunks)
+
+
+def _write(fd: int, payload: bytes) -> None:
+    view = memoryview(payload)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def user_scope() -> dict[str, Any]:
+    """Import what a strategy finds in scope, and make `import pandas_ta` name the library that is installed."""
+    sys.modules["pyarrow"] = None  # type: ignore[assignment]  # optional for pandas; it starts a thread on import
+    import numpy as np
+    import pandas as pd
+    import pandas_ta_classic as ta
+
+    sys.modules["pandas_ta"] = ta
+    return {"pd": pd, "np": np, "ta": ta}

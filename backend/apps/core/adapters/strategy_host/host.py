@@ -1,0 +1,211 @@
+"""Terminal 3's door to user code: evaluates and validates in sandboxed processes, many at once."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TypeVar
+
+import structlog
+
+from apps.core.adapters.strategy_host import protocol
+from apps.core.adapters.strategy_host.child import EXIT_JAIL_FAILED
+from apps.core.adapters.strategy_host.zygote_client import ChildProcess, ZygoteClient, ZygoteDied
+from domain.errors import AristobotError, StrategyError, StrategyMemory, StrategyTimeout, Unavailable
+from domain.strategies.contract import CodeError, Evaluation, EvaluationJob, Validation
+from domain.strategies.syntax import check_syntax
+
+log = structlog.get_logger(__name__)
+
+_Answer = TypeVar("_Answer")
+_GIB = 1 << 30
+_VALIDATION_TIMEOUT_S = 8.0
+_DEMOTE_AFTER_S = 0.25  # an honest evaluation takes a few ms; what is still running then gives way
+
+
+class SandboxedStrategyHost:
+    """The `StrategyHost` port over a zygote and its children, one child per question.
+
+    Args:
+        concurrency: children at work at once; more than the 20 bots, so that twenty loops delay nobody.
+        spares: children forked and jailed ahead of their question.
+        memory_bytes: what one child may allocate.
+        cpu_seconds: processor time of one child; the wall-clock limit is each call's `timeout_s`.
+    """
+
+    def __init__(
+        self,
+        *,
+        concurrency: int = 24,
+        spares: int = 4,
+        memory_bytes: int = _GIB,
+        cpu_seconds: int = 30,
+        start_timeout_s: float = 60.0,
+    ) -> None:
+        self._slots = asyncio.Semaphore(concurrency)
+        self._spare_count = spares
+        self._limits = (memory_bytes, cpu_seconds)
+        self._start_timeout_s = start_timeout_s
+        self._starting = asyncio.Lock()
+        self._zygote: ZygoteClient | None = None
+        self._spares: list[ChildProcess] = []
+        self._working = 0
+        self._refilling = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def start(self) -> None:
+        """Start the zygote now (some seconds) rather than at the first question. Raises Unavailable."""
+        await self._living_zygote()
+        await self._refill()
+
+    def layers(self) -> Mapping[str, str]:
+        """Return each wall of the sandbox: "ok", or why this machine lacks it. Empty before the start."""
+        return dict(self._zygote.layers) if self._zygote is not None else {}
+
+    async def evaluate(self, job: EvaluationJob, *, timeout_s: float = 5.0) -> Evaluation:
+        """Return the strategy's decision.
+
+        Raises:
+            StrategyError: (Invalid, Timeout, Memory) the code failed; `details` has line and traceback.
+            Unavailable: the sandbox itself failed; the strategy is not to blame.
+        """
+        return await self._ask(protocol.pack_evaluation(job), protocol.unpack_evaluation, timeout_s)
+
+    async def validate(self, code: str) -> Validation:
+        """Return whether the code is a strategy that runs. Raises Unavailable."""
+        problems = check_syntax(code)
+        if problems:
+            return Validation(valid=False, class_name=None, errors=problems)
+        request = protocol.pack_validation(code)
+        try:
+            return await self._ask(request, protocol.unpack_validation, _VALIDATION_TIMEOUT_S)
+        except StrategyError as exc:
+            error = CodeError(exc.message, line=exc.details.get("line"))
+            return Validation(valid=False, class_name=None, errors=(error,))
+
+    async def close(self) -> None:
+        """Stop the zygote and every child."""
+        self._closed = True
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._drop_spares()
+        if self._zygote is not None:
+            self._zygote.stop()
+            self._zygote = None
+
+    async def _ask(self, request: bytes, unpack: Callable[[bytes], _Answer], timeout_s: float) -> _Answer:
+        if len(request) > protocol.MAX_JOB_BYTES:
+            raise StrategyError(f"Question à la stratégie trop longue : {len(request)} octets.")
+        async with self._slots:
+            self._working += 1
+            try:
+                return await self._ask_twice(request, unpack, timeout_s)
+            finally:
+                self._working -= 1
+                if self._working == 0:  # forking spares waits until no decision needs the processors
+                    self._in_background(self._refill())
+
+    async def _ask_twice(self, request: bytes, unpack: Callable[[bytes], _Answer], timeout_s: float) -> _Answer:
+        for _ in range(2):  # an evaluation has no effect outside: asking again is safe
+            try:
+                child = await self._take()
+                return await self._converse(child, request, unpack, timeout_s)
+            except ZygoteDied:
+                log.warning("sandbox.asked_again")
+        raise Unavailable(
+            "Bac à sable des stratégies indisponible : son processus s'est arrêté deux fois de suite."
+        )
+
+    async def _converse(
+        self, child: ChildProcess, request: bytes, unpack: Callable[[bytes], _Answer], timeout_s: float
+    ) -> _Answer:
+        demotion = asyncio.get_running_loop().call_later(_DEMOTE_AFTER_S, child.demote)
+        try:
+            async with asyncio.timeout(timeout_s):
+                child.writer.write(request)
+                size = protocol.LENGTH.unpack(await child.reader.readexactly(protocol.LENGTH.size))[0]
+                if size > protocol.MAX_REPLY_BYTES:
+                    raise protocol.BadReply(f"{size} octets, maximum {protocol.MAX_REPLY_BYTES}")
+                return unpack(await child.reader.readexactly(size))
+        except TimeoutError as exc:
+            raise _too_slow(timeout_s) from exc
+        except protocol.BadReply as exc:
+            raise StrategyError(f"Stratégie arrêtée : sa réponse est refusée ({exc}).") from exc
+        except (asyncio.IncompleteReadError, ConnectionError) as exc:
+            raise _ended(await child.exit_code(), self._limits) from exc
+        finally:
+            demotion.cancel()
+            child.kill()
+
+    async def _take(self) -> ChildProcess:
+        zygote = await self._living_zygote()
+        return self._spares.pop() if self._spares else await zygote.spawn()
+
+    async def _refill(self) -> None:
+        if self._refilling:
+            return
+        self._refilling = True
+        try:
+            while self._working == 0 and len(self._spares) < self._spare_count:
+                if self._closed or self._zygote is None:
+                    return
+                self._spares.append(await self._zygote.spawn())
+        except ZygoteDied:
+            return  # its restart refills
+        finally:
+            self._refilling = False
+
+    async def _living_zygote(self) -> ZygoteClient:
+        async with self._starting:
+            if self._closed:
+                raise Unavailable("Bac à sable des stratégies arrêté.")
+            if self._zygote is None or not self._zygote.alive:
+                memory, cpu = self._limits
+                zygote = ZygoteClient(memory_bytes=memory, cpu_seconds=cpu, on_death=self._on_death)
+                await zygote.start(timeout_s=self._start_timeout_s)
+                self._zygote = zygote
+                log.info("sandbox.ready", layers=zygote.layers)
+            return self._zygote
+
+    def _on_death(self) -> None:
+        self._drop_spares()
+        self._in_background(self._restart())
+
+    async def _restart(self) -> None:
+        try:
+            await self.start()
+        except AristobotError as exc:
+            log.error("sandbox.restart_failed", error=exc.message)  # the next question tries again
+
+    def _drop_spares(self) -> None:
+        while self._spares:
+            self._spares.pop().kill()
+
+    def _in_background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _too_slow(timeout_s: float) -> StrategyTimeout:
+    return StrategyTimeout(
+        f"Stratégie arrêtée : pas de réponse après {timeout_s:g} s (boucle sans fin ou calcul trop long).",
+        details={"timeout_s": str(timeout_s), "line": None},
+    )
+
+
+def _ended(code: int | None, limits: tuple[int, int]) -> AristobotError:
+    """Say why a child ended without an answer."""
+    memory, cpu = limits
+    if code is not None and -code == signal.SIGXCPU:
+        return StrategyTimeout(f"Stratégie arrêtée : {cpu} s de calcul dépassées.", details={"line": None})
+    if code is not None and -code == signal.SIGKILL:
+        return StrategyMemory(
+            f"Stratégie arrêtée par le système : mémoire épuisée (limite {memory >> 20} Mio).",
+            details={"line": None},
+        )
+    if code == EXIT_JAIL_FAILED:
+        return Unavailable("Stratégie non exécutée : le bac à sable n'a pas pu se fermer (voir le journal).")
+    how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"code {code}"
+    return StrategyError(f"Stratégie arrêtée : son processus s'est terminé sans répondre ({how}).")

@@ -1,0 +1,176 @@
+"""What host and child say to each other: a length, a JSON header, and the candles as raw numbers.
+
+No pickle in either direction. The child is not trusted: its answer is bounded and checked field by field.
+"""
+
+import json
+import struct
+from array import array
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from domain.errors import AristobotError, StrategyError, StrategyInvalid, StrategyMemory
+from domain.strategies.contract import CandleWindow, CodeError, Evaluation, EvaluationJob, PositionView, Validation
+
+LENGTH = struct.Struct("!I")
+MAX_REPLY_BYTES = 64 * 1024
+MAX_JOB_BYTES = 16 * 1024 * 1024
+_MAX_TEXT = 8_000
+_COLUMNS = ("open", "high", "low", "close", "volume")
+_ERRORS = {error.code: error for error in (StrategyError, StrategyInvalid, StrategyMemory)}
+
+
+class BadReply(Exception):
+    """The child's answer is not one: too long, not JSON, or a field of another type."""
+
+
+def frame(payload: bytes) -> bytes:
+    """Return the payload behind its length."""
+    return LENGTH.pack(len(payload)) + payload
+
+
+def pack_evaluation(job: EvaluationJob) -> bytes:
+    """Return the framed question of `evaluate`."""
+    columns = [array("q", job.candles.open_time_ms), *(array("d", getattr(job.candles, c)) for c in _COLUMNS)]
+    header = {
+        "mode": "evaluate",
+        "code": job.code,
+        "balance": job.balance,
+        "position": None if job.position is None else asdict(job.position),
+        "params": dict(job.params),
+        "count": len(job.candles),
+    }
+    text = json.dumps(header).encode()
+    return frame(LENGTH.pack(len(text)) + text + b"".join(column.tobytes() for column in columns))
+
+
+def pack_validation(code: str) -> bytes:
+    """Return the framed question of `validate`."""
+    text = json.dumps({"mode": "validate", "code": code}).encode()
+    return frame(LENGTH.pack(len(text)) + text)
+
+
+def unpack_request(payload: bytes) -> tuple[str, EvaluationJob]:
+    """Return (mode, job); the job of a validation holds nothing but the code. Comes from the host: trusted."""
+    (size,) = LENGTH.unpack_from(payload)
+    header = json.loads(payload[LENGTH.size : LENGTH.size + size])
+    position = header.get("position")
+    job = EvaluationJob(
+        code=header["code"],
+        candles=_window(payload[LENGTH.size + size :], header.get("count", 0)),
+        balance=header.get("balance", 0.0),
+        position=None if position is None else PositionView(**position),
+        params=header.get("params", {}),
+    )
+    return header["mode"], job
+
+
+def _window(raw: bytes, count: int) -> CandleWindow:
+    width = count * 8
+    times, *rest = (raw[start : start + width] for start in range(0, 6 * width, width)) if count else [b""] * 6
+    return CandleWindow(array("q", times), *(array("d", column) for column in rest))
+
+
+def pack_reply(answer: Evaluation | Validation) -> bytes:
+    """Return the framed answer."""
+    kind = "evaluation" if isinstance(answer, Evaluation) else "validation"
+    return frame(json.dumps({"kind": kind, **asdict(answer)}).encode())
+
+
+def pack_error(error: AristobotError) -> bytes:
+    """Return the framed error, its long texts cut so that the whole stays under the bound."""
+    details = {key: _cut(value) for key, value in error.details.items()}
+    body = {"kind": "error", "code": error.error_code, "message": _cut(error.message), "details": details}
+    return frame(json.dumps(body).encode())
+
+
+def unpack_evaluation(payload: bytes) -> Evaluation:
+    """Return the child's decision.
+
+    Raises:
+        BadReply: it is not one.
+        StrategyError: (or a subclass) the child reports that the code failed.
+    """
+    body = _body(payload, "evaluation")
+    return Evaluation(
+        should_long=_field(body, "should_long", bool),
+        should_short=_field(body, "should_short", bool),
+        position_size=_finite(body, "position_size"),
+        stop_loss=_finite(body, "stop_loss"),
+        take_profit=_finite(body, "take_profit"),
+        duration_ms=_finite(body, "duration_ms"),
+    )
+
+
+def unpack_validation(payload: bytes) -> Validation:
+    """Return the child's verdict; raises like `unpack_evaluation`."""
+    body = _body(payload, "validation")
+    name = body.get("class_name")
+    errors = _field(body, "errors", list)[:50]
+    return Validation(
+        valid=_field(body, "valid", bool) and not errors,
+        class_name=None if name is None else _field(body, "class_name", str)[:200],
+        errors=tuple(_code_error(one) for one in errors),
+    )
+
+
+def _body(payload: bytes, expected: str) -> Mapping[str, Any]:
+    try:
+        body = json.loads(payload)
+    except (ValueError, RecursionError) as exc:
+        raise BadReply(f"JSON illisible : {type(exc).__name__}") from exc
+    if not isinstance(body, dict):
+        raise BadReply("objet attendu")
+    if body.get("kind") == "error":
+        raise _error(body)
+    if body.get("kind") != expected:
+        raise BadReply(f"réponse « {expected} » attendue")
+    return body
+
+
+def _error(body: Mapping[str, Any]) -> StrategyError:
+    # Built from known fields only: a child cannot name another error class nor add details of its own.
+    error = _ERRORS.get(_field(body, "code", str))
+    if error is None:
+        raise BadReply("code d'erreur inconnu")
+    given = _field(body, "details", dict)
+    details: dict[str, Any] = {"line": _line(given.get("line"))}
+    for key in ("exception", "traceback"):
+        if isinstance(given.get(key), str):
+            details[key] = _cut(given[key])
+    if isinstance(given.get("errors"), list):
+        details["errors"] = [_shown(_code_error(one)) for one in given["errors"][:50]]
+    return error(_cut(_field(body, "message", str)), details=details)
+
+
+def _code_error(value: Any) -> CodeError:
+    if not isinstance(value, dict):
+        raise BadReply("erreur de code illisible")
+    return CodeError(_cut(_field(value, "message", str)), _line(value.get("line")), _line(value.get("column")))
+
+
+def _shown(error: CodeError) -> dict[str, Any]:
+    return {"line": error.line, "column": error.column, "message": error.message}
+
+
+def _line(value: Any) -> int | None:
+    return value if type(value) is int and 0 < value < 1_000_000 else None
+
+
+def _cut(value: Any) -> Any:
+    return value[:_MAX_TEXT] if isinstance(value, str) else value
+
+
+def _field(body: Mapping[str, Any], name: str, kind: Callable[..., Any]) -> Any:
+    value = body.get(name)
+    if type(value) is not kind:
+        raise BadReply(f"champ « {name} » : {kind.__name__} attendu")
+    return value
+
+
+def _finite(body: Mapping[str, Any], name: str) -> float:
+    value: Any = body.get(name)
+    if type(value) not in (int, float) or not 0 <= value < 1e30:  # NaN and infinities fail the comparison
+        raise BadReply(f"champ « {name} » : nombre fini attendu")
+    return float(value)

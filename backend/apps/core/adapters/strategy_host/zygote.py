@@ -1,0 +1,170 @@
+"""A clean process that holds Python, pandas and the indicators in memory, and forks a child per question.
+
+Run by `host` with an empty environment: `python -m apps.core.adapters.strategy_host.zygote FD MEMORY CPU`.
+It has one thread (a fork copies one only, and a second would stay out of the jail), never sees user code,
+and ends when the host's end of the control socket closes.
+"""
+
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from apps.core.adapters.strategy_host.child import serve, user_scope
+from apps.core.adapters.strategy_host.jail import Jail
+from domain.strategies.evaluate import evaluate
+from domain.strategies.loader import load
+from domain.strategies.sample import sample_window
+
+MAX_MESSAGE = 4096
+_LOWEST_PRIORITY = 19
+
+# Runs once before any fork, so that what pandas loads lazily is already there. Ours, not a user's.
+_WARM_UP = """
+class WarmUp(Strategy):
+    def should_long(self):
+        self.candles["ema"] = ta.ema(self.candles["close"], length=10)
+        ta.rsi(self.candles["close"], length=14)
+        return bool(self.candles["ema"].iloc[-1] > self.candles["ema"].iloc[-2])
+"""
+
+
+class Zygote:
+    """Forks, kills and reaps on order of the host; every child's end is reported with its wait status."""
+
+    def __init__(self, control: socket.socket, jail: Jail, scope: Mapping[str, Any]) -> None:
+        self._control = control
+        self._jail = jail
+        self._scope = scope
+        self._pids: dict[int, int] = {}
+        self._ids: dict[int, int] = {}
+        self._layers: dict[str, str] = {}
+
+    def run(self) -> None:
+        """Serve until the host is gone."""
+        self._layers = self._probe_layers()
+        self._send({"op": "ready", "layers": self._layers})
+        wake_reader, wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(wake_reader, select.POLLIN)
+        while True:
+            ready = {fd for fd, _ in poll.poll()}
+            if wake_reader in ready:
+                os.read(wake_reader, 4096)
+                self._reap()
+            if self._control.fileno() in ready and not self._obey():
+                break
+        for pid in self._ids:
+            os.kill(pid, signal.SIGKILL)
+
+    def _obey(self) -> bool:
+        try:
+            data, fds, _, _ = socket.recv_fds(self._control, MAX_MESSAGE, 1)
+        except ConnectionError:
+            return False
+        if not data:
+            return False
+        order = json.loads(data)
+        if order["op"] == "spawn":
+            self._spawn(order["id"], fds[0])
+            return True
+        pid = self._pids.get(order["id"])  # None: it is dead and reaped, its pid may be another's by now
+        if pid is not None and order["op"] == "kill":
+            os.kill(pid, signal.SIGKILL)
+        elif pid is not None and order["op"] == "demote":
+            os.setpriority(os.PRIO_PROCESS, pid, _LOWEST_PRIORITY)
+        return True
+
+    def _spawn(self, number: int, fd: int) -> None:
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            _become_child(
+                lambda: serve(fd, jail=self._jail, layers=self._layers, parent_pid=parent, scope=self._scope)
+            )
+        os.close(fd)
+        self._pids[number] = pid
+        self._ids[pid] = number
+
+    def _reap(self) -> None:
+        while self._ids:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            number = self._ids.pop(pid)
+            del self._pids[number]
+            self._send({"op": "exited", "id": number, "code": os.waitstatus_to_exitcode(status)})
+
+    def _probe_layers(self) -> dict[str, str]:
+        """Close the jail in a throw-away child and return what closed."""
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            _become_child(lambda: _report_layers(self._jail, writer))
+        os.close(writer)
+        with os.fdopen(reader, "rb") as answer:
+            text = answer.read()
+        os.waitpid(pid, 0)
+        return dict(json.loads(text))
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        self._control.send(json.dumps(message).encode())
+
+
+def _report_layers(jail: Jail, writer: int) -> int:
+    states = jail.close()
+    os.write(writer, json.dumps(states).encode())
+    return 0
+
+
+def _become_child(work: Any) -> None:
+    """Run `work` in a forked process and leave without unwinding into the zygote's own frames."""
+    code = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        code = work()
+    finally:
+        os._exit(code)
+
+
+def count_threads() -> int:
+    return len(os.listdir("/proc/self/task"))
+
+
+def main(arguments: list[str]) -> None:
+    """Prepare everything that children inherit, then serve."""
+    control = socket.socket(fileno=int(arguments[0]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the launcher's affair: we end with the host
+    _be_the_first_killed_when_memory_is_short()
+    scope = user_scope()
+    evaluate(load(_WARM_UP, scope), sample_window(100), 1.0, None, {})
+    threads = count_threads()
+    if threads != 1:
+        failure = f"{threads} fils d'exécution avant le bac à sable, 1 attendu"
+        control.send(json.dumps({"op": "failed", "reason": failure}).encode())
+        return
+    jail = Jail(memory_bytes=int(arguments[1]), cpu_seconds=int(arguments[2]))
+    gc.collect()
+    gc.freeze()  # children then do not touch, hence do not copy, the pages of what is already loaded
+    Zygote(control, jail, scope).run()
+
+
+def _be_the_first_killed_when_memory_is_short() -> None:
+    try:
+        with open("/proc/self/oom_score_adj", "w") as score:
+            score.write("900")
+    except OSError:
+        return  # a comfort, not a wall
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,129 @@
+"""Asks a strategy for its decision and checks every answer. pandas is imported when it is called, not before."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from domain.errors import StrategyError
+from domain.strategies.base import METHODS, Strategy, StrategyPosition
+from domain.strategies.contract import CandleWindow, Evaluation, PositionView
+from domain.strategies.failures import Failure, describe
+from domain.strategies.loader import failed
+from domain.timeframes import from_ms
+
+# Upper bounds are exclusive. A stop of 2 means "200 %": a slip for 0.02, better refused than obeyed.
+_LIMITS = {"calculate_position_size": math.inf, "calculate_stop_loss": 1.0, "calculate_take_profit": 100.0}
+
+
+def evaluate(
+    strategy: type[Strategy],
+    window: CandleWindow,
+    balance: float,
+    position: PositionView | None,
+    params: Mapping[str, Any],
+    *,
+    code: str = "",
+    ask_all: bool = False,
+) -> Evaluation:
+    """Return what the strategy wants at the close of the window's last candle.
+
+    Args:
+        code: the user's text, to quote his lines in an error.
+        ask_all: also call the methods that this decision does not need (validation).
+
+    Raises:
+        StrategyError: the code raised, or answered something else than a boolean or a finite number.
+        MemoryError: it ate its memory.
+    """
+    started = time.perf_counter()
+    asker = _Asker(code, len(window))
+    strategy.params = dict(params)  # a child serves one evaluation: the class is its own
+    instance = asker.call(lambda: strategy(_frame(window), balance, _position(position)))
+    long = _boolean("should_long", asker.call(instance.should_long))
+    short = _boolean("should_short", asker.call(instance.should_short))
+    if ask_all or (long and position is None):
+        size, stop, target = (_number(name, asker.call(getattr(instance, name))) for name in METHODS[2:])
+    else:
+        size = stop = target = 0.0
+    return Evaluation(
+        should_long=long,
+        should_short=short,
+        position_size=size,
+        stop_loss=stop,
+        take_profit=target,
+        duration_ms=(time.perf_counter() - started) * 1000,
+    )
+
+
+class _Asker:
+    """Calls user code and gives its exceptions their line."""
+
+    def __init__(self, code: str, candle_count: int) -> None:
+        self._code = code
+        self._candle_count = candle_count
+
+    def call(self, function: Callable[[], Any]) -> Any:
+        try:
+            return function()
+        except MemoryError:
+            raise
+        except BaseException as exc:  # SystemExit and KeyboardInterrupt too: they come from user code
+            raise failed(describe(exc, self._code, candle_count=self._candle_count)) from exc
+
+
+def _frame(window: CandleWindow) -> Any:
+    import pandas as pd
+
+    columns = {name: getattr(window, name) for name in ("open", "high", "low", "close", "volume")}
+    index = pd.to_datetime(window.open_time_ms, unit="ms", utc=True)
+    return pd.DataFrame(columns, index=pd.DatetimeIndex(index, name="open_time"), dtype="float64", copy=True)
+
+
+def _position(view: PositionView | None) -> StrategyPosition | None:
+    if view is None:
+        return None
+    return StrategyPosition(
+        side=view.side,
+        quantity=view.quantity,
+        entry_price=view.entry_price,
+        entry_time=from_ms(view.entry_time_ms),
+        stop_loss=view.stop_loss,
+        take_profit=view.take_profit,
+        unrealized_pnl=view.unrealized_pnl,
+    )
+
+
+def _boolean(method: str, answer: Any) -> bool:
+    import numpy as np
+
+    if isinstance(answer, (bool, np.bool_)):
+        return bool(answer)
+    raise _bad_answer(method, answer, "attendu True ou False")
+
+
+def _number(method: str, answer: Any) -> float:
+    import numpy as np
+
+    if isinstance(answer, (bool, np.bool_)) or not isinstance(answer, (int, float, np.integer, np.floating)):
+        raise _bad_answer(method, answer, "attendu un nombre")
+    try:
+        value = float(answer)
+    except OverflowError:
+        value = math.inf
+    if not math.isfinite(value):
+        raise _bad_answer(method, answer, "attendu un nombre fini")
+    if not 0 <= value < _LIMITS[method]:
+        unit = (
+            "montant positif" if method == "calculate_position_size" else "fraction du prix d'entrée (0.02 = 2 %)"
+        )
+        raise _bad_answer(method, answer, f"attendu : {unit}")
+    return value
+
+
+def _bad_answer(method: str, answer: Any, expected: str) -> StrategyError:
+    # repr() of a user's object is user code: only plain values are quoted.
+    shown = str(answer)[:80] if isinstance(answer, (bool, int, float, str, type(None))) else ""
+    text = f"{method}() a renvoyé {shown} (type {type(answer).__name__}), {expected}."
+    text = text.replace("  ", " ")
+    return failed(Failure(message=text, line=None, exception=text, traceback=text))
