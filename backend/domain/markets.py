@@ -37,6 +37,10 @@ class Market:
         rounding = ROUND_CEILING if side is Side.BUY else ROUND_FLOOR
         return (price / self.tick_size).to_integral_value(rounding) * self.tick_size
 
+    def round_up(self, quote_amount: Decimal) -> Decimal:
+        """Round an amount to set aside up to 8 places (fees are never underestimated)."""
+        return quote_amount.quantize(Decimal("1e-8"), rounding=ROUND_CEILING)
+
     def check(self, *, quantity: Decimal, price: Decimal, exchange: str) -> None:
         """Check the filters for an already rounded quantity at `price`.
 
@@ -70,3 +74,9 @@ class Market:
                 details={"notional": str(notional), "minimum": str(self.min_notional)},
                 code="notional_too_small",
             )
+
+
+def split_symbol(symbol: str) -> tuple[str, str]:
+    """Return (base, quote) of a ccxt symbol: "BTC/USDT" and "BTC/USDT:USDT" give ("BTC", "USDT")."""
+    base, _, rest = symbol.partition("/")
+    return base, rest.partition(":")[0]

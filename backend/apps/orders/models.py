@@ -59,6 +59,12 @@ class Trade(models.Model):
     valid_until = models.DateTimeField()  # wall time after which it must not be sent
     sending_at = models.DateTimeField(null=True)  # when it was claimed
     next_check_at = models.DateTimeField(null=True)  # when open or unknown orders are looked up again
+    check_count = models.IntegerField(default=0)  # look-ups in a row without news (back-off)
+    acknowledged_at = models.DateTimeField(null=True)  # wall time at which the exchange was known to have it
+    absent_after = models.DateTimeField(null=True)  # unknown orders: before this, "not found" proves nothing
+    step_size = models.DecimalField(**AMOUNT, null=True)  # of the market when submitted (dust rule)
+    min_notional = models.DecimalField(**AMOUNT, null=True)
+    reference_price = models.DecimalField(**AMOUNT, null=True)  # what the decision saw
     market_time = models.DateTimeField(null=True)  # of the decision, then of the last fill
     closed_at = models.DateTimeField(null=True)  # wall time of the final status
 
@@ -96,12 +102,15 @@ class Fill(models.Model):
     is_maker = models.BooleanField(default=False)
     executed_at = models.DateTimeField()  # market time
     received_at = models.DateTimeField(auto_now_add=True)
+    position = models.ForeignKey("orders.Position", on_delete=models.SET_NULL, null=True, related_name="fills")
+    realized_pnl = models.DecimalField(**AMOUNT, null=True)  # closing fills: quote, net of fees
 
     class Meta:
         db_table = "fills"
         constraints = [
-            # Binance numbers its trades per symbol.
-            models.UniqueConstraint(fields=["broker", "symbol", "exchange_trade_id"], name="fills_once")
+            # Binance numbers its trades per symbol; an account that trades with itself has both orders
+            # under one trade id, so the order is part of the key.
+            models.UniqueConstraint(fields=["broker", "symbol", "exchange_trade_id", "trade"], name="fills_once")
         ]
 
 
@@ -126,6 +135,8 @@ class OrderCommand(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     claimed_at = models.DateTimeField(null=True)
     done_at = models.DateTimeField(null=True)
+    next_attempt_at = models.DateTimeField(null=True)  # not before, after an attempt without an answer
+    attempts = models.IntegerField(default=0)
 
     class Meta:
         db_table = "order_commands"
@@ -154,7 +165,7 @@ class Position(models.Model):
     symbol = models.CharField(max_length=64)
     owner = models.CharField(max_length=32)
     side = models.CharField(max_length=8, default="long")
-    quantity = models.DecimalField(**AMOUNT)  # base, net of fees taken in base
+    quantity = models.DecimalField(**AMOUNT)  # base, net of fees taken in base; closed: the dust left
     entry_price = models.DecimalField(**AMOUNT)  # average cost per unit held, fees included
     current_price = models.DecimalField(**AMOUNT, null=True)
     stop_loss = models.DecimalField(**AMOUNT, null=True)

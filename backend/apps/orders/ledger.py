@@ -1,0 +1,305 @@
+"""The only writer of what an exchange says: trades' state, fills and positions.
+
+Every function holds the order's row lock for one short transaction and may be called again with the same
+facts: nothing changes the second time. A status moves along `domain.orders.TRANSITIONS` only, the filled
+quantity never decreases, and a final status waits until the fills known add up to the quantity reported.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import structlog
+from django.db import transaction
+
+from apps.orders import events
+from apps.orders.models import Fill, Position, Trade
+from apps.orders.position_book import fill_report, update_positions
+from domain.errors import AristobotError, InvalidInput, NotFound
+from domain.markets import split_symbol
+from domain.orders import OrderReport, OrderStatus, Side, may_become
+from domain.positions import Execution, average, fee_total, stored
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of a report. `fills_missing`: fetch the order's fills and apply again."""
+
+    status: OrderStatus
+    changed: bool
+    fills_missing: bool
+
+
+@transaction.atomic
+def apply_report(
+    trade_id: int, report: OrderReport, *, now: datetime, check_after: timedelta = timedelta(seconds=2)
+) -> Applied:
+    """Apply what the exchange says of an order.
+
+    Args:
+        now: wall time.
+        check_after: when an order that stays open is looked up again.
+
+    Raises:
+        NotFound: the order was deleted with its user.
+        InvalidInput: the report is not about this order, or contradicts it.
+    """
+    trade = _locked(trade_id)
+    _check_same_order(trade, report)
+    before = _facts(trade)
+    new_fills = _insert_fills(trade, report)
+    known = _fold_fills(trade, report)
+    _acknowledge(trade, report, now=now)
+    became_final = _move(trade, _reported_status(trade, report, known), now=now)
+    if new_fills or became_final:
+        update_positions(trade)
+    changed = new_fills or _facts(trade) != before
+    trade.check_count = 0 if changed else trade.check_count + 1
+    trade.next_check_at = None if OrderStatus(trade.status).is_final else now + check_after
+    trade.save()
+    if changed:
+        events.trade_changed(trade)
+        _log_state(trade)
+    return Applied(OrderStatus(trade.status), changed, fills_missing=known < trade.filled_quantity)
+
+
+@transaction.atomic
+def apply_rejection(trade_id: int, error: AristobotError, *, now: datetime) -> OrderStatus:
+    """Close an order that the exchange refused: it does not exist there."""
+    trade = _locked(trade_id)
+    return _finish(trade, OrderStatus.REJECTED, code=error.error_code, message=error.message, now=now)
+
+
+@transaction.atomic
+def mark_unknown(trade_id: int, *, reason: str, absent_after: datetime, now: datetime) -> OrderStatus:
+    """Note that nobody knows whether a sent order exists; it is looked up from now on.
+
+    Args:
+        absent_after: wall time before which "not found" proves nothing.
+    """
+    trade = _locked(trade_id)
+    if not may_become(OrderStatus(trade.status), OrderStatus.UNKNOWN):
+        return OrderStatus(trade.status)
+    trade.status = OrderStatus.UNKNOWN.value
+    trade.error_code, trade.error_message = "order_outcome_unknown", reason
+    trade.absent_after, trade.next_check_at, trade.check_count = absent_after, now, 0
+    trade.save()
+    events.trade_changed(trade)
+    message = (
+        f"Ordre {trade.side} {events.amount(trade.quantity)} {trade.symbol} : issue inconnue, recherche par son "
+        f"identifiant {trade.client_order_id} ; {trade.symbol} est bloqué jusqu'à la réponse. Cause : {reason}"
+    )
+    events.alert(trade, code="order_unknown", message=message)
+    _log_state(trade)
+    return OrderStatus.UNKNOWN
+
+
+@transaction.atomic
+def mark_not_executed(trade_id: int, error: AristobotError, *, now: datetime, retry_at: datetime) -> OrderStatus:
+    """Put back an order that certainly was not executed; past its validity it expires instead."""
+    trade = _locked(trade_id)
+    if retry_at >= trade.valid_until:
+        message = f"Ordre abandonné : l'exchange ne l'a pas pris à temps. Dernière cause : {error.message}"
+        return _finish(trade, OrderStatus.EXPIRED, code=error.error_code, message=message, now=now)
+    if may_become(OrderStatus(trade.status), OrderStatus.PENDING):
+        trade.status = OrderStatus.PENDING.value
+        trade.sending_at, trade.next_check_at = None, retry_at
+        trade.error_code, trade.error_message = error.error_code, error.message
+        trade.save()
+        events.trade_changed(trade)
+        _log_state(trade)
+    return OrderStatus(trade.status)
+
+
+@transaction.atomic
+def mark_expired(trade_id: int, *, now: datetime) -> OrderStatus:
+    """Close an order that never left before its deadline."""
+    trade = _locked(trade_id)
+    if trade.status not in (OrderStatus.PENDING, OrderStatus.SENDING):
+        return OrderStatus(trade.status)
+    cause = f" Dernière cause : {trade.error_message}" if trade.error_message else ""
+    message = f"Ordre jamais envoyé : délai dépassé le {trade.valid_until:%Y-%m-%d à %H:%M:%S} UTC.{cause}"
+    return _finish(trade, OrderStatus.EXPIRED, code="order_expired", message=message, now=now)
+
+
+@transaction.atomic
+def mark_absent(trade_id: int, *, now: datetime) -> OrderStatus:
+    """Close an unknown order of which it is proven that the exchange never took it."""
+    trade = _locked(trade_id)
+    if trade.status != OrderStatus.UNKNOWN:
+        return OrderStatus(trade.status)
+    message = (
+        f"Ordre absent de l'exchange : introuvable par son identifiant {trade.client_order_id}, parmi les ordres "
+        f"ouverts et parmi les exécutions récentes. Il n'a pas été exécuté. Cause d'origine : {trade.error_message}"
+    )
+    status = _finish(trade, OrderStatus.EXPIRED, code="order_absent", message=message, now=now)
+    events.alert(trade, code="order_absent", message=message)
+    return status
+
+
+def cancel_pending(trade: Trade, *, now: datetime) -> Trade:
+    """Cancel an order that nobody has claimed; the caller holds its row lock."""
+    _finish(trade, OrderStatus.CANCELLED, code="", message="", now=now)
+    return trade
+
+
+@transaction.atomic
+def update_mark(position_id: int, price: Decimal) -> Position | None:
+    """Value a live position at `price`; return it, or None when it is closed or gone."""
+    position: Position | None = Position.objects.select_for_update().filter(id=position_id).first()
+    if position is None or position.status == Position.Status.CLOSED:
+        return None
+    position.current_price = price
+    position.unrealized_pnl = stored(position.quantity * (price - position.entry_price))
+    position.save(update_fields=["current_price", "unrealized_pnl", "updated_at"])
+    events.position_changed(position)
+    return position
+
+
+@transaction.atomic
+def mark_closing(position_id: int, *, reason: str) -> bool:
+    """Note that a position is being left; False when it is already being left, closed or gone."""
+    rows = Position.objects.select_for_update().filter(id=position_id, status=Position.Status.OPEN)
+    position = rows.first()
+    if position is None:
+        return False
+    position.status, position.closing_reason = Position.Status.CLOSING, reason[:64]
+    position.save(update_fields=["status", "closing_reason", "updated_at"])
+    events.position_changed(position)
+    return True
+
+
+@transaction.atomic
+def reopen_closing(position_id: int) -> bool:
+    """Put a position back to open when its exit was refused; False when it is not being left."""
+    position = Position.objects.select_for_update().filter(id=position_id, status=Position.Status.CLOSING).first()
+    if position is None:
+        return False
+    position.status, position.closing_reason = Position.Status.OPEN, ""
+    position.save(update_fields=["status", "closing_reason", "updated_at"])
+    events.position_changed(position)
+    return True
+
+
+def _locked(trade_id: int) -> Trade:
+    trade: Trade | None = Trade.objects.select_for_update().filter(id=trade_id).first()
+    if trade is None:
+        raise NotFound(f"L'ordre {trade_id} n'existe plus.")
+    return trade
+
+
+def _check_same_order(trade: Trade, report: OrderReport) -> None:
+    same_client_id = report.client_order_id in (None, "", trade.client_order_id)
+    same_exchange_id = trade.exchange_order_id in ("", report.exchange_order_id)
+    if not (same_client_id and same_exchange_id and report.symbol == trade.symbol and report.side == trade.side):
+        raise InvalidInput(
+            f"Réponse de l'exchange écartée : elle décrit l'ordre {report.exchange_order_id} "
+            f"({report.client_order_id}), pas l'ordre {trade.exchange_order_id or '?'} ({trade.client_order_id}).",
+            code="inconsistent_report",
+        )
+
+
+def _insert_fills(trade: Trade, report: OrderReport) -> bool:
+    offered = {fill.exchange_trade_id: fill for fill in report.fills}
+    known = set(trade.fills.values_list("exchange_trade_id", flat=True)) if offered else set()
+    rows = [
+        Fill(
+            trade=trade,
+            broker_id=trade.broker_id,
+            symbol=trade.symbol,
+            exchange_trade_id=fill.exchange_trade_id,
+            price=fill.price,
+            quantity=fill.quantity,
+            fee=fill.fee,
+            fee_currency=fill.fee_currency,
+            is_maker=fill.is_maker,
+            executed_at=fill.executed_at,
+        )
+        for fill in offered.values()
+        if fill.exchange_trade_id not in known and fill.exchange_order_id in ("", report.exchange_order_id)
+    ]
+    Fill.objects.bulk_create(rows)
+    return bool(rows)
+
+
+def _fold_fills(trade: Trade, report: OrderReport) -> Decimal:
+    """Set the sums that follow from the fills; return the quantity they account for."""
+    fills = [fill_report(row) for row in trade.fills.all()]
+    known = sum((fill.quantity for fill in fills), Decimal(0))
+    filled = max(trade.filled_quantity, report.filled_quantity, known)
+    if filled > trade.quantity:
+        raise InvalidInput(
+            f"Réponse de l'exchange écartée : {filled} exécutés sur l'ordre {trade.client_order_id} "
+            f"de {events.amount(trade.quantity)} {trade.symbol}.",
+            code="inconsistent_report",
+        )
+    trade.filled_quantity = filled
+    if not fills:
+        trade.average_price = trade.average_price or (report.average_price if filled else None)
+        return known
+    base, quote = split_symbol(trade.symbol)
+    executions = [Execution(side=Side(trade.side), fill=fill, ends_order=False) for fill in fills]
+    fee, trade.fee_currency = fee_total(executions, base=base, quote=quote)
+    trade.fee = stored(fee)
+    trade.average_price = average(sum((fill.price * fill.quantity for fill in fills), Decimal(0)), known)
+    trade.market_time = max(fill.executed_at for fill in fills)
+    return known
+
+
+def _acknowledge(trade: Trade, report: OrderReport, *, now: datetime) -> None:
+    trade.exchange_order_id = trade.exchange_order_id or report.exchange_order_id
+    if trade.acknowledged_at is None:
+        trade.acknowledged_at = now
+        trade.error_code = trade.error_message = ""
+
+
+def _reported_status(trade: Trade, report: OrderReport, known: Decimal) -> OrderStatus:
+    """Return the status that the report proves, given the fills known."""
+    if known == trade.quantity:
+        return OrderStatus.FILLED
+    if report.status.is_final and known == report.filled_quantity == trade.filled_quantity:
+        return report.status
+    if trade.filled_quantity > 0:
+        return OrderStatus.PARTIALLY_FILLED
+    return OrderStatus.OPEN
+
+
+def _move(trade: Trade, new: OrderStatus, *, now: datetime) -> bool:
+    """Move along the transition table; return whether the order ended by this."""
+    current = OrderStatus(trade.status)
+    if new is current or not may_become(current, new):
+        return False
+    trade.status = new.value
+    if new.is_final:
+        trade.closed_at = now
+    return new.is_final
+
+
+def _finish(trade: Trade, status: OrderStatus, *, code: str, message: str, now: datetime) -> OrderStatus:
+    if not may_become(OrderStatus(trade.status), status):
+        return OrderStatus(trade.status)
+    trade.status = status.value
+    trade.error_code, trade.error_message = code, message
+    trade.closed_at, trade.next_check_at = now, None
+    trade.save()
+    events.trade_changed(trade)
+    _log_state(trade)
+    return status
+
+
+def _facts(trade: Trade) -> tuple[object, ...]:
+    return trade.status, trade.filled_quantity, trade.exchange_order_id, trade.average_price, trade.fee
+
+
+def _log_state(trade: Trade) -> None:
+    log.info(
+        "orders.state",
+        user_id=trade.user_id,
+        broker_id=trade.broker_id,
+        symbol=trade.symbol,
+        client_order_id=trade.client_order_id,
+        status=trade.status,
+        filled=str(trade.filled_quantity),
+    )

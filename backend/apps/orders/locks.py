@@ -1,0 +1,22 @@
+"""Advisory locks of PostgreSQL, held until the end of the transaction.
+
+Order of taking, everywhere: the trade's row, then the position's key. The money lock is taken first and alone
+by those who insert orders, who hold no trade row.
+"""
+
+from django.db import connection
+
+
+def lock_broker_money(broker_id: int) -> None:
+    """Let one transaction at a time commit new orders of a broker (reservations are then exact)."""
+    _lock(f"orders:money:{broker_id}")
+
+
+def lock_position_key(*, broker_id: int, symbol: str, owner: str) -> None:
+    """Let one transaction at a time derive the positions of an owner in a market."""
+    _lock(f"orders:position:{broker_id}:{symbol}:{owner}")
+
+
+def _lock(name: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])

@@ -1,0 +1,73 @@
+"""Reads of the orders room: reservations, orders in the way, positions, lists. Writes nothing."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from django.db.models import Q, QuerySet, Sum
+
+from apps.orders.models import Position, Trade
+from domain.orders import FINAL_STATUSES, OrderStatus
+
+LIVE_STATUSES = tuple(status.value for status in OrderStatus if status not in FINAL_STATUSES)
+RESTING_STATUSES = tuple(status.value for status in OrderStatus if status.rests_at_exchange)
+
+
+def reserved_by_currency(broker_id: int, *, as_of: datetime | None = None) -> dict[str, Decimal]:
+    """Return what orders hold of a broker's money, by currency: available = exchange's free − this.
+
+    Args:
+        as_of: wall time just before the balance was asked for. With it nothing is counted twice or missed:
+            orders that rested at the exchange by then are already out of its `free`, and orders that ended
+            since then still count, because that balance did not know it. Without it every live order counts.
+    """
+    wanted = Q(status__in=LIVE_STATUSES)
+    if as_of is not None:
+        locked_there = Q(status__in=RESTING_STATUSES, acknowledged_at__lt=as_of)
+        wanted = (wanted & ~locked_there) | Q(closed_at__gte=as_of, filled_quantity__gt=0)
+    rows = (
+        Trade.objects.filter(wanted, broker_id=broker_id)
+        .exclude(reserved_currency="")
+        .values("reserved_currency")
+        .annotate(total=Sum("reserved_amount"))
+        .order_by()
+    )
+    return {row["reserved_currency"]: row["total"] for row in rows}
+
+
+def live_orders(
+    *, broker_id: int | None = None, bot_id: int | None = None, symbol: str | None = None, owner: str | None = None
+) -> "QuerySet[Trade]":
+    """Return the orders that are not final, oldest first."""
+    criteria = {"broker_id": broker_id, "bot_id": bot_id, "symbol": symbol, "owner": owner}
+    given = {name: value for name, value in criteria.items() if value is not None}
+    return Trade.objects.filter(status__in=LIVE_STATUSES, **given).order_by("id")
+
+
+def blocks_symbol(broker_id: int, symbol: str, owner: str) -> Trade | None:
+    """Return the order that forbids this owner another one in that market, unknown ones first, or None."""
+    orders = list(live_orders(broker_id=broker_id, symbol=symbol, owner=owner))
+    unknown = [order for order in orders if order.status == OrderStatus.UNKNOWN]
+    return next(iter(unknown + orders), None)
+
+
+def live_position(broker_id: int, symbol: str, owner: str) -> Position | None:
+    """Return the owner's position in that market that is open or being closed, or None."""
+    rows = Position.objects.filter(broker_id=broker_id, symbol=symbol, owner=owner)
+    found: Position | None = rows.exclude(status=Position.Status.CLOSED).first()
+    return found
+
+
+def realized_pnl(*, bot_id: int) -> Decimal:
+    """Return what a bot has realised since its beginning, in quote, net of fees."""
+    total = Trade.objects.filter(bot_id=bot_id).aggregate(total=Sum("profit_loss"))["total"]
+    return Decimal(0) if total is None else total
+
+
+def trades_of(user_id: int) -> "QuerySet[Trade]":
+    """Return all the orders of a user, newest first."""
+    return Trade.objects.filter(user_id=user_id).order_by("-id")
+
+
+def positions_of(user_id: int) -> "QuerySet[Position]":
+    """Return all the positions of a user, newest first."""
+    return Position.objects.filter(user_id=user_id).order_by("-id")
