@@ -1,0 +1,191 @@
+"""Makes a ccxt client whose requests pass through our budget and whose answers' headers we see.
+
+ccxt is imported here and in its neighbours only, and late: the import takes seconds and a hundred MiB.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.conf import settings
+
+from apps.core.adapters.rate_budget import RateBudget
+from domain.errors import InvalidInput
+from domain.messages import Priority
+from domain.ports import BrokerAccess, Clock
+
+log = structlog.get_logger(__name__)
+
+SIMEX = "simex"
+EXCHANGE_NAMES = {"simex": "Simulateur", "binance": "Binance", "bitget": "Bitget", "kraken": "Kraken", "okx": "OKX"}
+_FIRST_BACK_OFF_S = 5.0
+# One request for the markets instead of seven, and no ccxt prefix in front of our client order ids.
+_OPTIONS = {
+    "defaultType": "spot",
+    "fetchMarkets": {"types": ["spot"]},
+    "fetchCurrencies": False,
+    "fetchMargins": False,
+    "warnOnFetchOpenOrdersWithoutSymbol": False,
+    "broker": dict.fromkeys(("spot", "margin", "future", "swap", "option", "inverse"), ""),
+}
+
+
+class SendTooLate(Exception):
+    """The order waited for its turn past `valid_until`; not one byte left."""
+
+
+@dataclass(slots=True)
+class CallContext:
+    """What one call of ours carries through ccxt, and what came back beside the body."""
+
+    priority: Priority
+    valid_until: datetime | None = None
+    http_status: int | None = None
+    retry_after_s: float | None = None
+
+
+_context: ContextVar[CallContext | None] = ContextVar("ccxt_call", default=None)
+
+
+@contextmanager
+def calling(priority: Priority, *, valid_until: datetime | None = None) -> Iterator[CallContext]:
+    """Set the priority (and the deadline of an order) of the ccxt calls made inside."""
+    context = CallContext(priority, valid_until)
+    token = _context.set(context)
+    try:
+        yield context
+    finally:
+        _context.reset(token)
+
+
+class Rim:
+    """Stands between ccxt and the network for one client: asks the budget, reads the headers."""
+
+    def __init__(self, *, budget: RateBudget, clock: Clock) -> None:
+        self.run_id: str | None = None  # of the simulated exchange
+        self._budget = budget
+        self._clock = clock
+
+    async def throttle(self, cost: float | None) -> None:
+        """ccxt awaits this before it signs: the last wait before an order leaves."""
+        context = _context.get() or CallContext(Priority.MARKETS)
+        if context.valid_until is None:
+            await self._budget.acquire(context.priority, cost or 1.0)
+            return
+        remaining = (context.valid_until - self._clock.now()).total_seconds()
+        try:
+            async with asyncio.timeout(max(remaining, 0)):
+                await self._budget.acquire(context.priority, cost or 1.0)
+        except TimeoutError as exc:
+            raise SendTooLate from exc
+        if self._clock.now() >= context.valid_until:
+            raise SendTooLate
+
+    def answered(self, status: int, headers: Mapping[str, str]) -> None:
+        lowered = {name.lower(): value for name, value in headers.items()}
+        self.run_id = lowered.get("x-simex-run", self.run_id)
+        retry_after = _seconds(lowered.get("retry-after"))
+        context = _context.get()
+        if context is not None:
+            context.http_status, context.retry_after_s = status, retry_after
+        if status in (418, 429):
+            self._budget.back_off(retry_after or _FIRST_BACK_OFF_S)
+            log.warning("exchange.rate_limited", status=status, retry_after_s=retry_after)
+
+
+def make_client(access: BrokerAccess, *, rim: Rim, timeout_s: float) -> Any:
+    """Return a ccxt client of that account.
+
+    Raises:
+        InvalidInput: unknown exchange, no sandbox there, or no simulated exchange running.
+    """
+    client = _client_class(access.exchange, rim)(
+        {
+            **access.credentials,
+            "number": str,  # exact: the exchange's own digits, never a float
+            "timeout": int(timeout_s * 1000),
+            "enableRateLimit": True,
+            "aiohttp_trust_env": access.exchange != SIMEX,
+            "options": _OPTIONS,
+        }
+    )
+    _set_hosts(client, access)
+    return client
+
+
+def known_exchanges() -> list[str]:
+    """Return the ids that `make_client` accepts."""
+    import ccxt.async_support as ccxt
+
+    return [SIMEX, *ccxt.exchanges]
+
+
+def _client_class(exchange: str, rim: Rim) -> Any:
+    import ccxt.async_support as ccxt
+
+    if exchange not in known_exchanges():
+        raise InvalidInput(f"Exchange « {exchange} » inconnu.", details={"exchange": exchange})
+    base: Any = getattr(ccxt, "binance" if exchange == SIMEX else exchange)
+
+    class Client(base):
+        async def throttle(self, cost: float | None = None) -> None:
+            await rim.throttle(cost)
+
+        def on_rest_response(self, code: int, *rest: Any) -> Any:
+            rim.answered(code, rest[3])
+            return super().on_rest_response(code, *rest)
+
+        def parse_ohlcv(self, ohlcv: Any, market: Any = None) -> list[Any]:
+            row: list[Any] = super().parse_ohlcv(ohlcv, market)
+            # Binance says how many trades a candle holds; ccxt drops it.
+            return [*row, ohlcv[8]] if is_binance(self) and len(ohlcv) > 8 else row
+
+    return Client
+
+
+def is_binance(client: Any) -> bool:
+    """Tell whether the client speaks Binance's protocol (Binance itself, simex, its relatives)."""
+    import ccxt.async_support as ccxt
+
+    return isinstance(client, ccxt.binance)
+
+
+def _set_hosts(client: Any, access: BrokerAccess) -> None:
+    if access.exchange == SIMEX:
+        if not settings.SIMEX_URL:
+            raise InvalidInput(
+                "Simulateur indisponible : aucun exchange simulé ne tourne ici (SIMEX_URL est vide).",
+                code="simex_absent",
+            )
+        # Every host, so that no stray request can reach the real Binance.
+        client.urls["api"] = _rewrite(client.urls["api"], r"^https?://[^/]+", settings.SIMEX_URL.rstrip("/"))
+    elif access.is_testnet:
+        if not client.urls.get("test"):
+            raise InvalidInput(f"{client.name} n'a pas d'environnement de test.", code="no_sandbox")
+        client.set_sandbox_mode(True)
+    elif access.exchange == "binance":
+        client.urls["api"] = _rewrite(
+            client.urls["api"], r"^https://api\.binance\.com", settings.BINANCE_REST_URL.rstrip("/")
+        )
+
+
+def _rewrite(urls: Mapping[str, Any], pattern: str, replacement: str) -> dict[str, Any]:
+    return {
+        name: re.sub(pattern, replacement, value)
+        if isinstance(value, str)
+        else _rewrite(value, pattern, replacement)
+        for name, value in urls.items()
+    }
+
+
+def _seconds(header: str | None) -> float | None:
+    try:
+        return float(header) if header is not None else None
+    except ValueError:
+        return None

@@ -1,0 +1,262 @@
+"""One account at an exchange, over ccxt: the `ExchangeSession` port.
+
+Orders are sent once and never retried inside (`maxRetriesOnFailure` is never set: it POSTs again).
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from apps.core.adapters import ccxt_translate as translate
+from apps.core.adapters.ccxt_client_class import (
+    EXCHANGE_NAMES,
+    SIMEX,
+    CallContext,
+    Rim,
+    SendTooLate,
+    calling,
+    is_binance,
+    make_client,
+)
+from apps.core.adapters.ccxt_verdicts import PARSE_ERRORS, order_error, read_error
+from apps.core.adapters.rate_budget import RateBudget
+from domain.candles import Candle
+from domain.errors import InvalidInput, OrderNotExecuted, OrderOutcomeUnknown, OrderRejected
+from domain.markets import Market
+from domain.messages import Priority
+from domain.orders import FillReport, OrderReport, OrderTicket, OrderType
+from domain.ports import Balance, BrokerAccess, Clock
+from domain.rollup import roll_up, source_timeframe
+from domain.timeframes import Timeframe, to_ms
+
+T = TypeVar("T")
+
+_PAGE = 1000
+_RECEIVE_WINDOW_MS = 5_000
+_CCXT_TYPES = {OrderType.MARKET: "market", OrderType.LIMIT: "limit"}
+
+
+class CcxtSession:
+    """An authenticated ccxt client of one (user, broker).
+
+    Args:
+        budget: shared by every session of that exchange and host.
+        timeout_s: of each request; longer than the exchange's own (10 s), whose late answer is worth having.
+    """
+
+    def __init__(self, access: BrokerAccess, *, budget: RateBudget, clock: Clock, timeout_s: float = 12.0) -> None:
+        self.access = access
+        self._clock = clock
+        self._rim = Rim(budget=budget, clock=clock)
+        self._client = make_client(access, rim=self._rim, timeout_s=timeout_s)
+        self.exchange_name = EXCHANGE_NAMES.get(access.exchange, str(self._client.name))
+
+    @property
+    def candle_source(self) -> str:
+        if self.access.exchange == SIMEX:
+            return f"{SIMEX}:{self._rim.run_id}" if self._rim.run_id else SIMEX
+        return f"{self.access.exchange}-testnet" if self.access.is_testnet else self.access.exchange
+
+    @property
+    def timeframes(self) -> list[str]:
+        """Return what the exchange offers among ours."""
+        return [timeframe.value for timeframe in Timeframe if timeframe.value in (self._client.timeframes or {})]
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the catalogue stores of the exchange (no account data)."""
+        required = [name for name, needed in self._client.requiredCredentials.items() if needed]
+        return {
+            "name": self.exchange_name,
+            "required_credentials": required,
+            "has": dict(self._client.has),
+            "timeframes": self.timeframes,
+            "has_sandbox": self.access.exchange != SIMEX and bool(self._client.urls.get("test")),
+        }
+
+    def budget_rate_per_s(self) -> float:
+        """Return ccxt's own rate for the exchange, in its cost units per second."""
+        return 1000.0 / float(self._client.rateLimit)
+
+    def share_markets_of(self, other: "CcxtSession") -> None:
+        """Take the markets another session of the same exchange loaded."""
+        self._client.set_markets_from_exchange(other._client)
+        self._rim.run_id = self._rim.run_id or other._rim.run_id
+
+    async def load_markets(self) -> Mapping[str, Market]:
+        """Load the spot markets anew. Raises the errors of a read."""
+
+        async def load() -> dict[str, Market]:
+            raw = await self._client.load_markets(True)
+            return {
+                each["symbol"]: translate.market(each) for each in raw.values() if translate.is_usable_spot(each)
+            }
+
+        return await self._read("Chargement des marchés", load, Priority.MARKETS)
+
+    async def fetch_balance(self) -> Balance:
+        async def fetch() -> Balance:
+            return translate.balance(await self._client.fetch_balance())
+
+        return await self._read("Lecture du solde", fetch, Priority.BALANCE)
+
+    async def fetch_candles(
+        self, symbol: str, timeframe: Timeframe, *, since: datetime, until: datetime
+    ) -> Sequence[Candle]:
+        """Return candles with since <= open_time < until, ascending, rolled up when the exchange lacks that one.
+
+        Raises:
+            InvalidInput: no offered timeframe divides the wanted one.
+        """
+        native = source_timeframe(timeframe, self.timeframes)
+        if native is None:
+            raise InvalidInput(
+                f"Bougies {timeframe.value} impossibles chez {self.exchange_name} : aucune unité de temps "
+                f"offerte ({', '.join(self.timeframes)}) ne la divise.",
+                code="timeframe_unsupported",
+            )
+        start = timeframe.open_time(since)
+        action = f"Lecture des bougies {symbol} {native.value}"
+        candles = await self._read(
+            action, lambda: self._page_candles(symbol, native, start, until), Priority.CANDLES
+        )
+        rolled = candles if native is timeframe else roll_up(candles, timeframe)
+        return [each for each in rolled if since <= each.open_time < until]
+
+    async def fetch_price(self, symbol: str) -> Any:
+        async def fetch() -> Any:
+            ticker = await self._client.fetch_ticker(symbol)
+            return translate.decimal(ticker["last"])
+
+        return await self._read(f"Lecture du prix {symbol}", fetch, Priority.BALANCE)
+
+    async def create_order(self, ticket: OrderTicket, *, valid_until: datetime) -> OrderReport:
+        """Send once. The signature bears the time before the last wait and a window that ends at
+        `valid_until`: should this process be paused in between, the exchange itself refuses it late.
+
+        Raises:
+            OrderRejected, OrderNotExecuted, OrderOutcomeUnknown: as in the port.
+        """
+        kind = _CCXT_TYPES.get(ticket.order_type)
+        if kind is None:
+            raise OrderRejected(
+                f"Ordre refusé avant envoi ({self.exchange_name}, {ticket.symbol}) : type « {ticket.order_type} » "
+                "pas encore pris en charge.",
+                code="order_type_unsupported",
+            )
+        with calling(Priority.ORDER, valid_until=valid_until) as context:
+            try:
+                raw = await self._send(ticket, kind, valid_until)
+                return self._acknowledge(ticket, raw)
+            except SendTooLate as exc:
+                raise OrderNotExecuted(
+                    f"Ordre non envoyé à {self.exchange_name} ({ticket.symbol}) : il a attendu son tour plus "
+                    f"longtemps que sa validité ({valid_until:%H:%M:%S} UTC).",
+                    code="order_too_late",
+                ) from exc
+            except (self._base_error(), *PARSE_ERRORS) as exc:
+                raise self._order_error(exc, ticket, context) from exc
+
+    async def cancel_order(self, symbol: str, *, client_order_id: str, exchange_order_id: str | None) -> None:
+        params = {"clientOrderId": client_order_id} if exchange_order_id is None else {}
+
+        async def cancel() -> None:
+            await self._client.cancel_order(exchange_order_id, symbol, params)
+
+        await self._read(f"Annulation de l'ordre {symbol}", cancel, Priority.CANCEL)
+
+    async def find_order(self, symbol: str, *, client_order_id: str) -> OrderReport:
+        async def find() -> OrderReport:
+            raw = await self._client.fetch_order(None, symbol, {"clientOrderId": client_order_id})
+            if not (translate.optional_decimal(raw.get("filled")) or 0):
+                return translate.order(raw, fills=())
+            return translate.order(raw, fills=await self._fills_of(raw, symbol))
+
+        return await self._read(f"Recherche de l'ordre {symbol}", find, Priority.ORDER)
+
+    async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]:
+        async def fetch() -> list[OrderReport]:
+            return [translate.order(raw) for raw in await self._client.fetch_open_orders(symbol)]
+
+        return await self._read(f"Lecture des ordres ouverts {symbol}", fetch, Priority.BALANCE)
+
+    async def fetch_my_trades(self, symbol: str, *, since: datetime | None = None) -> Sequence[FillReport]:
+        async def fetch() -> list[FillReport]:
+            raw = await self._client.fetch_my_trades(symbol, None if since is None else to_ms(since), _PAGE)
+            return [translate.fill(each) for each in raw]
+
+        return await self._read(f"Lecture des exécutions {symbol}", fetch, Priority.BALANCE)
+
+    async def close(self) -> None:
+        self._client.timeout_on_exit = 0
+        await self._client.close()
+
+    async def _page_candles(
+        self, symbol: str, timeframe: Timeframe, since: datetime, until: datetime
+    ) -> list[Candle]:
+        found: dict[datetime, Candle] = {}
+        cursor = since
+        while cursor < until:
+            rows = await self._client.fetch_ohlcv(
+                symbol, timeframe.value, to_ms(cursor), _PAGE, {"until": to_ms(until) - 1}
+            )
+            page = [translate.candle(row, symbol=symbol, timeframe=timeframe) for row in rows]
+            found.update({each.open_time: each for each in page if since <= each.open_time < until})
+            reached = max((each.open_time for each in page), default=cursor) + timeframe.duration
+            if not page or reached <= cursor or cursor + len(page) * timeframe.duration >= until:
+                break
+            cursor = reached
+        return [found[open_time] for open_time in sorted(found)]
+
+    async def _send(self, ticket: OrderTicket, kind: str, valid_until: datetime) -> Any:
+        price = None if ticket.price is None else f"{ticket.price:f}"
+        params: dict[str, Any] = {"clientOrderId": ticket.client_order_id}
+        if is_binance(self._client):
+            params |= self._signature_window(valid_until)
+        return await self._client.create_order(
+            ticket.symbol, kind, ticket.side.value, f"{ticket.quantity:f}", price, params
+        )
+
+    def _signature_window(self, valid_until: datetime) -> dict[str, int]:
+        remaining_ms = (valid_until - self._clock.now()) // timedelta(milliseconds=1)
+        if remaining_ms <= 0:
+            raise SendTooLate
+        return {"timestamp": int(self._client.nonce()), "recvWindow": min(_RECEIVE_WINDOW_MS, remaining_ms)}
+
+    def _acknowledge(self, ticket: OrderTicket, raw: Any) -> OrderReport:
+        if not raw or raw.get("id") is None:
+            raise OrderOutcomeUnknown(
+                f"Ordre au sort inconnu chez {self.exchange_name} ({ticket.symbol}), recherché par son "
+                "identifiant : la réponse ne porte aucun numéro d'ordre."
+            )
+        return translate.order(raw)
+
+    async def _fills_of(self, raw: Mapping[str, Any], symbol: str) -> tuple[FillReport, ...]:
+        since = None if is_binance(self._client) else raw.get("timestamp")
+        params = {"orderId": raw["id"]} if is_binance(self._client) else {}
+        trades = await self._client.fetch_my_trades(symbol, since, _PAGE, params)
+        return tuple(translate.fill(each) for each in trades if str(each.get("order")) == str(raw["id"]))
+
+    async def _read(self, action: str, call: Callable[[], Awaitable[T]], priority: Priority) -> T:
+        with calling(priority) as context:
+            try:
+                return await call()
+            except (self._base_error(), *PARSE_ERRORS) as exc:
+                raise read_error(
+                    exc, exchange=self.exchange_name, action=action, retry_after_s=context.retry_after_s
+                ) from exc
+
+    def _order_error(self, error: Exception, ticket: OrderTicket, context: CallContext) -> Exception:
+        return order_error(
+            error,
+            exchange=self.exchange_name,
+            target=ticket.symbol,
+            http_status=context.http_status,
+            retry_after_s=context.retry_after_s,
+        )
+
+    @staticmethod
+    def _base_error() -> type[Exception]:
+        import ccxt
+
+        error: type[Exception] = ccxt.BaseError
+        return error

@@ -1,0 +1,142 @@
+"""What a ccxt exception means, decided in one place.
+
+For an order only three answers exist (Source: exchange-simulator.md, "How ccxt reports trouble", tried on
+ccxt 4.5.90): *rejected* (it does not exist there), *not executed* (certainly not, may be sent later) and
+*unknown* (no proof). Whatever is not proof is unknown: that is the safe side, it costs a look-up.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+
+from domain.errors import (
+    AristobotError,
+    AuthenticationFailed,
+    ExchangeError,
+    ExchangeRateLimited,
+    ExchangeUnavailable,
+    InvalidInput,
+    OrderNotExecuted,
+    OrderNotFound,
+    OrderOutcomeUnknown,
+    OrderRejected,
+)
+
+# Answers that ccxt or our reading of them could not parse.
+PARSE_ERRORS = (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError)
+
+_CODE = re.compile(r'"code"\s*:\s*"?(-?\d+)')
+_URL_QUERY = re.compile(r"(https?://[^\s?]+)\?\S*")
+_MESSAGE = re.compile(r'"msg"\s*:\s*"((?:[^"\\]|\\.)*)"')
+_MAX_WORDS = 300
+
+_RATE_LIMIT_CODES = frozenset({-1003, -1015})
+_NOT_EXECUTED_CODES = frozenset({-1008, -1021}) | _RATE_LIMIT_CODES
+_UNKNOWN_CODES = frozenset({-1000, -1001, -1006, -1007, -2021})
+_AUTHENTICATION_CODES = frozenset({-1022, -2014, -2015})
+
+
+def order_error(
+    error: Exception,
+    *,
+    exchange: str,
+    target: str,
+    http_status: int | None = None,
+    retry_after_s: float | None = None,
+) -> ExchangeError:
+    """Turn what `create_order` raised into one of the three verdicts.
+
+    Args:
+        exchange: the name shown to the user.
+        target: what the order was about, e.g. "BTC/USDT".
+        http_status: of the answer, None when there was none. Binance: any 5xx means "status unknown".
+        retry_after_s: what the exchange's own header said, if it did.
+
+    Returns:
+        OrderRejected, OrderNotExecuted or OrderOutcomeUnknown, never another one.
+    """
+    words, code = quote(error), exchange_code(error)
+    details = _details(exchange, words, code)
+    if never_left(error):
+        message = f"Ordre non envoyé à {exchange} ({target}) : connexion impossible ({words})."
+        return OrderNotExecuted(message, details=details)
+    if code in _NOT_EXECUTED_CODES or _is_throttled(error, code):
+        message = f"Ordre non exécuté par {exchange} ({target}), à renvoyer plus tard : {words}"
+        return OrderNotExecuted(message, details=details, retry_after_s=retry_after_s)
+    failed_there = http_status is not None and http_status >= 500
+    if failed_there or code in _UNKNOWN_CODES or _proves_nothing(error, code):
+        message = f"Ordre au sort inconnu chez {exchange} ({target}), recherché par son identifiant : {words}"
+        return OrderOutcomeUnknown(message, details=details)
+    return OrderRejected(f"Ordre refusé par {exchange} ({target}) : {words}", details=details)
+
+
+def read_error(
+    error: Exception, *, exchange: str, action: str, retry_after_s: float | None = None
+) -> AristobotError:
+    """Turn what a read (or a cancellation) raised into our tree, quoting the exchange.
+
+    Args:
+        action: what was tried, in French and capitalised, e.g. "Lecture du solde".
+    """
+    import ccxt
+
+    words, code = quote(error), exchange_code(error)
+    details = _details(exchange, words, code)
+    head = f"{action} impossible chez {exchange}"
+    if isinstance(error, ccxt.AuthenticationError) or code in _AUTHENTICATION_CODES:
+        return AuthenticationFailed(f"{head} : clés refusées ({words})", details=details)
+    if code in _RATE_LIMIT_CODES or _is_throttled(error, code):
+        message = f"{head} : trop de requêtes ({words})"
+        return ExchangeRateLimited(message, details=details, retry_after_s=retry_after_s)
+    if isinstance(error, ccxt.OrderNotFound):
+        return OrderNotFound(f"{head} : ordre introuvable ({words})", details=details)
+    if isinstance(error, ccxt.BadSymbol):
+        return InvalidInput(f"{head} : symbole inconnu ({words})", details=details, code="unknown_symbol")
+    if _proves_nothing(error, code) or code in _NOT_EXECUTED_CODES:
+        return ExchangeUnavailable(f"{head} : {words}", details=details)
+    return ExchangeError(f"{head} : {words}", details=details)
+
+
+def exchange_code(error: Exception) -> int | None:
+    """Return the exchange's numeric error code when its words carry one (Binance's -2010 …)."""
+    found = _CODE.search(str(error))
+    return int(found.group(1)) if found else None
+
+
+def quote(error: Exception) -> str:
+    """Return the exchange's own words without query strings (they hold signatures), shortened."""
+    text = _URL_QUERY.sub(r"\1", str(error)).strip() or type(error).__name__
+    found = _MESSAGE.search(text)
+    words = f"{found.group(1)} (code {exchange_code(error)})" if found else text
+    return words if len(words) <= _MAX_WORDS else f"{words[:_MAX_WORDS]}…"
+
+
+def never_left(error: Exception) -> bool:
+    """Tell whether not one byte of the request can have reached the exchange (no connection was made)."""
+    cause = error.__cause__
+    return isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+
+
+def _is_throttled(error: Exception, code: int | None) -> bool:
+    # ccxt also raises DDoSProtection for -2015 (keys refused) once it has been authenticated.
+    import ccxt
+
+    return isinstance(error, ccxt.DDoSProtection | ccxt.RateLimitExceeded) and code not in _AUTHENTICATION_CODES
+
+
+def _proves_nothing(error: Exception, code: int | None) -> bool:
+    import ccxt
+
+    if isinstance(error, PARSE_ERRORS) and not isinstance(error, ccxt.BaseError):
+        return True
+    if isinstance(error.__cause__, aiohttp.ClientError):  # a cut answer comes as a plain ExchangeError
+        return True
+    if code in _AUTHENTICATION_CODES:
+        return False
+    return isinstance(error, ccxt.OperationFailed)  # NetworkError, time-outs and 5xx included
+
+
+def _details(exchange: str, words: str, code: int | None) -> Mapping[str, Any]:
+    return {"exchange": exchange, "exchange_message": words, **({} if code is None else {"exchange_code": code})}
