@@ -50,8 +50,8 @@ def _lint() -> list[Stage]:
     ruff = (_PYTHON, "-m", "ruff")
     with_config = ("--config", str(_CONFIG), *sources)
     return [
-        Stage(group="lint", name="ruff check", command=(*ruff, "check", *with_config), cwd=_BACKEND),
-        Stage(group="lint", name="ruff format", command=(*ruff, "format", "--check", *with_config), cwd=_BACKEND),
+        Stage(group="lint", name="ruff check", command=(*ruff, "check", *with_config), cwd=ROOT),
+        Stage(group="lint", name="ruff format", command=(*ruff, "format", "--check", *with_config), cwd=ROOT),
         *(_mypy(folder) for folder in ("backend", "launcher", "simex", "bench")),
         Stage(
             group="lint",

@@ -54,11 +54,9 @@ class WebHealth:
         return self._ask() is not None
 
     def all_ready(self) -> bool:
-        """Whether every service is up, by the status code and by the list when there is one."""
+        """Whether every service that trading needs is up."""
         answer = self._ask()
-        if answer is None or answer[0] != http.HTTPStatus.OK:
-            return False
-        return all(state == "up" for state in self.states().values())
+        return answer is not None and answer[0] == http.HTTPStatus.OK
 
     def is_up(self, service: str) -> bool:
         """Whether one service is up; without a list of services, whether all are."""
@@ -66,7 +64,7 @@ class WebHealth:
         return states[service] == "up" if service in states else self.all_ready()
 
     def states(self) -> dict[str, str]:
-        """The state of each service that the answer lists."""
+        """The state of each service that the answer lists (`up`, `down`, `starting`, `absent`)."""
         answer = self._ask()
         try:
             body: Any = json.loads(answer[1]) if answer else {}
@@ -75,7 +73,7 @@ class WebHealth:
         services = body.get("services") if isinstance(body, dict) else None
         if not isinstance(services, dict):
             return {}
-        return {name: str(each.get("state")) for name, each in services.items() if isinstance(each, dict)}
+        return {name: str(state) for name, state in services.items()}
 
     def _ask(self) -> tuple[int, bytes] | None:
         with self._lock:

@@ -1,0 +1,65 @@
+"""Options of `up` and refusals of the command line."""
+
+from pathlib import Path
+
+import pytest
+
+from launcher.errors import EXIT_USAGE, LauncherError
+from launcher.install import ROOT
+from launcher.main import main
+from launcher.options import UpOptions, parse_feed
+
+
+def test_feed_file_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "trades.parquet").write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert parse_feed("trades:trades.parquet") == f"trades:{tmp_path / 'trades.parquet'}"
+
+
+@pytest.mark.parametrize("feed", ["trades:", "trades", "ticks:x", "", "walk:1"])
+def test_unknown_feed_is_refused_with_the_choices(feed: str) -> None:
+    with pytest.raises(LauncherError, match="attendu walk, trades:FICHIER"):
+        parse_feed(feed)
+
+
+def test_absent_recording_is_refused_with_its_path(tmp_path: Path) -> None:
+    with pytest.raises(LauncherError, match=f"{tmp_path}/none.csv n'existe pas"):
+        parse_feed(f"candles:{tmp_path}/none.csv")
+
+
+def test_binance_feed_is_refused_honestly() -> None:
+    with pytest.raises(LauncherError, match="pas encore disponible"):
+        parse_feed("binance")
+
+
+def test_options_survive_the_passage_to_the_supervised_process() -> None:
+    options = UpOptions(port=9, data_dir=Path("/d"), feed="walk", speed="60", dev=True, browser=False)
+    line = ["--port", "9", "--data-dir", "/d", "--feed", "walk", "--speed", "60", "--dev", "--no-browser"]
+    assert options.arguments() == line
+
+
+def test_default_data_folder_is_in_the_repository() -> None:
+    assert UpOptions().data_dir == ROOT / ".aristobot"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (["up", "--port", "70000"], "--port 70000"),
+        (["up", "--feed", "binance"], "pas encore disponible"),
+        (["backup", "file"], "Rien n'a été fait"),
+        (["restore", "file"], "Rien n'a été fait"),
+        (["bench", "nothing"], "attendu backtest"),
+        (["manage"], "indiquez une commande"),
+    ],
+)
+def test_refused_command_says_why_and_exits_2(
+    line: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(line) == EXIT_USAGE
+    assert said in capsys.readouterr().err
+
+
+def test_status_of_a_stopped_instance_exits_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "--data-dir", str(tmp_path)]) == 1
+    assert f"aucune instance n'utilise {tmp_path}" in capsys.readouterr().out
