@@ -1,0 +1,344 @@
+"""A small deterministic exchange in memory behind the `ExchangeSession` port.
+
+Like Binance: client ids are unique among *open* orders only, so sending a filled market order again really
+executes twice, and `accepted` (every order that was ever taken, in order) is the judge of that. Market
+orders fill at once at the last price; limit orders fill at once when they cross it, else they rest until
+`trade` or `move_price`. Commission is taken on what is received.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import count
+
+from domain.candles import Candle
+from domain.errors import InvalidInput, NotFound, OrderNotExecuted, OrderNotFound, OrderRejected
+from domain.markets import Market
+from domain.orders import FillReport, OrderReport, OrderStatus, OrderTicket, OrderType, Side
+from domain.ports import Balance, Clock
+from domain.timeframes import Timeframe
+
+BTC_USDT = Market(
+    symbol="BTC/USDT",
+    exchange_id="BTCUSDT",
+    base="BTC",
+    quote="USDT",
+    tick_size=Decimal("0.01"),
+    step_size=Decimal("0.00001"),
+    min_quantity=Decimal("0.00001"),
+    max_quantity=Decimal("9000"),
+    min_notional=Decimal("5"),
+)
+
+
+@dataclass(slots=True)
+class PlacedOrder:
+    """An order as the exchange holds it."""
+
+    exchange_order_id: str
+    broker_id: int
+    ticket: OrderTicket
+    status: OrderStatus
+    fills: list[FillReport] = field(default_factory=list)
+
+    @property
+    def filled(self) -> Decimal:
+        return sum((fill.quantity for fill in self.fills), Decimal(0))
+
+
+@dataclass(slots=True)
+class _Failure:
+    error: BaseException
+    when: str
+    times: int
+
+
+class FakeExchange:
+    """The exchange itself, shared by the sessions of all brokers.
+
+    Args:
+        clock: stamps fills (market time) and refuses orders past their validity.
+    """
+
+    def __init__(self, clock: Clock, *, markets: Sequence[Market] = (BTC_USDT,), source: str = "fake") -> None:
+        self.clock = clock
+        self.markets = {market.symbol: market for market in markets}
+        self.prices = {market.symbol: Decimal(100) for market in markets}
+        self.source = source
+        self.free: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+        self.locked: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+        self.accepted: list[PlacedOrder] = []
+        self.candles: dict[tuple[str, Timeframe], list[Candle]] = {}
+        self.calls: list[str] = []
+        self.hidden: dict[str, int] = {}  # client id -> how many look-ups still answer "not found"
+        self.reply_fills = True  # False: create_order answers without fills, as some exchanges do
+        self.first_fill_ratio: Decimal | None = None  # share of a market order executed before its answer
+        self._failures: dict[str, list[_Failure]] = defaultdict(list)
+        self._gates: dict[str, asyncio.Event] = {}
+        self._order_ids = count(1)
+        self._trade_ids = count(1)
+
+    def deposit(self, broker_id: int, currency: str, amount: Decimal | int) -> None:
+        self.free[broker_id][currency] += Decimal(amount)
+
+    def fail(self, method: str, error: BaseException, *, when: str = "before", times: int = 1) -> None:
+        """Let the next calls of `method` raise `error`, before or after the exchange has done its work."""
+        self._failures[method].append(_Failure(error, when, times))
+
+    def gate(self, method: str) -> asyncio.Event:
+        """Let calls of `method` wait, before they do their work, until the event is set."""
+        return self._gates.setdefault(method, asyncio.Event())
+
+    def orders_of(self, client_order_id: str) -> list[PlacedOrder]:
+        """Return every order ever taken under a client id: more than one is a double send."""
+        return [order for order in self.accepted if order.ticket.client_order_id == client_order_id]
+
+    def move_price(self, symbol: str, price: Decimal | int | str) -> None:
+        """Move the last price and execute the resting orders that it crosses."""
+        self.prices[symbol] = Decimal(price)
+        for order in self.accepted:
+            if order.ticket.symbol == symbol and order.status.rests_at_exchange and self._crosses(order.ticket):
+                self._execute(order, order.ticket.quantity - order.filled, price=order.ticket.price)
+
+    def trade(self, client_order_id: str, quantity: Decimal | str, *, price: Decimal | None = None) -> None:
+        """Execute a part of a resting order."""
+        (order,) = [one for one in self.orders_of(client_order_id) if one.status.rests_at_exchange]
+        self._execute(order, Decimal(quantity), price=price or order.ticket.price)
+
+    async def entering(self, method: str) -> None:
+        self.calls.append(method)
+        await asyncio.sleep(0)
+        if method in self._gates:
+            await self._gates[method].wait()
+        self._raise(method, "before")
+
+    async def leaving(self, method: str) -> None:
+        self._raise(method, "after")
+        await asyncio.sleep(0)
+
+    def place(self, broker_id: int, ticket: OrderTicket) -> PlacedOrder:
+        """Take an order. Raises OrderRejected with Binance's words."""
+        market = self._market(ticket.symbol)
+        price = ticket.price or self.prices[ticket.symbol]
+        try:
+            market.check(quantity=ticket.quantity, price=price, exchange="fake")
+        except InvalidInput as exc:
+            raise OrderRejected(f"Ordre refusé par fake ({ticket.symbol}) : {exc.message}") from exc
+        if any(order.status.rests_at_exchange for order in self.orders_of(ticket.client_order_id)):
+            raise OrderRejected(f"Ordre refusé par fake ({ticket.symbol}) : Duplicate order sent.")
+        self._lock(broker_id, ticket, price)
+        order = PlacedOrder(str(next(self._order_ids)), broker_id, ticket, OrderStatus.OPEN)
+        self.accepted.append(order)
+        if ticket.order_type is OrderType.MARKET:
+            self._execute_market(order)
+        elif self._crosses(ticket):
+            self._execute(order, ticket.quantity, price=ticket.price)
+        return order
+
+    def cancel(self, broker_id: int, client_order_id: str) -> None:
+        for order in self.orders_of(client_order_id):
+            if order.broker_id == broker_id and order.status.rests_at_exchange:
+                order.status = OrderStatus.CANCELLED
+                self._unlock(order, order.ticket.quantity - order.filled)
+                return
+        raise OrderNotFound("Unknown order sent.")
+
+    def find(self, broker_id: int, client_order_id: str) -> PlacedOrder:
+        remaining = self.hidden.get(client_order_id, 0)
+        if remaining:
+            self.hidden[client_order_id] = remaining - 1
+            raise OrderNotFound("Order does not exist.")
+        for order in reversed(self.orders_of(client_order_id)):
+            if order.broker_id == broker_id:
+                return order
+        raise OrderNotFound("Order does not exist.")
+
+    def report(self, order: PlacedOrder, *, with_fills: bool = True) -> OrderReport:
+        value = sum((fill.price * fill.quantity for fill in order.fills), Decimal(0))
+        return OrderReport(
+            exchange_order_id=order.exchange_order_id,
+            client_order_id=order.ticket.client_order_id,
+            symbol=order.ticket.symbol,
+            side=order.ticket.side,
+            order_type=order.ticket.order_type,
+            status=order.status,
+            quantity=order.ticket.quantity,
+            filled_quantity=order.filled,
+            average_price=value / order.filled if order.filled else None,
+            price=order.ticket.price,
+            fills=tuple(order.fills) if with_fills else (),
+            market_time=self.clock.now(),
+        )
+
+    def _raise(self, method: str, when: str) -> None:
+        for failure in self._failures[method]:
+            if failure.when == when and failure.times > 0:
+                failure.times -= 1
+                raise failure.error
+
+    def _market(self, symbol: str) -> Market:
+        if symbol not in self.markets:
+            raise OrderRejected(f"Ordre refusé par fake ({symbol}) : Invalid symbol.")
+        return self.markets[symbol]
+
+    def _crosses(self, ticket: OrderTicket) -> bool:
+        if ticket.price is None:
+            return False
+        last = self.prices[ticket.symbol]
+        return last <= ticket.price if ticket.side is Side.BUY else last >= ticket.price
+
+    def _lock(self, broker_id: int, ticket: OrderTicket, price: Decimal) -> None:
+        market = self.markets[ticket.symbol]
+        buying = ticket.side is Side.BUY
+        currency = market.quote if buying else market.base
+        needed = ticket.quantity * price if buying else ticket.quantity
+        if self.free[broker_id][currency] < needed:
+            raise OrderRejected(
+                f"Ordre refusé par fake ({ticket.symbol}) : Account has insufficient balance for requested action."
+            )
+        self.free[broker_id][currency] -= needed
+        self.locked[broker_id][currency] += needed
+
+    def _unlock(self, order: PlacedOrder, quantity: Decimal) -> None:
+        market = self.markets[order.ticket.symbol]
+        buying = order.ticket.side is Side.BUY
+        currency = market.quote if buying else market.base
+        amount = quantity * (order.ticket.price or self.prices[order.ticket.symbol]) if buying else quantity
+        self.locked[order.broker_id][currency] -= amount
+        self.free[order.broker_id][currency] += amount
+
+    def _execute_market(self, order: PlacedOrder) -> None:
+        if self.first_fill_ratio is None:
+            self._execute(order, order.ticket.quantity)
+            return
+        market = self.markets[order.ticket.symbol]
+        self._execute(order, market.round_quantity(order.ticket.quantity * self.first_fill_ratio))
+
+    def _execute(self, order: PlacedOrder, quantity: Decimal, *, price: Decimal | None = None) -> None:
+        ticket, market = order.ticket, self.markets[order.ticket.symbol]
+        at = price or self.prices[ticket.symbol]
+        buying = ticket.side is Side.BUY
+        received, currency = (quantity, market.base) if buying else (quantity * at, market.quote)
+        fee = received * market.taker_fee_ratio
+        self._unlock(order, quantity)
+        self.free[order.broker_id][market.quote if buying else market.base] -= quantity * at if buying else quantity
+        self.free[order.broker_id][currency] += received - fee
+        order.fills.append(
+            FillReport(
+                exchange_trade_id=str(next(self._trade_ids)),
+                exchange_order_id=order.exchange_order_id,
+                price=at,
+                quantity=quantity,
+                fee=fee,
+                fee_currency=currency,
+                executed_at=self.clock.now() + timedelta(microseconds=len(order.fills)),
+            )
+        )
+        done = order.filled == ticket.quantity
+        order.status = OrderStatus.FILLED if done else OrderStatus.PARTIALLY_FILLED
+
+
+class FakeExchangeSession:
+    """One broker's connection. `alive` False: its process was killed, nothing goes out any more."""
+
+    def __init__(self, exchange: FakeExchange, broker_id: int) -> None:
+        self._exchange = exchange
+        self._broker_id = broker_id
+        self.alive = True
+
+    @property
+    def candle_source(self) -> str:
+        return self._exchange.source
+
+    async def load_markets(self) -> Mapping[str, Market]:
+        await self._enter("load_markets")
+        return dict(self._exchange.markets)
+
+    async def fetch_balance(self) -> Balance:
+        await self._enter("fetch_balance")
+        free, locked = self._exchange.free[self._broker_id], self._exchange.locked[self._broker_id]
+        return Balance(free=dict(free), locked=dict(locked))
+
+    async def fetch_candles(
+        self, symbol: str, timeframe: Timeframe, *, since: datetime, until: datetime
+    ) -> Sequence[Candle]:
+        await self._enter("fetch_candles")
+        candles = self._exchange.candles.get((symbol, timeframe), [])
+        return [candle for candle in candles if since <= candle.open_time < until]
+
+    async def fetch_price(self, symbol: str) -> Decimal:
+        await self._enter("fetch_price")
+        return self._exchange.prices[symbol]
+
+    async def create_order(self, ticket: OrderTicket, *, valid_until: datetime) -> OrderReport:
+        await self._enter("create_order")
+        if self._exchange.clock.now() >= valid_until:
+            raise OrderNotExecuted("Ordre non envoyé : délai dépassé.")
+        order = self._exchange.place(self._broker_id, ticket)
+        report = self._exchange.report(order, with_fills=self._exchange.reply_fills)
+        await self._exchange.leaving("create_order")
+        return report
+
+    async def cancel_order(self, symbol: str, *, client_order_id: str, exchange_order_id: str | None) -> None:
+        await self._enter("cancel_order")
+        self._exchange.cancel(self._broker_id, client_order_id)
+        await self._exchange.leaving("cancel_order")
+
+    async def find_order(self, symbol: str, *, client_order_id: str) -> OrderReport:
+        await self._enter("find_order")
+        return self._exchange.report(self._exchange.find(self._broker_id, client_order_id))
+
+    async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]:
+        await self._enter("fetch_open_orders")
+        return [
+            self._exchange.report(order, with_fills=False)
+            for order in self._exchange.accepted
+            if order.broker_id == self._broker_id
+            and order.ticket.symbol == symbol
+            and order.status.rests_at_exchange
+        ]
+
+    async def fetch_my_trades(self, symbol: str, *, since: datetime | None = None) -> Sequence[FillReport]:
+        await self._enter("fetch_my_trades")
+        return [
+            fill
+            for order in self._exchange.accepted
+            if order.broker_id == self._broker_id and order.ticket.symbol == symbol
+            for fill in order.fills
+            if since is None or fill.executed_at >= since
+        ]
+
+    async def close(self) -> None:
+        self.alive = False
+
+    async def _enter(self, method: str) -> None:
+        if not self.alive:
+            raise asyncio.CancelledError
+        await self._exchange.entering(method)
+        if not self.alive:
+            raise asyncio.CancelledError
+
+
+class FakeSessions:
+    """The `ExchangeSessions` port; `unavailable` raises for a broker, `kill` silences all its sessions."""
+
+    def __init__(self, exchange: FakeExchange) -> None:
+        self._exchange = exchange
+        self._sessions: dict[int, FakeExchangeSession] = {}
+        self.unavailable: dict[int, Exception] = {}
+
+    async def session(self, broker_id: int) -> FakeExchangeSession:
+        await asyncio.sleep(0)
+        if broker_id in self.unavailable:
+            raise self.unavailable[broker_id]
+        if broker_id < 0:
+            raise NotFound(f"Le broker {broker_id} n'existe pas.")
+        return self._sessions.setdefault(broker_id, FakeExchangeSession(self._exchange, broker_id))
+
+    def kill(self) -> None:
+        """As if the process that holds these sessions were killed: no further call reaches the exchange."""
+        for session in self._sessions.values():
+            session.alive = False
