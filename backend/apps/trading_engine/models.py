@@ -60,9 +60,7 @@ class BotDecision(models.Model):
         constraints = [models.UniqueConstraint(fields=["bot", "feed", "close_time"], name="bot_decisions_once")]
         indexes = [
             models.Index(fields=["bot", "-close_time"]),
-            models.Index(
-                fields=["lease_until"], name="bot_decisions_leased", condition=models.Q(status="leased")
-            ),
+            models.Index(fields=["lease_until"], name="bot_decisions_leased", condition=models.Q(status="leased")),
         ]
 
 

@@ -1,0 +1,184 @@
+"""Writes what a bot decided: the decision and its order are committed together or not at all.
+
+Every writer of a bot's orders (a decision, a protection reached, the user's « Vendre ») first locks the
+bot's row, so that at most one order of a bot is alive at any time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+
+from apps.orders import desk, ledger
+from apps.orders.locks import lock_broker_money
+from apps.orders.models import Position, Trade
+from apps.orders.selectors import live_position, reserved_by_currency
+from apps.trading_engine.jobs import Job, live_orders, owner_of
+from apps.trading_engine.models import ActiveStrategy, BotDecision
+from domain.errors import AristobotError, InvalidInput
+from domain.orders import OrderRequest, OrderSource, Side
+from domain.ports import Balance
+from domain.sizing import Funds, NoOrder, size_order
+from domain.strategies.contract import Evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an evaluation brought back. `asked_at` is the wall time just before the balance was asked."""
+
+    evaluation: Evaluation
+    balance: Balance
+    asked_at: datetime
+    price: Decimal  # close of the candle that just closed
+
+
+def settle(job: Job, answer: Answer, *, now: datetime) -> BotDecision | None:
+    """Commit the decision and its order. None when the lease was lost: somebody else decides."""
+    with transaction.atomic():
+        bot, row = _lock(job)
+        if bot is None or row is None:
+            return None
+        changed = _what_changed(job, bot)
+        wanted = NoOrder(changed) if changed else _size(job, answer)
+        if isinstance(wanted, OrderRequest):
+            _order(job, row, wanted, answer, now=now)
+        else:
+            row.action, row.reason = "none", wanted.reason
+        row.details = _details(answer)
+        return _close(row, "decided", now=now)
+
+
+def settle_without_evaluation(job: Job, *, reason: str, now: datetime) -> BotDecision | None:
+    """Commit that an obstacle kept the bot from deciding anything at this close."""
+    return _settle_none(job, "decided", reason=reason, details={}, now=now)
+
+
+def fail(job: Job, *, reason: str, details: Mapping[str, Any], now: datetime) -> BotDecision | None:
+    """Commit that this evaluation failed for a cause outside the user's code."""
+    return _settle_none(job, "failed", reason=reason, details=details, now=now)
+
+
+def pause(job: Job, error: AristobotError, *, now: datetime) -> BotDecision | None:
+    """Commit the failure of the user's code and pause the bot until the user resumes it."""
+    with transaction.atomic():
+        bot, row = _lock(job)
+        if bot is None or row is None:
+            return None
+        bot.pause_reason, bot.pause_details, bot.paused_at = error.message, error.details, now
+        bot.save(update_fields=["pause_reason", "pause_details", "paused_at", "updated_at"])
+        row.action, row.reason, row.details = "none", error.message, {"code": error.error_code, **error.details}
+        return _close(row, "failed", now=now)
+
+
+def _settle_none(
+    job: Job, status: str, *, reason: str, details: Mapping[str, Any], now: datetime
+) -> BotDecision | None:
+    with transaction.atomic():
+        _, row = _lock(job)
+        if row is None:
+            return None
+        row.action, row.reason, row.details = "none", reason, dict(details)
+        return _close(row, status, now=now)
+
+
+def _lock(job: Job) -> tuple[ActiveStrategy | None, BotDecision | None]:
+    """Lock the bot, then the lease if this attempt still holds it."""
+    bot = ActiveStrategy.objects.select_for_update(no_key=True).filter(id=job.bot_id).first()
+    held = BotDecision.objects.select_for_update().filter(id=job.decision_id, status="leased", leased_by=job.token)
+    return bot, held.first()
+
+
+def _close(row: BotDecision, status: str, *, now: datetime) -> BotDecision:
+    row.status, row.lease_until, row.decided_at = status, None, now
+    row.save(
+        update_fields=["status", "action", "reason", "details", "trade", "lease_until", "decided_at"],
+    )
+    return row
+
+
+def _what_changed(job: Job, bot: ActiveStrategy) -> str:
+    """Say in French what happened to the bot during the evaluation, "" when nothing did."""
+    if not bot.is_active or bot.pause_reason:
+        return "bot arrêté ou suspendu pendant l'évaluation"
+    waiting = live_orders([bot.id]).get(bot.id)
+    if waiting:
+        return waiting
+    position = live_position(job.broker_id, job.symbol, owner_of(bot.id))
+    if (None if position is None else (position.id, position.quantity)) != _seen(job):
+        return "position modifiée pendant l'évaluation"
+    if position is not None and position.status == Position.Status.CLOSING:
+        return "sortie de position en cours"
+    return ""
+
+
+def _seen(job: Job) -> tuple[int, Decimal] | None:
+    return None if job.position_id is None or job.held is None else (job.position_id, job.held)
+
+
+def _size(job: Job, answer: Answer) -> OrderRequest | NoOrder:
+    if job.market is None:
+        return NoOrder(job.obstacle)
+    lock_broker_money(job.broker_id)  # what is read here as reserved stays so until our own order is committed
+    quote = job.market.quote
+    funds = Funds(
+        free=answer.balance.free.get(quote, Decimal(0)),
+        reserved=reserved_by_currency(job.broker_id, as_of=answer.asked_at).get(quote, Decimal(0)),
+        cap=job.cap,
+    )
+    return size_order(answer.evaluation, market=job.market, price=answer.price, funds=funds, held=job.held)
+
+
+def _order(job: Job, row: BotDecision, request: OrderRequest, answer: Answer, *, now: datetime) -> None:
+    """Submit; a refusal (filters, minimum) is a decision too, with the refused attempt kept as a row."""
+    row.action = request.side.value
+    try:
+        row.trade = submit(job, request, price=answer.price, now=now)
+    except InvalidInput as exc:
+        row.reason, row.trade_id = exc.message, exc.details.get("trade_id")
+        return
+    row.reason = _order_reason(row.trade, request, answer.price)
+    if request.side is Side.SELL and job.position_id is not None:
+        ledger.mark_closing(job.position_id, reason="signal")
+
+
+def submit(job: Job, request: OrderRequest, *, price: Decimal, now: datetime) -> Trade:
+    """Hand the request to the desk inside the caller's transaction."""
+    if job.market is None:
+        raise InvalidInput(job.obstacle)
+    return desk.submit(
+        user_id=job.user_id,
+        broker_id=job.broker_id,
+        request=request,
+        source=OrderSource.STRATEGY,
+        owner=owner_of(job.bot_id),
+        market=job.market,
+        reference_price=price,
+        intent=Trade.Intent.ENTRY if request.side is Side.BUY else Trade.Intent.EXIT,
+        bot_id=job.bot_id,
+        strategy_id=job.strategy_id,
+        market_time=job.close_time,
+        now=now,
+        record_refusal=True,
+    )
+
+
+def _order_reason(trade: Trade, request: OrderRequest, price: Decimal) -> str:
+    base, quote = request.symbol.split("/")
+    quantity = f"{trade.quantity.normalize():f} {base} vers {price.normalize():f} {quote}".replace(".", ",")
+    return f"signal d'achat : {quantity}" if request.side is Side.BUY else f"signal de vente : {quantity}"
+
+
+def _details(answer: Answer) -> dict[str, Any]:
+    evaluation = answer.evaluation
+    return {
+        "should_long": evaluation.should_long,
+        "should_short": evaluation.should_short,
+        "position_size": str(evaluation.position_size),
+        "stop_loss": str(evaluation.stop_loss),
+        "take_profit": str(evaluation.take_profit),
+        "duration_ms": round(evaluation.duration_ms, 1),
+        "price": str(answer.price),
+    }

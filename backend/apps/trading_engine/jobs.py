@@ -1,0 +1,160 @@
+"""What the engine knows of a bot when it evaluates it: one snapshot, read in a few queries for all bots."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from apps.market_data.selectors import market_for
+from apps.orders.models import Position, Trade
+from apps.orders.selectors import LIVE_STATUSES
+from apps.trading_engine.models import ActiveStrategy, BotDecision
+from domain.errors import NotFound
+from domain.markets import Market
+from domain.messages import Signal
+from domain.orders import OrderStatus
+from domain.strategies.contract import PositionView
+from domain.timeframes import Timeframe, to_ms
+
+SIMULATED = "simex"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One lease and everything its evaluation needs. `obstacle` is the French reason not to evaluate."""
+
+    decision_id: int
+    token: str
+    feed: str
+    close_time: datetime
+    timeframe: Timeframe
+    bot_id: int
+    user_id: int
+    strategy_id: int
+    broker_id: int
+    exchange: str
+    is_testnet: bool
+    symbol: str
+    code: str
+    params: Mapping[str, Any]
+    cap: Decimal | None
+    market: Market | None
+    position_id: int | None
+    held: Decimal | None
+    position: PositionView | None
+    obstacle: str
+
+    @property
+    def candle_source(self) -> str:
+        """Whose candles the strategy sees: a simulated exchange's are those of the run that signalled."""
+        if self.exchange == SIMULATED:
+            return self.feed
+        return f"{self.exchange}-testnet" if self.is_testnet else self.exchange
+
+
+def owner_of(bot_id: int) -> str:
+    """Return the key of a bot's positions and orders."""
+    return f"bot:{bot_id}"
+
+
+def matching_bots(signal: Signal) -> list[ActiveStrategy]:
+    """Return the bots that this close concerns: switched on, in their dates, of the signal's world.
+
+    A simulated feed serves simulated brokers only; Binance's serves every real exchange.
+    """
+    bots = ActiveStrategy.objects.filter(
+        is_active=True,
+        pause_reason="",
+        timeframe=signal.timeframe.value,
+        start_date__lte=signal.close_time,
+        end_date__gte=signal.close_time,
+        broker__is_active=True,
+    ).select_related("strategy", "broker")
+    simulated = signal.feed.startswith(f"{SIMULATED}:")
+    bots = bots.filter(broker__exchange=SIMULATED) if simulated else bots.exclude(broker__exchange=SIMULATED)
+    return list(bots.order_by("id"))
+
+
+def build_jobs(decisions: Sequence[BotDecision], bots: Mapping[int, ActiveStrategy]) -> list[Job]:
+    """Return one job per leased row; `bots` come with their strategy and broker."""
+    ids = [decision.bot_id for decision in decisions]
+    positions = {
+        position.bot_id: position
+        for position in Position.objects.filter(bot_id__in=ids).exclude(status=Position.Status.CLOSED)
+    }
+    obstacles = live_orders(ids)
+    markets: dict[tuple[str, str], Market | None] = {}
+    jobs = []
+    for decision in decisions:
+        bot = bots.get(decision.bot_id)
+        if bot is None:  # deleted since
+            continue
+        key = (bot.broker.exchange, bot.symbol)
+        if key not in markets:
+            markets[key] = _market(*key)
+        jobs.append(_job(decision, bot, markets[key], positions.get(bot.id), obstacles.get(bot.id, "")))
+    return jobs
+
+
+def live_orders(bot_ids: Sequence[int]) -> dict[int, str]:
+    """Return, for each bot with an order that is not final, why it must wait."""
+    found: dict[int, str] = {}
+    live = Trade.objects.filter(bot_id__in=bot_ids, status__in=LIVE_STATUSES)
+    for bot_id, status in live.values_list("bot_id", "status"):
+        if status == OrderStatus.UNKNOWN:
+            found[bot_id] = "ordre de statut inconnu : recherché auprès de l'exchange par son identifiant"
+        else:
+            found.setdefault(bot_id, "ordre en cours")
+    return found
+
+
+def _job(
+    decision: BotDecision, bot: ActiveStrategy, market: Market | None, position: Position | None, obstacle: str
+) -> Job:
+    if market is None:
+        obstacle = f"symbole {bot.symbol} absent des marchés chargés de {bot.broker.exchange}"
+    elif not obstacle and position is not None and position.status == Position.Status.CLOSING:
+        obstacle = "sortie de position en cours"
+    return Job(
+        decision_id=decision.id,
+        token=decision.leased_by,
+        feed=decision.feed,
+        close_time=decision.close_time,
+        timeframe=Timeframe(bot.timeframe),
+        bot_id=bot.id,
+        user_id=bot.user_id,
+        strategy_id=bot.strategy_id,
+        broker_id=bot.broker_id,
+        exchange=bot.broker.exchange,
+        is_testnet=bot.broker.is_testnet,
+        symbol=bot.symbol,
+        code=bot.strategy.code,
+        params=bot.params,
+        cap=bot.amount,
+        market=market,
+        position_id=None if position is None else position.id,
+        held=None if position is None else position.quantity,
+        position=None if position is None else position_view(position),
+        obstacle=obstacle,
+    )
+
+
+def position_view(position: Position) -> PositionView:
+    """Return what a strategy may see of a position, as floats."""
+    return PositionView(
+        side=position.side,
+        quantity=float(position.quantity),
+        entry_price=float(position.entry_price),
+        entry_time_ms=to_ms(position.opened_at),
+        stop_loss=None if position.stop_loss is None else float(position.stop_loss),
+        take_profit=None if position.take_profit is None else float(position.take_profit),
+        unrealized_pnl=float(position.unrealized_pnl or 0),
+    )
+
+
+def _market(exchange: str, symbol: str) -> Market | None:
+    try:
+        return market_for(exchange, symbol)
+    except NotFound:
+        return None

@@ -1,0 +1,90 @@
+"""Reads for the bots' pages."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import F, QuerySet, Sum, Window
+from django.db.models.functions import RowNumber
+
+from apps.core.models import HeartbeatStatus
+from apps.orders.models import Position, Trade
+from apps.trading_engine.bodies import bot_body, bot_settings_body
+from apps.trading_engine.jobs import SIMULATED
+from apps.trading_engine.models import ActiveStrategy, BotDecision
+
+SHOWN_TRADES = 10
+
+
+def bots_of(user_id: int) -> "QuerySet[ActiveStrategy]":
+    """Return the user's bots, newest first."""
+    return ActiveStrategy.objects.filter(user_id=user_id).select_related("strategy", "broker").order_by("-id")
+
+
+def decisions_of(bot_id: int) -> "QuerySet[BotDecision]":
+    """Return what a bot decided, newest close first."""
+    return BotDecision.objects.filter(bot_id=bot_id).order_by("-id")
+
+
+def active_count(*, except_bot: int | None = None) -> int:
+    """Return how many bots are switched on, all users together."""
+    return int(ActiveStrategy.objects.filter(is_active=True).exclude(id=except_bot).count())
+
+
+def market_now(exchange: str, *, now: datetime) -> datetime:
+    """Return the market's clock for an exchange: a simulated one runs on the heartbeat's, the others on ours."""
+    if exchange != SIMULATED:
+        return now
+    runs = HeartbeatStatus.objects.filter(feed__startswith=f"{SIMULATED}:", market_time__isnull=False)
+    latest = runs.order_by("-last_application_start").values_list("market_time", flat=True).first()
+    return now if latest is None else latest
+
+
+def bodies(bots: Iterable[ActiveStrategy], *, now: datetime) -> list[dict[str, Any]]:
+    """Return the whole bodies of some bots, in a fixed number of queries."""
+    bots = list(bots)
+    ids = [bot.id for bot in bots]
+    decisions = {
+        row.bot_id: row
+        for row in BotDecision.objects.filter(bot_id__in=ids).order_by("bot_id", "-close_time").distinct("bot_id")
+    }
+    positions = {
+        row.bot_id: row for row in Position.objects.filter(bot_id__in=ids).exclude(status=Position.Status.CLOSED)
+    }
+    realized = _realized(ids)
+    trades = _last_trades(ids)
+    clocks = {exchange: market_now(exchange, now=now) for exchange in {bot.broker.exchange for bot in bots}}
+    return [
+        bot_body(
+            bot,
+            market_now=clocks[bot.broker.exchange],
+            last_decision=decisions.get(bot.id),
+            position=positions.get(bot.id),
+            realized_pnl=realized.get(bot.id, Decimal(0)),
+            trades=trades.get(bot.id, []),
+        )
+        for bot in bots
+    ]
+
+
+def event_body(bot_id: int, *, now: datetime) -> tuple[int, dict[str, Any]] | None:
+    """Return (user, settings and state) of a bot for an event, None when it was deleted."""
+    bot = ActiveStrategy.objects.select_related("strategy", "broker").filter(id=bot_id).first()
+    if bot is None:
+        return None
+    return bot.user_id, bot_settings_body(bot, market_now=market_now(bot.broker.exchange, now=now))
+
+
+def _realized(bot_ids: list[int]) -> dict[int, Decimal]:
+    sums = Trade.objects.filter(bot_id__in=bot_ids).values("bot_id").annotate(total=Sum("profit_loss")).order_by()
+    return {row["bot_id"]: row["total"] or Decimal(0) for row in sums}
+
+
+def _last_trades(bot_ids: list[int]) -> Mapping[int, list[Trade]]:
+    rank = Window(RowNumber(), partition_by=[F("bot_id")], order_by=F("id").desc())
+    rows = Trade.objects.filter(bot_id__in=bot_ids).annotate(rank=rank).filter(rank__lte=SHOWN_TRADES)
+    found: dict[int, list[Trade]] = {}
+    for trade in rows.order_by("-id"):
+        found.setdefault(trade.bot_id, []).append(trade)
+    return found

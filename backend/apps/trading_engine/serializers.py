@@ -1,0 +1,110 @@
+"""What the bots' pages send, and the documented shape of what they get (`bodies.py` makes it)."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from domain.timeframes import Timeframe
+
+TIMEFRAMES = [timeframe.value for timeframe in Timeframe]
+STATES = ["running", "waiting", "suspended", "stopped", "paused_error", "ended"]
+
+
+class BotInputSerializer(serializers.Serializer[Any]):
+    """Settings of a bot. `timeframe` defaults to the strategy's; `amount` caps what the bot spends."""
+
+    strategy = serializers.IntegerField(source="strategy_id")
+    broker = serializers.IntegerField(source="broker_id")
+    symbol = serializers.CharField(max_length=64)
+    timeframe = serializers.ChoiceField(choices=TIMEFRAMES, required=False)
+    start_date = serializers.DateTimeField()
+    end_date = serializers.DateTimeField()
+    is_active = serializers.BooleanField(default=True)
+    amount = serializers.DecimalField(max_digits=30, decimal_places=12, required=False, allow_null=True)
+    params = serializers.DictField(required=False)
+
+
+class StopInputSerializer(serializers.Serializer[Any]):
+    confirm = serializers.BooleanField(default=False)
+
+
+class DecisionSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    signal_id = serializers.CharField()
+    close_time = serializers.DateTimeField()
+    status = serializers.ChoiceField(choices=["leased", "decided", "missed", "failed"])
+    action = serializers.ChoiceField(choices=["buy", "sell", "none"])
+    reason = serializers.CharField()
+    details = serializers.DictField()
+    decided_at = serializers.DateTimeField(allow_null=True)
+    trade = serializers.IntegerField(allow_null=True)
+
+
+class BotPositionSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    broker = serializers.IntegerField()
+    bot = serializers.IntegerField(allow_null=True)
+    symbol = serializers.CharField()
+    owner = serializers.CharField()
+    side = serializers.CharField()
+    quantity = serializers.CharField()
+    entry_price = serializers.CharField()
+    current_price = serializers.CharField(allow_null=True)
+    stop_loss = serializers.CharField(allow_null=True)
+    take_profit = serializers.CharField(allow_null=True)
+    realized_pnl = serializers.CharField()
+    unrealized_pnl = serializers.CharField(allow_null=True)
+    status = serializers.ChoiceField(choices=["open", "closing", "closed"])
+    opened_at = serializers.DateTimeField()
+    closed_at = serializers.DateTimeField(allow_null=True)
+
+
+class BotTradeSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    client_order_id = serializers.CharField()
+    broker = serializers.IntegerField()
+    bot = serializers.IntegerField(allow_null=True)
+    strategy = serializers.IntegerField(allow_null=True)
+    source = serializers.CharField()
+    intent = serializers.CharField()
+    symbol = serializers.CharField()
+    side = serializers.ChoiceField(choices=["buy", "sell"])
+    type = serializers.CharField()
+    quantity = serializers.CharField()
+    price = serializers.CharField(allow_null=True)
+    average_price = serializers.CharField(allow_null=True)
+    filled_quantity = serializers.CharField()
+    fee = serializers.CharField()
+    fee_currency = serializers.CharField()
+    status = serializers.CharField()
+    error_message = serializers.CharField()
+    profit_loss = serializers.CharField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    market_time = serializers.DateTimeField(allow_null=True)
+
+
+class BotSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    strategy = serializers.IntegerField()
+    strategy_name = serializers.CharField()
+    broker = serializers.IntegerField()
+    broker_name = serializers.CharField()
+    mode = serializers.ChoiceField(choices=["simulation", "testnet", "real"])
+    symbol = serializers.CharField()
+    quote_currency = serializers.CharField()
+    timeframe = serializers.ChoiceField(choices=TIMEFRAMES)
+    start_date = serializers.DateTimeField()
+    end_date = serializers.DateTimeField()
+    is_active = serializers.BooleanField()
+    amount = serializers.CharField(allow_null=True)
+    params = serializers.DictField()
+    state = serializers.ChoiceField(choices=STATES)
+    pause_reason = serializers.CharField()
+    pause_details = serializers.DictField()
+    paused_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    last_decision = DecisionSerializer(allow_null=True)
+    position = BotPositionSerializer(allow_null=True)
+    realized_pnl = serializers.CharField()
+    unrealized_pnl = serializers.CharField(allow_null=True)
+    trades = BotTradeSerializer(many=True)

@@ -1,0 +1,11 @@
+"""Routes of the bots, under /api/."""
+
+from django.urls import URLPattern, URLResolver
+from rest_framework.routers import SimpleRouter
+
+from apps.trading_engine.views import BotViewSet
+
+_router = SimpleRouter()
+_router.register("bots", BotViewSet, basename="bots")
+
+urlpatterns: list[URLPattern | URLResolver] = _router.urls

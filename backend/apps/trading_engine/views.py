@@ -1,0 +1,106 @@
+"""`/api/bots/`: one's own bots only; another user's is a 404."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from apps.core.pagination import Pagination
+from apps.trading_engine import selectors
+from apps.trading_engine.bodies import decision_body
+from apps.trading_engine.models import ActiveStrategy
+from apps.trading_engine.serializers import (
+    BotInputSerializer,
+    BotSerializer,
+    DecisionSerializer,
+    StopInputSerializer,
+)
+from apps.trading_engine.services import bots
+
+
+class DecisionPagination(Pagination):
+    """By close: a missed close is recorded after later ones were decided."""
+
+    ordering = "-close_time"
+
+
+class BotViewSet(GenericViewSet[ActiveStrategy]):
+    serializer_class = BotSerializer
+    queryset = ActiveStrategy.objects.none()
+    lookup_value_regex = r"\d+"
+
+    @extend_schema(responses=BotSerializer(many=True))
+    def list(self, request: Request) -> Response:
+        page = self.paginate_queryset(selectors.bots_of(request.user.pk))
+        return self.get_paginated_response(selectors.bodies(page or [], now=_now()))
+
+    @extend_schema(responses=BotSerializer)
+    def retrieve(self, request: Request, pk: str) -> Response:
+        return _answer(bots.own_bot(request.user.pk, int(pk)))
+
+    @extend_schema(request=BotInputSerializer, responses={201: BotSerializer})
+    def create(self, request: Request) -> Response:
+        wanted = _validated(BotInputSerializer(data=request.data))
+        return _answer(bots.create(request.user.pk, wanted, now=_now()), status.HTTP_201_CREATED)
+
+    @extend_schema(request=BotInputSerializer, responses=BotSerializer)
+    def update(self, request: Request, pk: str) -> Response:
+        wanted = _validated(BotInputSerializer(data=request.data))
+        return _answer(bots.update(request.user.pk, int(pk), wanted, now=_now()))
+
+    @extend_schema(request=BotInputSerializer(partial=True), responses=BotSerializer)
+    def partial_update(self, request: Request, pk: str) -> Response:
+        changes = _validated(BotInputSerializer(data=request.data, partial=True))
+        return _answer(bots.update(request.user.pk, int(pk), changes, now=_now()))
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str) -> Response:
+        bots.delete(request.user.pk, int(pk))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=StopInputSerializer, responses=BotSerializer)
+    @action(detail=True, methods=["post"])
+    def stop(self, request: Request, pk: str) -> Response:
+        asked = _validated(StopInputSerializer(data=request.data))
+        return _answer(bots.stop(request.user.pk, int(pk), confirm=asked["confirm"]))
+
+    @extend_schema(request=None, responses=BotSerializer)
+    @action(detail=True, methods=["post"])
+    def suspend(self, request: Request, pk: str) -> Response:
+        return _answer(bots.suspend(request.user.pk, int(pk)))
+
+    @extend_schema(request=None, responses=BotSerializer)
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, pk: str) -> Response:
+        return _answer(bots.resume(request.user.pk, int(pk), now=_now()))
+
+    @extend_schema(request=None, responses=BotSerializer)
+    @action(detail=True, methods=["post"])
+    def sell(self, request: Request, pk: str) -> Response:
+        return _answer(bots.sell(request.user.pk, int(pk), now=_now()))
+
+    @extend_schema(responses=DecisionSerializer(many=True))
+    @action(detail=True, methods=["get"], pagination_class=DecisionPagination)
+    def decisions(self, request: Request, pk: str) -> Response:
+        bot = bots.own_bot(request.user.pk, int(pk))
+        page = self.paginate_queryset(selectors.decisions_of(bot.id))
+        return self.get_paginated_response([decision_body(row) for row in page or []])
+
+
+def _answer(bot: ActiveStrategy, code: int = status.HTTP_200_OK) -> Response:
+    return Response(selectors.bodies([bot], now=_now())[0], status=code)
+
+
+def _validated(serializer: Any) -> dict[str, Any]:
+    serializer.is_valid(raise_exception=True)
+    validated: dict[str, Any] = serializer.validated_data
+    return validated
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
