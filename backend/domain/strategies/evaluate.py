@@ -73,11 +73,16 @@ class _Asker:
 
 
 def _frame(window: CandleWindow) -> Any:
+    import numpy as np
     import pandas as pd
 
-    columns = {name: getattr(window, name) for name in ("open", "high", "low", "close", "volume")}
-    index = pd.to_datetime(window.open_time_ms, unit="ms", utc=True)
-    return pd.DataFrame(columns, index=pd.DatetimeIndex(index, name="open_time"), dtype="float64", copy=True)
+    columns = ("open", "high", "low", "close", "volume")
+    values: Any = np.empty((len(window), len(columns)), dtype="float64")
+    for number, name in enumerate(columns):
+        values[:, number] = getattr(window, name)
+    times = np.asarray(window.open_time_ms, dtype="int64").view("datetime64[ms]")
+    index = pd.DatetimeIndex(times, name="open_time").tz_localize("UTC")
+    return pd.DataFrame(values, index=index, columns=list(columns))
 
 
 def _position(view: PositionView | None) -> StrategyPosition | None:

@@ -5,6 +5,7 @@ This isolates nothing: it runs in the sandboxed child only.
 
 import inspect
 from collections.abc import Mapping
+from types import CodeType
 from typing import Any
 
 from domain.errors import StrategyError, StrategyInvalid
@@ -27,13 +28,10 @@ def load(code: str, scope: Mapping[str, Any]) -> type[Strategy]:
         StrategyError: the code raised while it was read.
         MemoryError: it ate its memory.
     """
-    problems = check_syntax(code)
-    if problems:
-        raise invalid(problems)
     names: dict[str, Any] = {"__name__": _MODULE, "Strategy": Strategy, **scope}
     try:
-        exec(compile(code, FILENAME, "exec"), names)  # noqa: S102 — the specification's way, in the jailed child
-    except MemoryError:
+        exec(_compiled(code), names)  # noqa: S102 — the specification's way, in the jailed child
+    except (MemoryError, StrategyInvalid):
         raise
     except BaseException as exc:
         raise failed(describe(exc, code)) from exc
@@ -67,6 +65,14 @@ def failed(failure: Failure) -> StrategyError:
         failure.message,
         details={"line": failure.line, "exception": failure.exception, "traceback": failure.traceback},
     )
+
+
+def _compiled(code: str) -> CodeType:
+    try:
+        return compile(code, FILENAME, "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as exc:
+        # The French diagnosis parses again: only failures pay for it.
+        raise invalid(check_syntax(code) or [CodeError(f"Code illisible : {exc}.")]) from exc
 
 
 def _only_class(names: Mapping[str, Any]) -> type[Strategy]:

@@ -18,6 +18,7 @@ log = structlog.get_logger(__name__)
 
 _Answer = TypeVar("_Answer")
 _GIB = 1 << 30
+MAX_SPARES = 20
 _VALIDATION_TIMEOUT_S = 8.0
 _DEMOTE_AFTER_S = 0.25  # an honest evaluation takes a few ms; what is still running then gives way
 
@@ -27,7 +28,8 @@ class SandboxedStrategyHost:
 
     Args:
         concurrency: children at work at once; more than the 20 bots, so that twenty loops delay nobody.
-        spares: children forked and jailed ahead of their question.
+        spares: children forked and jailed ahead of their question, at least; after a burst of evaluations,
+            as many as the burst (a close asks all bots at once), at most `MAX_SPARES` (some 7 MiB each).
         memory_bytes: what one child may allocate.
         cpu_seconds: processor time of one child; the wall-clock limit is each call's `timeout_s`.
     """
@@ -99,6 +101,7 @@ class SandboxedStrategyHost:
             raise StrategyError(f"Question à la stratégie trop longue : {len(request)} octets.")
         async with self._slots:
             self._working += 1
+            self._spare_count = max(self._spare_count, min(self._working, MAX_SPARES))
             try:
                 return await self._ask_twice(request, unpack, timeout_s)
             finally:
@@ -140,7 +143,7 @@ class SandboxedStrategyHost:
 
     async def _take(self) -> ChildProcess:
         zygote = await self._living_zygote()
-        return self._spares.pop() if self._spares else await zygote.spawn()
+        return self._spares.pop() if self._spares else await zygote.spawn(warm=False)
 
     async def _refill(self) -> None:
         if self._refilling:
@@ -150,7 +153,7 @@ class SandboxedStrategyHost:
             while self._working == 0 and len(self._spares) < self._spare_count:
                 if self._closed or self._zygote is None:
                     return
-                self._spares.append(await self._zygote.spawn())
+                self._spares.append(await self._zygote.spawn(warm=True))
         except ZygoteDied:
             return  # its restart refills
         finally:

@@ -13,6 +13,7 @@ import errno
 import os
 import resource
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,7 +21,10 @@ from apps.core.adapters.strategy_host.denied_calls import DENIED_CALLS
 
 OK = "ok"
 _PR_SET_PDEATHSIG = 1
+_PR_SET_SECCOMP = 22
 _PR_SET_NO_NEW_PRIVS = 38
+_SECCOMP_MODE_FILTER = 2
+_BPF_INSTRUCTION_BYTES = 8
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 _CLONE_THREAD = 0x00010000
@@ -68,7 +72,7 @@ class Jail:
             ("no_new_privs", self._no_new_privs),
             ("limits", self._limit_resources),
             ("landlock", lambda: self._ruleset.restrict()),
-            ("seccomp", lambda: self._filter.load()),
+            ("seccomp", self._filter_calls),
         ]
 
     def _prepare(self, name: str, make: Callable[[], Any]) -> Any:
@@ -93,6 +97,11 @@ class Jail:
 
     def _no_new_privs(self) -> None:
         _check(self._libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+
+    def _filter_calls(self) -> None:
+        # The compiled program, not libseccomp's load(), which compiles it anew (3.5 ms). No TSYNC: right after
+        # the fork from a one-threaded zygote there is no other thread, and later ones inherit the filter.
+        _check(self._libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(self._filter), 0, 0))
 
     def _limit_resources(self) -> None:
         inherited = _address_space_bytes()
@@ -153,11 +162,16 @@ def _python_trees() -> list[str]:
     return [path for path in dict.fromkeys([*libraries, *system]) if os.path.exists(path)]
 
 
-def _syscall_filter() -> Any:
+class _FilterProgram(ctypes.Structure):
+    """The kernel's `struct sock_fprog`."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+
+def _syscall_filter() -> _FilterProgram:
     import pyseccomp as seccomp
 
     rules = seccomp.SyscallFilter(seccomp.ALLOW)
-    rules.set_attr(seccomp.Attr.CTL_TSYNC, 1)
     for name in DENIED_CALLS:
         try:
             rules.add_rule(seccomp.ERRNO(errno.EPERM), name)
@@ -168,7 +182,11 @@ def _syscall_filter() -> Any:
     )  # its flags are behind a pointer; glibc falls back to clone
     not_a_thread = seccomp.Arg(0, seccomp.MASKED_EQ, _CLONE_THREAD, 0)
     rules.add_rule(seccomp.ERRNO(errno.EPERM), "clone", not_a_thread)
-    return rules
+    with tempfile.TemporaryFile() as compiled:
+        rules.export_bpf(compiled)
+        compiled.seek(0)
+        code = compiled.read()
+    return _FilterProgram(len(code) // _BPF_INSTRUCTION_BYTES, code)
 
 
 def _address_space_bytes() -> int:

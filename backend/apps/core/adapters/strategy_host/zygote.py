@@ -15,23 +15,12 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from apps.core.adapters.strategy_host.child import serve, user_scope
+from apps.core.adapters.strategy_host.child import serve, user_scope, warm_up
 from apps.core.adapters.strategy_host.jail import Jail
-from domain.strategies.evaluate import evaluate
-from domain.strategies.loader import load
-from domain.strategies.sample import sample_window
 
 MAX_MESSAGE = 4096
 _LOWEST_PRIORITY = 19
-
-# Runs once before any fork, so that what pandas loads lazily is already there. Ours, not a user's.
-_WARM_UP = """
-class WarmUp(Strategy):
-    def should_long(self):
-        self.candles["ema"] = ta.ema(self.candles["close"], length=10)
-        ta.rsi(self.candles["close"], length=14)
-        return bool(self.candles["ema"].iloc[-1] > self.candles["ema"].iloc[-2])
-"""
+_WARM_UP_ROUNDS = 10
 
 
 class Zygote:
@@ -74,7 +63,7 @@ class Zygote:
             return False
         order = json.loads(data)
         if order["op"] == "spawn":
-            self._spawn(order["id"], fds[0])
+            self._spawn(order["id"], fds[0], warm=order["warm"])
             return True
         pid = self._pids.get(order["id"])  # None: it is dead and reaped, its pid may be another's by now
         if pid is not None and order["op"] == "kill":
@@ -83,16 +72,17 @@ class Zygote:
             os.setpriority(os.PRIO_PROCESS, pid, _LOWEST_PRIORITY)
         return True
 
-    def _spawn(self, number: int, fd: int) -> None:
+    def _spawn(self, number: int, fd: int, *, warm: bool) -> None:
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            _become_child(
-                lambda: serve(fd, jail=self._jail, layers=self._layers, parent_pid=parent, scope=self._scope)
-            )
+            _become_child(lambda: self._serve(fd, warm, parent))
         os.close(fd)
         self._pids[number] = pid
         self._ids[pid] = number
+
+    def _serve(self, fd: int, warm: bool, parent: int) -> int:
+        return serve(fd, warm=warm, jail=self._jail, layers=self._layers, parent_pid=parent, scope=self._scope)
 
     def _reap(self) -> None:
         while self._ids:
@@ -146,7 +136,8 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the launcher's affair: we end with the host
     _be_the_first_killed_when_memory_is_short()
     scope = user_scope()
-    evaluate(load(_WARM_UP, scope), sample_window(100), 1.0, None, {})
+    for _ in range(_WARM_UP_ROUNDS):
+        warm_up(scope)
     threads = count_threads()
     if threads != 1:
         failure = f"{threads} fils d'exécution avant le bac à sable, 1 attendu"

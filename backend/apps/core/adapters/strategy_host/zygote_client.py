@@ -115,15 +115,15 @@ class ZygoteClient:
             self._process = None
         self._fail_waiters("arrêté")
 
-    async def spawn(self) -> ChildProcess:
-        """Ask for one child and return the line to it."""
+    async def spawn(self, *, warm: bool) -> ChildProcess:
+        """Ask for one child and return the line to it; `warm` when its question is not there yet."""
         if self._control is None or not self.alive:
             raise ZygoteDied("processus absent")
         number = next(self._numbers)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             ours.setblocking(False)
-            message = json.dumps({"op": "spawn", "id": number}).encode()
+            message = json.dumps({"op": "spawn", "id": number, "warm": warm}).encode()
             socket.send_fds(self._control, [message], [theirs.fileno()])
             self._exits[number] = asyncio.get_running_loop().create_future()
         except OSError as exc:
