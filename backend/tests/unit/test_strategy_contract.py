@@ -1,7 +1,6 @@
 """The strategy contract in one process: loading, checking, asking. (The sandbox has its own tests.)"""
 
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,9 +21,8 @@ LONG = PositionView("long", 0.5, 100.0, 1_577_836_800_000, 98.0, 104.0, 1.0)
 
 
 @pytest.fixture(autouse=True)
-def _pandas_ta_by_its_usual_name(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _pandas_ta_by_its_usual_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas_ta", ta)
-    yield
 
 
 def window(closes: list[float]) -> CandleWindow:
