@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
 from channels.layers import get_channel_layer
+from redis.exceptions import RedisError
 
 from domain.messages import BrowserEvent
 from domain.ports import Clock
+
+log = structlog.get_logger(__name__)
 
 
 def group_name(topic: str, user_id: int | None = None) -> str:
@@ -15,7 +19,7 @@ def group_name(topic: str, user_id: int | None = None) -> str:
 
 
 class ChannelsPublisher:
-    """The `Publisher` port over the Channels layer."""
+    """The `Publisher` port over the Channels layer. Never fails: what a page missed, it refetches."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -25,4 +29,7 @@ class ChannelsPublisher:
     ) -> None:
         event = BrowserEvent(topic=topic, type=event_type, data=data, sent_at=self._clock.now())
         layer = get_channel_layer()
-        await layer.group_send(group_name(topic, user_id), {"type": "browser.event", "event": event.to_wire()})
+        try:
+            await layer.group_send(group_name(topic, user_id), {"type": "browser.event", "event": event.to_wire()})
+        except (RedisError, OSError) as exc:
+            log.warning("browser_events.not_sent", topic=topic, type=event_type, error=str(exc))

@@ -126,6 +126,11 @@ def known_exchanges() -> list[str]:
     return [SIMEX, *ccxt.exchanges]
 
 
+def warm_up() -> None:
+    """Import ccxt now (seconds), before this process says that it serves."""
+    known_exchanges()
+
+
 def _client_class(exchange: str, rim: Rim) -> Any:
     import ccxt.async_support as ccxt
 

@@ -80,7 +80,7 @@ class CcxtSession:
     def share_markets_of(self, other: "CcxtSession") -> None:
         """Take the markets another session of the same exchange loaded."""
         self._client.set_markets_from_exchange(other._client)
-        self._rim.run_id = self._rim.run_id or other._rim.run_id
+        self._rim.run_id = other._rim.run_id  # what the lender heard last
 
     async def load_markets(self) -> Mapping[str, Market]:
         """Load the spot markets anew. Raises the errors of a read."""

@@ -1,0 +1,118 @@
+"""Terminal 5: joins the pool of exchange sessions, the request server and the order executor."""
+
+import asyncio
+import signal
+from typing import Any
+
+import structlog
+import uvloop
+from django.conf import settings
+
+from apps.brokers.services.accounts import SIMEX, ensure_simulateurs, renew_simulateur
+from apps.brokers.services.catalogue import DjangoExchangeCatalogue
+from apps.brokers.services.directory import DjangoBrokerDirectory
+from apps.core.adapters import simex_admin
+from apps.core.adapters.browser_events import ChannelsPublisher
+from apps.core.adapters.ccxt_client_class import warm_up
+from apps.core.adapters.clock import SystemClock
+from apps.core.adapters.database import close_database
+from apps.core.adapters.presence import Presence
+from apps.core.adapters.redis_connection import connect
+from apps.core.adapters.redis_requests import RedisRequestServer
+from apps.core.services.ccxt_manager import CcxtManager
+from apps.core.services.gateway_requests import GatewayRequests
+from apps.market_data.services.symbols import DjangoMarketStore
+from apps.orders.executor import OrderExecutor
+from domain.errors import Unavailable
+
+log = structlog.get_logger(__name__)
+
+_MAINTENANCE_S = 15.0
+_RETRY_S = 1.0
+
+
+class CcxtService:
+    """The process of terminal 5; `run` serves until it is cancelled, then closes everything."""
+
+    def __init__(self) -> None:
+        self._clock = SystemClock()
+        self._redis = connect(settings.REDIS_URL)
+        publisher = ChannelsPublisher(self._clock)
+        self._manager = CcxtManager(
+            directory=DjangoBrokerDirectory(),
+            catalogue=DjangoExchangeCatalogue(),
+            store=DjangoMarketStore(),
+            publisher=publisher,
+            clock=self._clock,
+            speed_of=_speed_of,
+            repair=renew_simulateur,
+        )
+        self._executor = OrderExecutor(sessions=self._manager, publisher=publisher, clock=self._clock)
+        requests = GatewayRequests(self._manager, clock=self._clock, wake_orders=self._executor.wake)
+        self._server = RedisRequestServer(self._redis, clock=self._clock, handler=requests.handle)
+        self._presence = Presence(name="ccxt_service", redis=self._redis, clock=self._clock, details=self._details)
+
+    async def run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._presence.run())
+                tasks.create_task(self._server.run())
+                tasks.create_task(self._executor.run())
+                tasks.create_task(self._load_brokers())
+        finally:
+            await self._manager.close()
+            await self._redis.aclose()
+            await close_database()
+
+    def _details(self) -> dict[str, Any]:
+        return {"sessions": self._manager.open_sessions, "requests": self._server.in_flight}
+
+    async def _load_brokers(self) -> None:
+        """Preload the active brokers, then keep every user supplied with a Simulateur."""
+        await self._ensure_simulateurs()
+        while not await self._preloaded():
+            await self._clock.sleep(_RETRY_S)
+        while True:
+            await self._clock.sleep(_MAINTENANCE_S)
+            await self._ensure_simulateurs()
+
+    async def _preloaded(self) -> bool:
+        try:
+            await self._manager.preload()
+        except Unavailable as exc:
+            log.warning("ccxt_service.preload_delayed", error=exc.message)
+            return False
+        return True
+
+    async def _ensure_simulateurs(self) -> None:
+        if not settings.SIMEX_URL:
+            return
+        try:
+            made = await ensure_simulateurs()
+        except Unavailable as exc:
+            log.warning("ccxt_service.simulateurs_delayed", error=exc.message)
+            return
+        if made:
+            log.info("ccxt_service.simulateurs_made", count=made)
+
+
+async def _speed_of(exchange: str) -> float:
+    return (await simex_admin.current_run()).speed if exchange == SIMEX else 1.0
+
+
+async def _serve() -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    await CcxtService().run()
+
+
+def run() -> None:
+    """Run terminal 5 until SIGTERM or SIGINT."""
+    warm_up()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(_serve())
+        except asyncio.CancelledError:
+            log.info("ccxt_service.stopped")
