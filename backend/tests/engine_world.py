@@ -1,0 +1,160 @@
+"""A small world for the engine's tests: users, accounts, markets, bots, and an engine on fakes.
+
+Prices are round: the last close is 100 USDT, so that 50 USDT buy 0.5 BTC.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from apps.accounts.models import User
+from apps.brokers.models import Broker
+from apps.market_data.models import ExchangeSymbol
+from apps.strategies.models import Strategy
+from apps.trading_engine.announce import Announcer
+from apps.trading_engine.database import Database
+from apps.trading_engine.engine import Limits, TradingEngine
+from apps.trading_engine.evaluation import Evaluator
+from apps.trading_engine.models import ActiveStrategy, BotDecision
+from domain.candles import Candle
+from domain.messages import Signal
+from domain.timeframes import Timeframe
+from tests.fakes.clock import FakeClock
+from tests.fakes.gateway import FakeGateway
+from tests.fakes.publisher import FakePublisher
+from tests.fakes.signals import FakeSignalStream
+from tests.fakes.strategy_host import FakeStrategyHost
+
+FEED = "simex:test"
+SYMBOL = "BTC/USDT"
+CLOSE = datetime(2025, 6, 1, 12, 5, tzinfo=UTC)
+MONTHS = timedelta(days=90)
+
+
+def make_user(name: str = "alice") -> User:
+    user: User = User.objects.create_user(username=name, password="un-mot-de-passe-long")
+    return user
+
+
+def make_broker(user: User, *, exchange: str = "simex", name: str = "Simulateur") -> Broker:
+    ExchangeSymbol.objects.get_or_create(
+        exchange=exchange,
+        symbol=SYMBOL,
+        defaults={
+            "exchange_symbol": "BTCUSDT",
+            "base": "BTC",
+            "quote": "USDT",
+            "min_amount": Decimal("0.00001"),
+            "max_amount": Decimal("9000"),
+            "min_notional": Decimal("5"),
+            "price_precision": Decimal("0.01"),
+            "amount_precision": Decimal("0.00001"),
+            "maker_fee_ratio": Decimal("0.001"),
+            "taker_fee_ratio": Decimal("0.001"),
+        },
+    )
+    broker: Broker = Broker.objects.create(user=user, name=name, exchange=exchange)
+    return broker
+
+
+def make_bot(
+    user: User, broker: Broker, *, code: str = "code", timeframe: str = "5m", **fields: Any
+) -> ActiveStrategy:
+    strategy, _ = Strategy.objects.get_or_create(
+        user=user, name=f"Stratégie {code}", defaults={"code": code, "timeframe": timeframe}
+    )
+    settings: dict[str, Any] = {
+        "symbol": SYMBOL,
+        "start_date": CLOSE - MONTHS,
+        "end_date": CLOSE + MONTHS,
+        "is_active": True,
+        "active_since": CLOSE - timedelta(hours=1),
+        **fields,
+    }
+    bot: ActiveStrategy = ActiveStrategy.objects.create(
+        user=user, broker=broker, strategy=strategy, timeframe=timeframe, **settings
+    )
+    return bot
+
+
+def candles(until: datetime, *, timeframe: Timeframe = Timeframe.M5, count: int = 30) -> list[Candle]:
+    """Return closed candles up to `until`, all at 100."""
+    hundred, step = Decimal(100), timeframe.duration
+    opens = [until - step * (count - index) for index in range(count)]
+    return [
+        Candle(SYMBOL, timeframe, moment, hundred, hundred, hundred, hundred, Decimal(1), trade_count=1)
+        for moment in opens
+    ]
+
+
+class FixedCandles:
+    """A `CandleReader` that always has the candles, or raises what the test says."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.asked = 0
+
+    async def __call__(self, *, until: datetime, timeframe: Timeframe, **kwargs: Any) -> Sequence[Candle]:
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+        return candles(until, timeframe=timeframe)
+
+
+@dataclass
+class World:
+    """An engine and everything around it."""
+
+    database: Database
+    clock: FakeClock = field(default_factory=lambda: FakeClock(datetime(2026, 1, 1, tzinfo=UTC)))
+    gateway: FakeGateway = field(default_factory=FakeGateway)
+    host: FakeStrategyHost = field(default_factory=FakeStrategyHost)
+    reader: FixedCandles = field(default_factory=FixedCandles)
+    publisher: FakePublisher = field(default_factory=FakePublisher)
+    signals: FakeSignalStream = field(default_factory=FakeSignalStream)
+    limits: Limits = field(default_factory=Limits)
+
+    def engine(self, **replaced: Any) -> TradingEngine:
+        """Return a new engine on this world; `replaced` are collaborators of its own."""
+        parts: dict[str, Any] = {
+            "database": self.database,
+            "gateway": self.gateway,
+            "host": self.host,
+            "candles": self.reader,
+            "publisher": self.publisher,
+            **replaced,
+        }
+        return TradingEngine(
+            signals=self.signals,
+            evaluator=Evaluator(
+                gateway=parts["gateway"],
+                host=parts["host"],
+                candles=parts["candles"],
+                database=parts["database"],
+                clock=self.clock,
+            ),
+            announcer=Announcer(publisher=parts["publisher"], database=parts["database"], clock=self.clock),
+            database=parts["database"],
+            clock=self.clock,
+            limits=self.limits,
+        )
+
+    def signal(self, close: datetime = CLOSE, **fields: Any) -> Signal:
+        """Return a signal sent now."""
+        given: dict[str, Any] = {
+            "timeframe": Timeframe.M5,
+            "close_time": close,
+            "symbol": "BTCUSDT",
+            "feed": FEED,
+            "source": "primary",
+            "location": "local",
+            "sent_at": self.clock.now(),
+            **fields,
+        }
+        return Signal(**given)
+
+    async def decisions(self) -> list[BotDecision]:
+        """Return every decision, by bot then close."""
+        return await self.database.run(lambda: list(BotDecision.objects.order_by("bot_id", "close_time")))

@@ -1,0 +1,49 @@
+"""A strategy host without a sandbox: each code has the answer the test gave it."""
+
+import asyncio
+from collections import defaultdict
+
+from domain.strategies.contract import Evaluation, EvaluationJob, Validation
+
+NOTHING = Evaluation(
+    should_long=False, should_short=False, position_size=0.0, stop_loss=0.0, take_profit=0.0, duration_ms=1.0
+)
+SELL = Evaluation(
+    should_long=False, should_short=True, position_size=0.0, stop_loss=0.0, take_profit=0.0, duration_ms=1.0
+)
+
+
+def buy(amount: float, *, stop_loss: float = 0.0, take_profit: float = 0.0) -> Evaluation:
+    """Return the answer « buy for `amount` quote »."""
+    return Evaluation(
+        should_long=True,
+        should_short=False,
+        position_size=amount,
+        stop_loss=stop_loss,
+        take_profit=take_profit,
+        duration_ms=1.0,
+    )
+
+
+class FakeStrategyHost:
+    """The `StrategyHost` port. A code in `loops` answers only once its event is set."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Evaluation | Exception] = defaultdict(lambda: NOTHING)
+        self.loops: dict[str, asyncio.Event] = {}
+        self.jobs: list[EvaluationJob] = []
+
+    async def evaluate(self, job: EvaluationJob, *, timeout_s: float = 5.0) -> Evaluation:
+        self.jobs.append(job)
+        if job.code in self.loops:
+            await self.loops[job.code].wait()
+        answer = self.answers[job.code]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def validate(self, code: str) -> Validation:
+        return Validation(valid=True, class_name="Fake", errors=())
+
+    async def close(self) -> None:
+        """Nothing runs outside the test's process."""
