@@ -100,3 +100,9 @@ export function toneOf(value: Numeric): 'up' | 'down' | '' {
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${formatNumber(count)}${NBSP}${Math.abs(count) < 2 ? one : many}`
 }
+
+/** The most decimals any of these figures needs, within bounds, so that a column lines up. */
+export function commonDigits(values: Numeric[], min = 2, max = 8): number {
+  const needed = values.map((value) => parse(value)?.fraction.replace(/0+$/, '').length ?? 0)
+  return Math.min(max, Math.max(min, ...needed))
+}
