@@ -127,16 +127,17 @@ class _Run:
         self._screen.line(f"Aristobot est arrêté ({french_seconds(time.monotonic() - began)}).")
 
     async def _start_everything(self) -> None:
-        simex = asyncio.create_task(self._start(self._plan.simex()))
-        await asyncio.gather(*(self._start(service) for service in self._plan.servers()))
-        await self._manage("Base de données : migrations", "migrate", "--no-input", "-v", "0")
-        await self._manage("Comptes", "init_aristobot", shown=True)
-        await simex
+        await asyncio.gather(self._start(self._plan.simex()), self._prepare_database())
+        await self._manage("Comptes", "init_aristobot", shown=True)  # opens accounts at simex too
         self._plan.environment.setdefault("HEARTBEAT_SYMBOLS", await asyncio.to_thread(self._feed_symbols))
         await asyncio.gather(*(self._start(service) for service in self._plan.terminals()))
         self._publish_run()
         await self._wait_all_ready()
         self._announce()
+
+    async def _prepare_database(self) -> None:
+        await asyncio.gather(*(self._start(service) for service in self._plan.servers()))
+        await self._manage("Base de données : migrations", "migrate", "--no-input", "-v", "0")
 
     async def _start(self, service: Service) -> None:
         finish = self._screen.begin(service.label)
