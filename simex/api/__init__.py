@@ -1,0 +1,1 @@
+"""Binance's REST and WebSocket protocol around the engine."""

@@ -1,0 +1,280 @@
+"""Market data routes; market times everywhere but in `time`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from simex.api.call import Call, Route, Routes
+from simex.engine.errors import ApiError, missing
+from simex.market.klines import INTERVALS, Kline, traded_klines
+from simex.market.query import klines_between
+from simex.market.symbols import SymbolRules
+from simex.market.tradelog import AggTrade, RawTrade, split_raw
+from simex.units import decimal8, money, text8, text16
+
+DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+
+
+def ping(_call: Call) -> Any:
+    """Answer nothing."""
+    return {}
+
+
+def server_time(call: Call) -> Any:
+    """Return the API clock, never the market's."""
+    return {"serverTime": call.sim.wall() + call.sim.faults.clock_offset_ms}
+
+
+def exchange_info(call: Call) -> Any:
+    """Return limits and symbols."""
+    wanted = _symbols(call)
+    limits = call.limits
+    return {
+        "timezone": "UTC",
+        "serverTime": call.sim.wall(),
+        "rateLimits": [
+            _rate("REQUEST_WEIGHT", "MINUTE", 1, limits.weight_limit),
+            _rate("ORDERS", "SECOND", 10, limits.orders_10s),
+            _rate("ORDERS", "DAY", 1, limits.orders_day),
+            _rate("RAW_REQUESTS", "MINUTE", 5, limits.weight_limit * 10),
+        ],
+        "exchangeFilters": [],
+        "symbols": [rules.describe() for rules in wanted],
+    }
+
+
+def _rate(kind: str, interval: str, number: int, limit: int) -> dict[str, Any]:
+    return {"rateLimitType": kind, "interval": interval, "intervalNum": number, "limit": limit}
+
+
+def _symbols(call: Call) -> list[SymbolRules]:
+    if "symbol" in call.params:
+        return [call.rules()]
+    if "symbols" not in call.params:
+        return list(call.sim.rules.values())
+    try:
+        names = orjson.loads(call.params["symbols"])
+        return [call.sim.rules[name] for name in names]
+    except (ValueError, TypeError) as error:
+        raise ApiError(-1101, "Illegal value sent for parameter 'symbols'.") from error
+    except KeyError as error:
+        raise ApiError(-1121, "Invalid symbol.") from error
+
+
+def depth(call: Call) -> Any:
+    """Return the synthetic book with the users' resting orders in it."""
+    rules = call.rules()
+    book = call.sim.exchange.books[rules.symbol]
+    limit = call.limit(100, 5000)
+    sides = {}
+    for side in ("BUY", "SELL"):
+        levels = {level.price: level.quantity for level in book.levels(side)}
+        for order in call.sim.exchange.resting(rules.symbol, side):
+            levels[order.price] = levels.get(order.price, order.remaining * 0) + order.remaining
+        ordered = sorted(levels.items(), reverse=side == "BUY")[:limit]
+        sides[side] = [[money(price), money(quantity)] for price, quantity in ordered]
+    last_id = book.last.last_id if book.last else 0
+    return {"lastUpdateId": last_id, "bids": sides["BUY"], "asks": sides["SELL"]}
+
+
+def trades(call: Call) -> Any:
+    """Return the newest executions."""
+    rules = call.rules()
+    limit = call.limit(500, 1000)
+    found = call.sim.logs[rules.symbol].latest(call.sim.clock.now_ms, limit)
+    raw = [one for trade in found for one in split_raw(trade)]
+    return [_raw_row(one) for one in raw[-limit:]]
+
+
+def historical_trades(call: Call) -> Any:
+    """Return executions from a trade id on."""
+    from_id = call.integer("fromId")
+    if from_id is None:
+        return trades(call)
+    rules = call.rules()
+    limit = call.limit(500, 1000)
+    now_ms = call.sim.clock.now_ms
+    found = call.sim.logs[rules.symbol].from_raw_id(from_id, now_ms + 1, limit)
+    raw = [one for trade in found for one in split_raw(trade) if one.trade_id >= from_id]
+    return [_raw_row(one) for one in raw[:limit]]
+
+
+def _raw_row(trade: RawTrade) -> dict[str, Any]:
+    return {
+        "id": trade.trade_id,
+        "price": text8(trade.price8),
+        "qty": text8(trade.quantity8),
+        "quoteQty": text16(trade.price8 * trade.quantity8),
+        "time": trade.time_ms,
+        "isBuyerMaker": trade.buyer_is_maker,
+        "isBestMatch": True,
+    }
+
+
+def agg_trades(call: Call) -> Any:
+    """Return aggregate trades by id, by range of time, or the newest."""
+    rules = call.rules()
+    log = call.sim.logs[rules.symbol]
+    limit = call.limit(500, 1000)
+    now_ms = call.sim.clock.now_ms
+    from_id, start, end = (call.integer(name) for name in ("fromId", "startTime", "endTime"))
+    if from_id is not None:
+        if start is not None or end is not None:
+            raise ApiError(-1128, "Combination of optional parameters invalid.")
+        found = log.from_id(from_id, now_ms + 1, limit)
+    elif start is not None:
+        stop = now_ms if end is None else min(end, now_ms)
+        found = log.between(start, stop + 1, limit)
+    else:
+        found = log.latest(now_ms if end is None else min(end, now_ms), limit)
+    return [_agg_row(trade) for trade in found]
+
+
+def _agg_row(trade: AggTrade) -> dict[str, Any]:
+    return {
+        "a": trade.agg_id,
+        "p": text8(trade.price8),
+        "q": text8(trade.quantity8),
+        "f": trade.first_id,
+        "l": trade.last_id,
+        "T": trade.time_ms,
+        "m": trade.buyer_is_maker,
+        "M": True,
+    }
+
+
+def klines(call: Call) -> Any:
+    """Return candles of a native interval."""
+    rules = call.rules()
+    interval = call.params["interval"]
+    if interval not in INTERVALS:
+        raise ApiError(-1120, "Invalid interval.")
+    span = call.integer("startTime"), call.integer("endTime")
+    limit = call.limit(500, 1000)
+    feed = call.sim.feeds[rules.symbol]
+    now_ms = call.sim.clock.now_ms
+    return [one.row() for one in klines_between(feed, interval, now_ms, span, limit)]
+
+
+def avg_price(call: Call) -> Any:
+    """Return the mean price of five minutes."""
+    rules = call.rules()
+    now_ms = call.sim.clock.now_ms
+    found = traded_klines(call.sim.feeds[rules.symbol], "1m", now_ms - 300_000, now_ms + 1)
+    volume = sum(one.volume8 for one in found)
+    price = sum(one.quote16 for one in found) // volume if volume else _last8(call, rules)
+    return {"mins": 5, "price": text8(price), "closeTime": now_ms}
+
+
+def _last8(call: Call, rules: SymbolRules) -> int:
+    last = call.sim.exchange.books[rules.symbol].last
+    return last.price8 if last else 0
+
+
+def ticker_24hr(call: Call) -> Any:
+    """Return a day's statistics, of one symbol or of several."""
+    return _one_or_many(call, _day_statistics)
+
+
+def ticker_price(call: Call) -> Any:
+    """Return last prices."""
+    return _one_or_many(call, lambda c, rules: {"symbol": rules.symbol, "price": text8(_last8(c, rules))})
+
+
+def book_ticker(call: Call) -> Any:
+    """Return best prices and quantities."""
+    return _one_or_many(call, best_prices)
+
+
+def _one_or_many(call: Call, describe: Any) -> Any:
+    found = [describe(call, rules) for rules in _symbols(call)]
+    return found[0] if "symbol" in call.params else found
+
+
+def best_prices(call: Call, rules: SymbolRules) -> dict[str, Any]:
+    """Return the best bid and ask of one symbol."""
+    book = call.sim.exchange.books[rules.symbol]
+    found: dict[str, Any] = {"symbol": rules.symbol}
+    for side, name in (("BUY", "bid"), ("SELL", "ask")):
+        level = next(book.levels(side), None)
+        found[f"{name}Price"] = money(level.price) if level else "0.00000000"
+        found[f"{name}Qty"] = money(level.quantity) if level else "0.00000000"
+    return found
+
+
+def _day_statistics(call: Call, rules: SymbolRules) -> dict[str, Any]:
+    now_ms = call.sim.clock.now_ms
+    feed = call.sim.feeds[rules.symbol]
+    hours: Sequence[Kline] = traded_klines(feed, "1h", now_ms - DAY_MS, now_ms + 1)
+    last8 = _last8(call, rules)
+    open8 = hours[0].open8 if hours else last8
+    volume8, quote16 = sum(k.volume8 for k in hours), sum(k.quote16 for k in hours)
+    change = decimal8(last8) - decimal8(open8)
+    percent = change * 100 / decimal8(open8) if open8 else change
+    best = best_prices(call, rules)
+    return {
+        "symbol": rules.symbol,
+        "priceChange": format(change, ".8f"),
+        "priceChangePercent": format(percent, ".3f"),
+        "weightedAvgPrice": text8(quote16 // volume8 if volume8 else last8),
+        "prevClosePrice": text8(open8),
+        "lastPrice": text8(last8),
+        "lastQty": text8(_last_quantity8(call, rules)),
+        "bidPrice": best["bidPrice"],
+        "bidQty": best["bidQty"],
+        "askPrice": best["askPrice"],
+        "askQty": best["askQty"],
+        "openPrice": text8(open8),
+        "highPrice": text8(max((k.high8 for k in hours), default=last8)),
+        "lowPrice": text8(min((k.low8 for k in hours), default=last8)),
+        "volume": text8(volume8),
+        "quoteVolume": text16(quote16),
+        "openTime": now_ms - DAY_MS,
+        "closeTime": now_ms,
+        "firstId": hours[0].first_id if hours else -1,
+        "lastId": hours[-1].last_id if hours else -1,
+        "count": sum(k.trades for k in hours),
+    }
+
+
+def _last_quantity8(call: Call, rules: SymbolRules) -> int:
+    last = call.sim.exchange.books[rules.symbol].last
+    return last.quantity8 if last else 0
+
+
+def _by_symbol(one: int, many: int) -> Any:
+    def weigh(params: Mapping[str, str]) -> int:
+        return one if "symbol" in params else many
+
+    return weigh
+
+
+def require_symbol(call: Call) -> None:
+    """Refuse a call without a symbol."""
+    if "symbol" not in call.params:
+        raise missing("symbol")
+
+
+RANGE = ("startTime", "endTime", "limit")
+PUBLIC: Routes = {
+    ("GET", "/api/v3/ping"): Route(ping),
+    ("GET", "/api/v3/time"): Route(server_time),
+    ("GET", "/api/v3/exchangeInfo"): Route(
+        exchange_info, 20, optional=("symbol", "symbols", "permissions", "showPermissionSets")
+    ),
+    ("GET", "/api/v3/depth"): Route(depth, 5, required=("symbol",), optional=("limit",)),
+    ("GET", "/api/v3/trades"): Route(trades, 25, required=("symbol",), optional=("limit",)),
+    ("GET", "/api/v3/historicalTrades"): Route(
+        historical_trades, 25, required=("symbol",), optional=("limit", "fromId")
+    ),
+    ("GET", "/api/v3/aggTrades"): Route(agg_trades, 4, required=("symbol",), optional=("fromId", *RANGE)),
+    ("GET", "/api/v3/klines"): Route(
+        klines, 2, required=("symbol", "interval"), optional=("timeZone", *RANGE), threaded=True
+    ),
+    ("GET", "/api/v3/avgPrice"): Route(avg_price, 2, required=("symbol",)),
+    ("GET", "/api/v3/ticker/24hr"): Route(ticker_24hr, _by_symbol(2, 80), optional=("symbol", "symbols", "type")),
+    ("GET", "/api/v3/ticker/price"): Route(ticker_price, _by_symbol(2, 4), optional=("symbol", "symbols")),
+    ("GET", "/api/v3/ticker/bookTicker"): Route(book_ticker, _by_symbol(2, 4), optional=("symbol", "symbols")),
+}

@@ -1,0 +1,146 @@
+"""The market streams: ``/ws/<stream>`` and ``/stream?streams=a/b``."""
+
+import asyncio
+import contextlib
+import re
+import time
+from typing import Any
+
+import orjson
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+
+from simex.market.klines import INTERVALS
+from simex.simulation import Simulation
+from simex.streams import Consumer
+
+PING_EVERY_S = 20.0
+PONG_WITHIN_S = 60.0
+LIFE_S = 24 * 3600.0
+INCOMING_PER_S = 5
+MOST_STREAMS = 1024
+KINDS = ("trade", "aggTrade", "bookTicker", "miniTicker", "ticker")
+NAME = re.compile(r"^([a-z0-9]+)@([A-Za-z]+)(?:_(\w+))?$")
+
+
+def is_stream(sim: Simulation, name: str) -> bool:
+    """Tell whether a stream exists here."""
+    match = NAME.match(name)
+    if match is None or match.group(1).upper() not in sim.rules:
+        return False
+    kind, interval = match.group(2), match.group(3)
+    return interval in INTERVALS if kind == "kline" else kind in KINDS and interval is None
+
+
+class StreamServer:
+    """Serves WebSocket connections."""
+
+    def __init__(self, sim: Simulation) -> None:
+        self._sim = sim
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one connection until it ends."""
+        headers = {"X-Simex-Run": self._sim.run}
+        if self._sim.faults.for_handshake() is not None:
+            return web.Response(status=503, headers=headers)
+        wrapped = request.path.startswith("/stream")
+        text = request.query.get("streams", "") if wrapped else request.match_info.get("tail", "")
+        names = [name for name in text.split("/") if name]
+        if len(names) > MOST_STREAMS:
+            return web.Response(status=400, headers=headers)
+        socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=65_536)
+        socket.headers.update(headers)
+        await socket.prepare(request)
+        await Connection(self._sim, socket, request, wrapped).serve(names)
+        return socket
+
+
+class Connection:
+    """One client: its subscriptions, its queue, its pings."""
+
+    def __init__(self, sim: Simulation, socket: web.WebSocketResponse, request: web.Request, wrapped: bool) -> None:
+        self._sim = sim
+        self._socket = socket
+        self._request = request
+        self._consumer = Consumer(wrapped, self._abort)
+        self._pong_at = time.monotonic()
+        self._incoming: list[float] = []
+
+    async def serve(self, names: list[str]) -> None:
+        """Send what is subscribed and listen until either side leaves."""
+        hub = self._sim.hub
+        hub.subscribe(self._consumer, [name for name in names if is_stream(self._sim, name)])
+        tasks = [asyncio.create_task(self._send()), asyncio.create_task(self._ping())]
+        try:
+            await self._receive()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            hub.remove(self._consumer)
+
+    def _abort(self) -> None:
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
+    async def _send(self) -> None:
+        consumer, socket = self._consumer, self._socket
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await consumer.more.wait()
+                consumer.more.clear()
+                while consumer.waiting:
+                    text = consumer.waiting.popleft()
+                    await socket.send_frame(text.encode(), WSMsgType.TEXT)
+                    self._sim.hub.sent(consumer)
+
+    async def _ping(self) -> None:
+        born = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await asyncio.sleep(PING_EVERY_S)
+                now = time.monotonic()
+                if now - self._pong_at > PONG_WITHIN_S or now - born > LIFE_S:
+                    self._abort()
+                    return
+                await self._socket.ping(str(self._sim.wall()).encode())
+
+    async def _receive(self) -> None:
+        async for message in self._socket:
+            if message.type == WSMsgType.PING:
+                await self._socket.pong(message.data)
+            elif message.type == WSMsgType.PONG:
+                self._pong_at = time.monotonic()
+            elif message.type == WSMsgType.TEXT:
+                await self._on_text(message)
+            if self._too_fast():
+                await self._socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"Too many requests")
+                return
+
+    def _too_fast(self) -> bool:
+        now = time.monotonic()
+        self._incoming = [at for at in self._incoming if now - at < 1.0] + [now]
+        return len(self._incoming) > INCOMING_PER_S
+
+    async def _on_text(self, message: WSMessage) -> None:
+        try:
+            wanted = orjson.loads(message.data)
+            answer = self._command(wanted)
+        except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
+            answer = {"error": {"code": 3, "msg": "Invalid JSON"}}
+        await self._socket.send_frame(orjson.dumps(answer), WSMsgType.TEXT)
+
+    def _command(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        method, names, number = wanted["method"], wanted.get("params", []), wanted.get("id")
+        hub, consumer = self._sim.hub, self._consumer
+        if method == "LIST_SUBSCRIPTIONS":
+            return {"result": sorted(consumer.streams), "id": number}
+        if method not in ("SUBSCRIBE", "UNSUBSCRIBE"):
+            return {"error": {"code": 2, "msg": "Invalid request: unknown variant"}, "id": number}
+        known = [name for name in names if is_stream(self._sim, name)]
+        if method == "UNSUBSCRIBE":
+            hub.unsubscribe(consumer, known)
+        elif len(consumer.streams) + len(known) > MOST_STREAMS:
+            return {"error": {"code": 2, "msg": "Too many streams"}, "id": number}
+        else:
+            hub.subscribe(consumer, known)
+        return {"result": None, "id": number}

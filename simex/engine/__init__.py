@@ -1,0 +1,1 @@
+"""Accounts, orders and matching; no network in here."""

@@ -1,0 +1,1 @@
+"""Where prices come from: the seeded walk, recordings, candles and the synthetic book."""

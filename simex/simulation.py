@@ -1,0 +1,261 @@
+"""One simulated exchange: its parts joined, its journal read, its market set going."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any
+
+from simex.accounts import BUILT_IN, STARTING_AMOUNT, STARTING_ASSET, derive_keys
+from simex.clock import MarketClock, WallMs, wall_ms
+from simex.engine.exchange import Account, Exchange
+from simex.faults import Faults
+from simex.feeds import make_feeds, market_key, start_ms
+from simex.journal import FileJournal, Journal, NoJournal
+from simex.market.symbols import SymbolRules
+from simex.market.tradelog import Feed, TradeLog
+from simex.market.walk import Shift, Walk
+from simex.options import MAX, STEP, Options
+from simex.pump import TICK_S, Pump
+from simex.requestlog import RequestLog
+from simex.scenario import Scenario, read_scenario
+from simex.streams import Hub
+
+CLOCK_EVERY_S = 0.25
+KLINE_EVERY_MS = 2_000
+KLINE_EVERY_MAX_MS = 20_000
+
+
+@dataclass
+class Past:
+    """What the journal says about earlier lives."""
+
+    clocks: dict[str, int] = field(default_factory=dict)
+    generations: dict[str, int] = field(default_factory=dict)
+    starts: dict[str, int] = field(default_factory=dict)
+    shifts: dict[str, list[tuple[str, Shift]]] = field(default_factory=dict)
+    run: str = ""
+    known: bool = False
+
+
+class Simulation:
+    """Everything behind the API.
+
+    Args:
+        options: how it was started.
+        wall: the wall clock, replaced in tests.
+    """
+
+    def __init__(self, options: Options, wall: WallMs = wall_ms) -> None:
+        self.options = options
+        self.wall = wall
+        self.feeds: dict[str, Feed]
+        self.rules: dict[str, SymbolRules]
+        self.feeds, self.rules = make_feeds(options)
+        self.logs = {name: TradeLog(feed) for name, feed in self.feeds.items()}
+        self.faults = Faults(options.seed)
+        self.hub = Hub(self.faults, wall)
+        self.log = RequestLog()
+        self.exchange = Exchange(self.rules, options.seed)
+        self.journal: Journal = NoJournal()
+        self.scenario: Scenario = read_scenario(options.scenario)
+        self._clock_written = 0.0
+        self._stepping = asyncio.Lock()
+        self._open()
+
+    # start
+
+    def _open(self) -> None:
+        past = Past()
+        key = market_key(self.options)
+        if self.options.data_dir is not None:
+            journal = FileJournal(self.options.data_dir)
+            past = self._read(journal)
+            self.journal = journal
+        self.generation = past.generations.get(key, 0)
+        self._begin_run(key, past)
+        if not past.known:
+            self._add_built_in()
+        self.exchange.expire_other_runs()
+        self.commit()
+
+    def _begin_run(self, key: str, past: Past) -> None:
+        self.key = key
+        salt = "" if self.options.data_dir is not None else f":{time.time_ns()}"
+        name = f"{key}:{self.generation}{salt}"
+        self.run = sha256(name.encode()).hexdigest()[:12]
+        begun = past.clocks.get(self.run)
+        fresh = start_ms(self.options, list(self.feeds.values()), self.wall())
+        self.start_ms = past.starts.get(self.run, fresh)
+        now_ms = self.start_ms if begun is None else begun
+        self.scenario.due(now_ms - self.start_ms - 1)
+        for symbol, shift in past.shifts.get(self.run, []):
+            feed = self.feeds.get(symbol)
+            if isinstance(feed, Walk):
+                feed.add_shift(shift)
+        self.exchange.run = self.run
+        self._wire(now_ms)
+        self.journal.append(
+            {
+                "run": self.run,
+                "key": key,
+                "generation": self.generation,
+                "start": self.start_ms,
+                "clock": now_ms,
+            }
+        )
+
+    def _wire(self, now_ms: int) -> None:
+        options = self.options
+        walks = all(feed.last_ms is None for feed in self.feeds.values())
+        self.clock = MarketClock(options.factor, self.wall, now_ms, ceiling=walks)
+        self.exchange.now_ms = now_ms
+        for symbol, log in self.logs.items():
+            self.exchange.books[symbol].last = log.last_at(now_ms)
+        usual = KLINE_EVERY_MAX_MS if options.speed == MAX else KLINE_EVERY_MS
+        every_ms = options.kline_every_ms or usual
+        self.pump = Pump(self.feeds, self.exchange, self.hub, self.clock, every_ms)
+
+    def _read(self, journal: FileJournal) -> Past:
+        past = Past()
+        for line in journal.read():
+            past.known = True
+            if "run" in line:
+                past.run = line["run"]
+                past.generations[line["key"]] = line["generation"]
+                past.starts[line["run"]] = line["start"]
+            if "clock" in line:
+                past.clocks[past.run] = max(line["clock"], past.clocks.get(past.run, 0))
+            if "tx" in line:
+                self.exchange.restore(line["tx"])
+            if "req" in line:
+                self.log.restore(line["req"])
+            if "shift" in line:
+                symbol, from_ms, ratio = line["shift"]
+                past.shifts.setdefault(past.run, []).append((symbol, Shift(from_ms, ratio)))
+        return past
+
+    def _add_built_in(self) -> None:
+        for one in BUILT_IN:
+            self.exchange.add_account(Account(one.account_id, one.api_key, one.api_secret))
+            self.exchange.ledger.deposit(one.account_id, STARTING_ASSET, STARTING_AMOUNT)
+
+    # journal
+
+    def commit(self, entry: dict[str, Any] | None = None) -> None:
+        """Write what changed, together with the request that changed it."""
+        line: dict[str, Any] = {}
+        changes = self.exchange.take_changes()
+        if changes:
+            line = {"tx": changes, "clock": self.clock.now_ms}
+        if entry is not None:
+            line["req"] = self.log.number(entry)
+        if line:
+            self.journal.append(line)
+
+    def _note_clock(self) -> None:
+        if time.monotonic() - self._clock_written >= CLOCK_EVERY_S:
+            self._clock_written = time.monotonic()
+            self.journal.append({"clock": self.clock.now_ms})
+
+    def close(self) -> None:
+        """Note where the market is and give the journal back."""
+        self.journal.append({"clock": self.clock.now_ms})
+        self.journal.close()
+
+    # market
+
+    async def run_market(self) -> None:
+        """Move the market until cancelled."""
+        if self.options.wait_for_consumer:
+            await self.hub.arrived.wait()
+        self.clock.start()
+        while True:
+            if self.options.pause_without_consumer and not self.hub.arrived.is_set():
+                await self.hub.arrived.wait()
+                self.clock.start()
+            target = self._next_target()
+            if target is None:
+                await asyncio.sleep(0.2)
+                continue
+            await self.step_to(target)
+            self._note_clock()
+            if self.options.speed != MAX or self.clock.now_ms < target:
+                await asyncio.sleep(TICK_S)
+
+    def _next_target(self) -> int | None:
+        if self.options.speed == STEP:
+            return None
+        if self.options.speed == MAX:
+            return self.pump.max_target_ms()
+        return self.clock.target_ms()
+
+    async def step_to(self, target_ms: int) -> None:
+        """Advance the market to a time, the scenario's events on the way."""
+        async with self._stepping:
+            for event in self.scenario.due(target_ms - self.start_ms):
+                await self.pump.advance(self.start_ms + event.after_ms)
+                self.scenario.apply(event, self)
+            await self.pump.advance(target_ms)
+            self.commit()
+
+    # admin
+
+    def open_account(self, deposits: Mapping[str, Decimal]) -> Account:
+        """Open one more account with its own keys."""
+        name = f"user-{len(self.exchange.accounts) + 1}"
+        account = Account(name, *derive_keys(self.options.seed, name))
+        self.exchange.add_account(account)
+        for asset, amount in deposits.items():
+            self.exchange.ledger.deposit(name, asset, amount)
+        return account
+
+    def set_price(self, symbol: str, price: Decimal) -> None:
+        """Move a walking market so that it trades around a price from now on.
+
+        Raises:
+            ValueError: the symbol is a recording, which stays as it was recorded.
+        """
+        feed = self.feeds[symbol]
+        last = self.exchange.books[symbol].last_price
+        if not isinstance(feed, Walk) or last is None:
+            raise ValueError(f"{symbol} is a recording: its prices cannot be moved")
+        shift = Shift(self.clock.now_ms + 1, float(price / last))
+        feed.add_shift(shift)
+        self.pump.rewind_prices(symbol)
+        self.journal.append({"shift": [symbol, shift.from_ms, shift.ratio]})
+
+    async def reset(self) -> None:
+        """Begin a new run of the same market: its start, no open order; balances are kept."""
+        self.hub.cut_all()
+        async with self._stepping:
+            self._reset()
+
+    def _reset(self) -> None:
+        self.faults.clear()
+        self.generation += 1
+        for feed in self.feeds.values():
+            if isinstance(feed, Walk):
+                feed.shifts = ()
+                feed.add_shift(Shift(0, 1.0))
+        self._begin_run(self.key, Past())
+        self.clock.start()
+        self.exchange.expire_other_runs()
+        self.commit()
+
+    def describe_run(self) -> dict[str, Any]:
+        """Return what a client needs to know about this market."""
+        return {
+            "run": self.run,
+            "seed": self.options.seed,
+            "source": self.options.source_kind,
+            "speed": self.options.speed,
+            "market_time": self.clock.now_ms,
+            "market_start": self.start_ms,
+            "symbols": list(self.rules),
+            "ended": self.pump.ended,
+            "end_time": self.pump.end_ms,
+            "consumers": len(self.hub.consumers),
+        }
