@@ -1,0 +1,161 @@
+"""How the web process asks terminal 3 to try code in its sandbox: a Redis list, one reply list per request.
+
+At most once: a request lost with a service is answered by the client's deadline, and asking again is harmless.
+"""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import orjson
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from apps.core.adapters.redis_connection import connect
+from domain.errors import AristobotError, DeadlineExceeded, InvalidInput, Unavailable
+from domain.messages import VERSION, check_version
+from domain.ports import Clock, StrategyHost
+from domain.strategies.contract import CodeError, Validation
+
+log = structlog.get_logger(__name__)
+
+REQUESTS = "strategy_requests"
+_REPLY_PREFIX = "strategy_replies:"
+_MAX_WAITING = 50  # older requests are dropped: nobody waits for them any more
+_EXPIRES_S = 60
+_BLOCK_S = 1
+_RETRY_S = 0.5
+
+
+class StrategyRequestServer:
+    """Terminal 3's end.
+
+    Args:
+        concurrency: codes tried at once; the others wait in the list.
+    """
+
+    def __init__(self, redis: Redis, *, host: StrategyHost, clock: Clock, concurrency: int = 2) -> None:
+        self._redis = redis
+        self._host = host
+        self._clock = clock
+        self._slots = asyncio.Semaphore(concurrency)
+
+    async def run(self) -> None:
+        """Serve until cancelled; survives restarts of Redis."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                try:
+                    await self._slots.acquire()
+                    found = await self._next()
+                except (RedisError, OSError) as exc:
+                    self._slots.release()
+                    log.warning("strategy_requests.redis_unavailable", error=str(exc))
+                    await self._clock.sleep(_RETRY_S)
+                    continue
+                if found is None:
+                    self._slots.release()
+                else:
+                    tasks.create_task(self._serve(found))
+
+    async def _next(self) -> bytes | None:
+        answer: Any = await self._redis.blpop([REQUESTS], timeout=_BLOCK_S)
+        return None if answer is None else answer[1]
+
+    async def _serve(self, raw: bytes) -> None:
+        try:
+            request = _parse(raw)
+            if datetime.fromisoformat(request["deadline"]) <= self._clock.now():
+                return
+            reply = await self._reply(request)
+            key = _REPLY_PREFIX + str(request["id"])
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.rpush(key, orjson.dumps(reply))
+                pipe.expire(key, _EXPIRES_S)
+                await pipe.execute()
+        except InvalidInput as exc:
+            log.error("strategy_requests.unreadable", error=exc.message)
+        except (RedisError, OSError) as exc:
+            log.warning("strategy_requests.reply_not_sent", error=str(exc))
+        finally:
+            self._slots.release()
+
+    async def _reply(self, request: dict[str, Any]) -> dict[str, Any]:
+        head = {
+            "v": VERSION,
+            "type": "strategy_reply",
+            "id": request["id"],
+            "sent_at": self._clock.now().isoformat(),
+        }
+        try:
+            verdict = await self._host.validate(str(request["code"]))
+        except AristobotError as exc:
+            return {**head, "result": None, "error": exc.as_dict()}
+        return {**head, "result": asdict(verdict), "error": None}
+
+
+async def validate_in_terminal_3(url: str, code: str, *, clock: Clock, timeout_s: float = 15.0) -> Validation:
+    """Ask for the verdict on `code` over a connection of its own (a web request's event loop is short-lived).
+
+    Raises:
+        DeadlineExceeded: terminal 3 did not answer in time.
+        Unavailable: Redis does not answer, or the sandbox cannot run.
+    """
+    redis = connect(url)
+    number = uuid4().hex
+    now = clock.now()
+    request = {
+        "v": VERSION,
+        "type": "strategy_request",
+        "id": number,
+        "sent_at": now.isoformat(),
+        "deadline": (now + timedelta(seconds=timeout_s)).isoformat(),
+        "code": code,
+    }
+    try:
+        async with asyncio.timeout(timeout_s):
+            return _verdict(await _exchange(redis, request))
+    except TimeoutError as exc:
+        raise DeadlineExceeded(
+            f"Code non testé : le moteur de trading (terminal 3) n'a pas répondu en {timeout_s:g} s.",
+            details={"timeout_s": str(timeout_s)},
+        ) from exc
+    except (RedisError, OSError) as exc:
+        raise Unavailable("Code non testé : Redis ne répond pas.", code="redis_down") from exc
+    finally:
+        with suppress(RedisError, OSError):
+            await redis.aclose()
+
+
+async def _exchange(redis: Redis, request: dict[str, Any]) -> bytes:
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.rpush(REQUESTS, orjson.dumps(request))
+        pipe.ltrim(REQUESTS, -_MAX_WAITING, -1)
+        pipe.expire(REQUESTS, _EXPIRES_S)
+        await pipe.execute()
+    answer: Any = await redis.blpop([_REPLY_PREFIX + request["id"]], timeout=0)
+    raw: bytes = answer[1]
+    return raw
+
+
+def _parse(raw: bytes) -> dict[str, Any]:
+    try:
+        message = orjson.loads(raw)
+        check_version(message, "strategy_request")
+        datetime.fromisoformat(message["deadline"])
+        return {name: message[name] for name in ("id", "deadline", "code")}
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as exc:
+        raise InvalidInput(f"Demande de validation illisible : {exc!r}", code="invalid_message") from exc
+
+
+def _verdict(raw: bytes) -> Validation:
+    reply = orjson.loads(raw)
+    check_version(reply, "strategy_reply")
+    if reply["error"] is not None:
+        raise Unavailable(reply["error"]["message"], code=reply["error"]["code"])
+    result = reply["result"]
+    errors = tuple(CodeError(one["message"], one["line"], one["column"]) for one in result["errors"])
+    return Validation(valid=result["valid"], class_name=result["class_name"], errors=errors)
