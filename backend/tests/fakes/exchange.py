@@ -329,9 +329,12 @@ class FakeSessions:
         self._exchange = exchange
         self._sessions: dict[int, FakeExchangeSession] = {}
         self.unavailable: dict[int, Exception] = {}
+        self._killed = False
 
     async def session(self, broker_id: int) -> FakeExchangeSession:
         await asyncio.sleep(0)
+        if self._killed:
+            raise asyncio.CancelledError
         if broker_id in self.unavailable:
             raise self.unavailable[broker_id]
         if broker_id < 0:
@@ -340,5 +343,6 @@ class FakeSessions:
 
     def kill(self) -> None:
         """As if the process that holds these sessions were killed: no further call reaches the exchange."""
+        self._killed = True
         for session in self._sessions.values():
             session.alive = False

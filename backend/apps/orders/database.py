@@ -1,0 +1,55 @@
+"""Calls of synchronous ORM functions from the executor's loop, and what happens when PostgreSQL is away."""
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import structlog
+from asgiref.sync import sync_to_async
+from django.db import InterfaceError, OperationalError, connection
+
+from domain.errors import Unavailable
+from domain.ports import Clock
+
+log = structlog.get_logger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_FIRST_DELAY_S = 0.1
+_MAX_DELAY_S = 2.0
+
+
+class DatabaseDown(Unavailable):
+    """PostgreSQL did not answer; nothing can be said of what was asked."""
+
+    code = "database_down"
+
+
+def _call(function: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object]) -> T:
+    try:
+        return function(*args, **kwargs)
+    except (OperationalError, InterfaceError) as exc:
+        connection.close()  # the next call opens a new one
+        raise DatabaseDown(f"Base de données indisponible : {exc}") from exc
+
+
+async def in_database(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a synchronous ORM function, which holds its own transaction, off the loop.
+
+    Raises:
+        DatabaseDown: the connection failed, or a deadlock was broken; the transaction did not necessarily
+            fail, so only what may be repeated may be called again.
+    """
+    result: T = await sync_to_async(_call)(function, args, kwargs)
+    return result
+
+
+async def persist(clock: Clock, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a repeatable function until the database takes it: what an exchange said is never dropped."""
+    delay = _FIRST_DELAY_S
+    while True:
+        try:
+            return await in_database(function, *args, **kwargs)
+        except DatabaseDown as exc:
+            log.warning("orders.database_down", error=exc.message, retry_in_s=delay)
+        await clock.sleep(delay)
+        delay = min(delay * 2, _MAX_DELAY_S)

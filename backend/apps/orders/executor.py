@@ -1,0 +1,182 @@
+"""Terminal 5's loop: claims orders and commands, follows what rests at the exchanges, alone by its lease.
+
+PostgreSQL is the queue: `wake` only shortens the wait until the next look at it. Orders of one broker and
+symbol leave one after the other, oldest first; different ones leave side by side. A failure of one task
+(an exchange down, the database away) is logged, and the rows say what is left to be done.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Hashable
+from functools import partial
+
+import structlog
+
+from apps.orders import claims
+from apps.orders.claims import Followed, Key
+from apps.orders.commands import CommandRunner
+from apps.orders.database import DatabaseDown, in_database
+from apps.orders.follower import OrderFollower
+from apps.orders.lease import AdvisoryLease, Lease, LeaseLost
+from apps.orders.reconciliation import recover
+from apps.orders.relay import EventRelay
+from apps.orders.sender import OrderSender
+from apps.orders.timings import ExecutorTimings
+from domain.errors import AristobotError, AuthenticationFailed, NotFound
+from domain.ports import Clock, ExchangeSessions, Publisher
+
+log = structlog.get_logger(__name__)
+
+
+class OrderExecutor:
+    """The only sender of orders.
+
+    Args:
+        sessions: the exchanges.
+        publisher: receives the events of what this process commits.
+        lease: the right to send; the database's advisory lock by default.
+    """
+
+    def __init__(
+        self,
+        sessions: ExchangeSessions,
+        publisher: Publisher,
+        clock: Clock,
+        *,
+        timings: ExecutorTimings | None = None,
+        lease: Lease | None = None,
+    ) -> None:
+        self._sessions = sessions
+        self._clock = clock
+        self._timings = timings or ExecutorTimings()
+        self._lease = lease or AdvisoryLease(clock)
+        self._relay = EventRelay(publisher)
+        self._follower = OrderFollower(sessions=sessions, clock=clock, timings=self._timings)
+        self._sender = OrderSender(clock=clock, timings=self._timings, follower=self._follower)
+        self._commands = CommandRunner(
+            sessions=sessions, clock=clock, timings=self._timings, follower=self._follower
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake = asyncio.Event()
+        self._running: set[Hashable] = set()
+        self._skipped: set[Hashable] = set()
+        self._sending: set[Key] = set()
+        self._holds_lease = False
+        self._must_recover = True
+
+    def wake(self) -> None:
+        """Look at the queue now. May be called from any thread; does nothing while `run` is not running."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    async def run(self) -> None:
+        """Execute orders until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._relay.run(), name="orders-relay")
+            while True:
+                try:
+                    await self._lease.acquire()
+                    self._holds_lease, self._must_recover = True, True
+                    await self._serve(group)
+                except LeaseLost as exc:
+                    # Orders on their way finish in their own tasks; no new one is claimed.
+                    log.warning("orders.lease_lost", error=exc.message)
+                finally:
+                    self._holds_lease = False
+                    await self._lease.release()
+
+    async def cycle(self) -> None:
+        """Take the lease for granted, look at the queue once and finish all that is due (recovery first)."""
+        self._loop = asyncio.get_running_loop()
+        self._holds_lease = True
+        async with asyncio.TaskGroup() as group:
+            await self._look(group)
+
+    async def _serve(self, group: asyncio.TaskGroup) -> None:
+        checked_at = self._clock.monotonic()
+        while True:
+            self._wake.clear()
+            try:
+                await self._look(group)
+            except DatabaseDown as exc:
+                log.warning("orders.database_down", error=exc.message)
+            await self._wait()
+            if self._clock.monotonic() - checked_at >= self._timings.poll_s:
+                await self._lease.check()
+                checked_at = self._clock.monotonic()
+
+    async def _wait(self) -> None:
+        """Wait for a wake-up, at most `poll_s`."""
+        woken = asyncio.create_task(self._wake.wait())
+        nap = asyncio.create_task(self._clock.sleep(self._timings.poll_s))
+        try:
+            await asyncio.wait((woken, nap), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            woken.cancel()
+            nap.cancel()
+
+    async def _look(self, group: asyncio.TaskGroup) -> None:
+        now = self._clock.now()
+        if self._must_recover:
+            span = self._timings.proof_span
+            await in_database(recover, now=now, proof_span=span, busy=frozenset(self._sending))
+            self._must_recover = False
+        found = await in_database(claims.survey, now)
+        for key in found.sendable:
+            self._start(group, ("send", *key), partial(self._send_all, key))
+        for broker_id, command_id in found.commands:
+            self._start(group, ("command", broker_id, command_id), partial(self._commands.run, command_id))
+        by_key: dict[Key, list[Followed]] = defaultdict(list)
+        for order in found.followed:
+            by_key[order.broker_id, order.symbol].append(order)
+        for key, orders in by_key.items():
+            self._start(group, ("follow", *key), partial(self._follower.follow, orders))
+
+    def _start(self, group: asyncio.TaskGroup, key: Hashable, work: Callable[[], Awaitable[None]]) -> None:
+        """Start a task unless the same one runs already; then the queue is looked at again when it ends."""
+        if key in self._running:
+            self._skipped.add(key)
+            return
+        self._running.add(key)
+        group.create_task(self._guard(key, work), name=f"orders-{key}")
+
+    async def _guard(self, key: Hashable, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except DatabaseDown as exc:
+            # A claim may have been committed without our knowing: let the rows be sorted out.
+            self._must_recover = True
+            log.warning("orders.database_down", task=str(key), error=exc.message)
+        except Exception:
+            self._must_recover = True
+            log.exception("orders.task_failed", task=str(key))
+        finally:
+            self._running.discard(key)
+            if key in self._skipped:
+                self._skipped.discard(key)
+                self._wake.set()
+
+    async def _send_all(self, key: Key) -> None:
+        """Send the waiting orders of one broker and symbol, one after the other."""
+        self._sending.add(key)
+        try:
+            while self._holds_lease and await self._send_next(key):
+                pass
+        finally:
+            self._sending.discard(key)
+
+    async def _send_next(self, key: Key) -> bool:
+        try:
+            # Before the claim: an exchange that cannot be reached leaves the order waiting.
+            session = await self._sessions.session(key[0])
+        except (NotFound, AuthenticationFailed) as exc:
+            return await self._sender.refuse(key, exc)
+        except AristobotError as exc:
+            log.warning("orders.exchange_unavailable", broker_id=key[0], error=exc.message)
+            return False
+        order = await in_database(claims.claim_next, *key, now=self._clock.now())
+        if order is None:
+            return False
+        await self._sender.send(session, order)
+        return True

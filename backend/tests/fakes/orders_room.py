@@ -1,0 +1,120 @@
+"""What tests of orders need around them: a user, a broker, the clock, the exchange and an executor."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+from asgiref.sync import sync_to_async
+from django.db import connections
+
+from apps.accounts.models import User
+from apps.brokers.models import Broker
+from apps.orders import desk
+from apps.orders.executor import OrderExecutor
+from apps.orders.models import Trade
+from domain.orders import OrderRequest, OrderSource, OrderType, Side
+from tests.fakes.clock import FakeClock
+from tests.fakes.exchange import BTC_USDT, FakeExchange, FakeSessions
+from tests.fakes.publisher import FakePublisher
+
+
+class FreeLease:
+    """A lease that is always granted."""
+
+    async def acquire(self) -> None: ...
+
+    async def check(self) -> None: ...
+
+    async def release(self) -> None: ...
+
+
+@dataclass(slots=True)
+class OrdersRoom:
+    """One broker with 10,000 USDT and 10 BTC at a fake exchange where BTC/USDT is worth 100."""
+
+    user: User
+    broker: Broker
+    clock: FakeClock
+    exchange: FakeExchange
+    publisher: FakePublisher
+
+    def executor(self) -> tuple[OrderExecutor, FakeSessions]:
+        """Return a new process's executor on the same database and exchange."""
+        sessions = FakeSessions(self.exchange)
+        return OrderExecutor(sessions, self.publisher, self.clock, lease=FreeLease()), sessions
+
+    def submit(self, side: Side = Side.BUY, quantity: str = "1", price: str | None = None, **more: Any) -> Trade:
+        """Commit a market order, or a limit order when `price` is given."""
+        request = OrderRequest(
+            symbol="BTC/USDT",
+            side=side,
+            order_type=OrderType.MARKET if price is None else OrderType.LIMIT,
+            quantity=Decimal(quantity),
+            price=None if price is None else Decimal(price),
+        )
+        arguments: dict[str, Any] = {
+            "user_id": self.user.id,
+            "broker_id": self.broker.id,
+            "request": request,
+            "source": OrderSource.MANUAL,
+            "owner": "manual",
+            "market": BTC_USDT,
+            "reference_price": self.exchange.prices["BTC/USDT"],
+            "now": self.clock.now(),
+        }
+        return desk.submit(**{**arguments, **more})
+
+    async def submitted(self, *args: Any, **more: Any) -> Trade:
+        """`submit` from an asynchronous test."""
+        trade: Trade = await sync_to_async(self.submit)(*args, **more)
+        return trade
+
+    async def settle(self, executor: OrderExecutor, *, seconds: float = 90, step: float = 1.0) -> None:
+        """Let an executor work through some time."""
+        waited = 0.0
+        while waited < seconds:
+            await executor.cycle()
+            self.clock.advance(step)
+            waited += step
+
+    def conserved(self) -> bool:
+        """Tell whether the exchange's own books are whole: nothing locked without an order."""
+        locked = self.exchange.locked[self.broker.id]
+        return any(o.status.rests_at_exchange for o in self.exchange.accepted) or not any(locked.values())
+
+
+def make_room() -> OrdersRoom:
+    """Create the user and broker rows and an exchange that knows the account."""
+    clock = FakeClock()
+    user = User.objects.create(username=f"trader-{uuid4().hex[:8]}")
+    broker = Broker.objects.create(user=user, name="Simulateur", exchange="simex")
+    exchange = FakeExchange(clock)
+    exchange.deposit(broker.id, "USDT", 10_000)
+    exchange.deposit(broker.id, "BTC", 10)
+    return OrdersRoom(user, broker, clock, exchange, FakePublisher())
+
+
+@asynccontextmanager
+async def orders_room() -> AsyncIterator[OrdersRoom]:
+    """`make_room` for asynchronous tests; closes the connection of the ORM's thread afterwards."""
+    try:
+        yield await sync_to_async(make_room)()
+    finally:
+        await sync_to_async(connections.close_all)()
+
+
+async def until(condition: Callable[[], bool], *, timeout_s: float = 10.0) -> None:
+    """Let the loop run until the condition holds. Raises TimeoutError."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 — what is awaited has no event of its own
+            await asyncio.sleep(0)
+
+
+async def refreshed(trade: Trade) -> Trade:
+    """Return the row as it is now."""
+    found: Trade = await Trade.objects.aget(id=trade.id)
+    return found
