@@ -3,7 +3,8 @@
 Prices are round: the last close is 100 USDT, so that 50 USDT buy 0.5 BTC.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,6 +13,7 @@ from typing import Any
 from apps.accounts.models import User
 from apps.brokers.models import Broker
 from apps.market_data.models import ExchangeSymbol
+from apps.orders.models import Position
 from apps.strategies.models import Strategy
 from apps.trading_engine.announce import Announcer
 from apps.trading_engine.database import Database
@@ -20,6 +22,7 @@ from apps.trading_engine.evaluation import Evaluator
 from apps.trading_engine.models import ActiveStrategy, BotDecision
 from domain.candles import Candle
 from domain.messages import Signal
+from domain.ports import Balance
 from domain.timeframes import Timeframe
 from tests.fakes.clock import FakeClock
 from tests.fakes.gateway import FakeGateway
@@ -77,6 +80,29 @@ def make_bot(
         user=user, broker=broker, strategy=strategy, timeframe=timeframe, **settings
     )
     return bot
+
+
+def hold(bot: ActiveStrategy, **fields: Any) -> Position:
+    """Give the bot an open position of 0.5 BTC bought at 100."""
+    values: dict[str, Any] = {
+        "quantity": Decimal("0.5"),
+        "entry_price": Decimal(100),
+        "opened_at": CLOSE - timedelta(minutes=5),
+        **fields,
+    }
+    position: Position = Position.objects.create(
+        user=bot.user, broker=bot.broker, bot=bot, symbol=bot.symbol, owner=f"bot:{bot.id}", **values
+    )
+    return position
+
+
+async def until(check: Callable[[], Awaitable[bool]], *, timeout_s: float = 10.0) -> None:
+    """Wait until `check` holds. Raises TimeoutError."""
+    async with asyncio.timeout(timeout_s):
+        while True:
+            if await check():
+                return
+            await asyncio.sleep(0.005)
 
 
 def candles(until: datetime, *, timeframe: Timeframe = Timeframe.M5, count: int = 30) -> list[Candle]:
@@ -154,6 +180,10 @@ class World:
             **fields,
         }
         return Signal(**given)
+
+    def fund(self, broker_id: int, usdt: int) -> None:
+        """Let an account have that much free USDT."""
+        self.gateway.balances[broker_id] = Balance(free={"USDT": Decimal(usdt)}, locked={})
 
     async def decisions(self) -> list[BotDecision]:
         """Return every decision, by bot then close."""

@@ -13,8 +13,7 @@ from apps.trading_engine import leases
 from apps.trading_engine.database import Database
 from apps.trading_engine.models import ActiveStrategy, BotDecision
 from domain.errors import StrategyError, StrategyTimeout, Unavailable
-from domain.timeframes import Timeframe
-from tests.engine_world import CLOSE, FEED, World, make_bot, make_broker, make_user
+from tests.engine_world import CLOSE, FEED, World, hold, make_bot, make_broker, make_user, until
 from tests.fakes.strategy_host import SELL, buy
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,27 +32,13 @@ def bot(world: World) -> ActiveStrategy:
     """A bot whose strategy buys for 50 USDT, on an account of 1000 USDT."""
     user = make_user()
     broker = make_broker(user)
-    world.gateway.free[broker.id] = {"USDT": Decimal(1000)}
+    world.fund(broker.id, 1000)
     world.host.answers["code"] = buy(50.0, stop_loss=0.02, take_profit=0.04)
     return make_bot(user, broker)
 
 
 async def trades(world: World) -> list[Trade]:
     return await world.database.run(lambda: list(Trade.objects.order_by("id")))
-
-
-def hold(bot: ActiveStrategy, **fields: object) -> Position:
-    """Give the bot an open position of 0.5 BTC bought at 100."""
-    values: dict[str, object] = {
-        "quantity": Decimal("0.5"),
-        "entry_price": Decimal(100),
-        "opened_at": CLOSE - STEP,
-        **fields,
-    }
-    position: Position = Position.objects.create(
-        user=bot.user, broker=bot.broker, bot=bot, symbol=bot.symbol, owner=f"bot:{bot.id}", **values
-    )
-    return position
 
 
 async def test_a_buy_signal_commits_one_decision_and_one_pending_order(world: World, bot: ActiveStrategy) -> None:
@@ -114,14 +99,14 @@ def _twenty(world: World) -> list[int]:
     for name in ("alice", "bob"):
         user = make_user(name)
         broker = make_broker(user)
-        world.gateway.free[broker.id] = {"USDT": Decimal(1000)}
+        world.fund(broker.id, 1000)
         ids += [make_bot(user, broker).id for _ in range(10)]
     return ids
 
 
 async def test_bots_of_one_account_do_not_spend_the_same_money_twice(world: World, bot: ActiveStrategy) -> None:
     await world.database.run(lambda: [make_bot(bot.user, bot.broker) for _ in range(4)])
-    world.gateway.free[bot.broker_id] = {"USDT": Decimal(120)}  # enough for two orders of 50
+    world.fund(bot.broker_id, 120)  # enough for two orders of 50
     engine = world.engine()
     await engine.receive(world.signal())
     await engine.idle()
@@ -272,10 +257,10 @@ async def test_an_attempt_that_lost_its_lease_writes_nothing(world: World, bot: 
     world.host.loops["code"] = asyncio.Event()
     slow, other = world.engine(), world.engine()
     await slow.receive(world.signal())
-    await _until(lambda: len(world.host.jobs) == 1)
+    await _asked(world, 1)
     world.clock.advance(16)
     await other.sweep_once()
-    await _until(lambda: len(world.host.jobs) == 2)
+    await _asked(world, 2)
     world.host.loops["code"].set()
     await asyncio.gather(slow.idle(), other.idle())
     assert [row.status for row in await world.decisions()] == ["decided"]
@@ -317,7 +302,7 @@ async def test_a_strategy_that_hangs_delays_nobody(world: World, bot: ActiveStra
 
 
 async def test_an_unreachable_gateway_fails_the_decision_without_pausing(world: World, bot: ActiveStrategy) -> None:
-    world.gateway.failures["balance"] = Unavailable("Le service CCXT ne répond pas.")
+    world.gateway.errors["balance"] = [Unavailable("Le service CCXT ne répond pas.")]
     engine = world.engine()
     await engine.receive(world.signal())
     await engine.idle()
@@ -410,7 +395,7 @@ async def test_suspending_during_the_evaluation_stops_the_order(world: World, bo
     world.host.loops["code"] = asyncio.Event()
     engine = world.engine()
     await engine.receive(world.signal())
-    await _until(lambda: len(world.host.jobs) == 1)
+    await _asked(world, 1)
     await world.database.run(lambda: ActiveStrategy.objects.update(is_active=False))
     world.host.loops["code"].set()
     await engine.idle()
@@ -440,20 +425,16 @@ async def _run_until_decided(world: World, bot_id: int, *, count: int) -> None:
 
 
 async def _until_cursor(world: World, wanted: str) -> None:
-    async with asyncio.timeout(10):
-        while await world.database.run(leases.load_cursor) != wanted:
-            await asyncio.sleep(0.01)
+    await until(lambda: world.database.run(lambda: leases.load_cursor() == wanted))
 
 
 async def _until_decided(world: World, bot_id: int, *, count: int = 1) -> None:
     done = BotDecision.objects.filter(bot_id=bot_id, status="decided")
-    async with asyncio.timeout(10):
-        while await world.database.run(done.all().count) < count:
-            await asyncio.sleep(0.01)
+    await until(lambda: world.database.run(lambda: done.all().count() >= count))
 
 
-async def _until(condition: object) -> None:
-    assert callable(condition)
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
+async def _asked(world: World, count: int) -> None:
+    async def enough() -> bool:
+        return len(world.host.jobs) >= count
+
+    await until(enough)

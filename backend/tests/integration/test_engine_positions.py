@@ -1,0 +1,169 @@
+"""Protections watched by the engine: reached once, sold once, resumed when an exit came to nothing."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from apps.orders.models import Position, Trade
+from apps.trading_engine.database import Database
+from apps.trading_engine.exits import crossing
+from apps.trading_engine.models import ActiveStrategy
+from apps.trading_engine.position_watch import PositionWatch
+from domain.errors import Unavailable
+from tests.engine_world import SYMBOL, World, hold, make_bot, make_broker, make_user, until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def world(transactional_db: None) -> Iterator[World]:
+    database = Database()
+    yield World(database)
+    database.close()
+
+
+@pytest.fixture
+def bot(world: World) -> ActiveStrategy:
+    user = make_user()
+    return make_bot(user, make_broker(user))
+
+
+def watch(world: World) -> PositionWatch:
+    return PositionWatch(gateway=world.gateway, database=world.database, clock=world.clock)
+
+
+async def exits_of(world: World) -> list[Trade]:
+    return await world.database.run(lambda: list(Trade.objects.filter(intent="exit").order_by("id")))
+
+
+async def position_of(world: World, bot: ActiveStrategy) -> Position:
+    return await world.database.run(lambda: Position.objects.get(bot=bot))
+
+
+@pytest.mark.parametrize(
+    ("price", "reason"),
+    [
+        ("98.01", None),
+        ("98", "stop_loss"),
+        ("90", "stop_loss"),
+        ("103.99", None),
+        ("104", "take_profit"),
+        ("110", "take_profit"),
+    ],
+)
+def test_a_protection_is_reached_at_its_price(price: str, reason: str | None) -> None:
+    position = Position(stop_loss=Decimal(98), take_profit=Decimal(104))
+    reached = crossing(position, Decimal(price))
+    assert (None if reached is None else reached.reason) == reason
+
+
+def test_no_protection_is_never_reached() -> None:
+    assert crossing(Position(stop_loss=None, take_profit=None), Decimal("0.01")) is None
+
+
+async def test_a_price_between_the_protections_only_moves_the_value(world: World, bot: ActiveStrategy) -> None:
+    await world.database.run(lambda: hold(bot, stop_loss=Decimal(98), take_profit=Decimal(104)))
+    world.gateway.prices[SYMBOL] = Decimal(101)
+    await watch(world).look()
+    position = await position_of(world, bot)
+    # 0.5 BTC × (101 − 100)
+    assert (position.status, position.current_price, position.unrealized_pnl) == ("open", 101, Decimal("0.5"))
+    assert await exits_of(world) == []
+
+
+async def test_a_stop_loss_sells_the_whole_position_once(world: World, bot: ActiveStrategy) -> None:
+    await world.database.run(lambda: hold(bot, stop_loss=Decimal(98)))
+    world.gateway.prices[SYMBOL] = Decimal("97.5")
+    guard = watch(world)
+    for _ in range(3):
+        await guard.look()
+    (trade,) = await exits_of(world)
+    assert (trade.side, trade.type, trade.quantity, trade.status) == ("sell", "market", Decimal("0.5"), "pending")
+    position = await position_of(world, bot)
+    assert (position.status, position.closing_reason) == ("closing", "stop_loss")
+
+
+async def test_two_watches_at_once_sell_once(world: World, bot: ActiveStrategy) -> None:
+    await world.database.run(lambda: hold(bot, take_profit=Decimal(104)))
+    world.gateway.prices[SYMBOL] = Decimal(105)
+    await asyncio.gather(*(watch(world).look() for _ in range(4)))
+    assert len(await exits_of(world)) == 1
+
+
+async def test_an_exit_of_unknown_outcome_is_not_sent_again(world: World, bot: ActiveStrategy) -> None:
+    await world.database.run(lambda: hold(bot, stop_loss=Decimal(98)))
+    world.gateway.prices[SYMBOL] = Decimal(97)
+    guard = watch(world)
+    await guard.look()
+    await world.database.run(lambda: Trade.objects.update(status="unknown"))
+    world.clock.advance(3600)
+    await guard.look()
+    assert len(await exits_of(world)) == 1
+
+
+async def test_a_refused_exit_is_tried_again_later_and_later(world: World, bot: ActiveStrategy) -> None:
+    await world.database.run(lambda: hold(bot, stop_loss=Decimal(98)))
+    world.gateway.prices[SYMBOL] = Decimal(97)
+    guard = watch(world)
+    await guard.look()
+    for wait_s, count in ((15, 1), (1, 2), (30, 2), (1, 3)):
+        await world.database.run(lambda: _reject_all(world))
+        world.clock.advance(wait_s)
+        await guard.look()
+        assert len(await exits_of(world)) == count
+
+
+def _reject_all(world: World) -> None:
+    Trade.objects.exclude(status="rejected").update(status="rejected", closed_at=world.clock.now())
+
+
+async def test_one_price_serves_all_the_positions_of_a_market(world: World, bot: ActiveStrategy) -> None:
+    other = await world.database.run(lambda: make_bot(bot.user, bot.broker))
+    await world.database.run(lambda: [hold(one) for one in (bot, other)])
+    world.gateway.prices[SYMBOL] = Decimal(100)
+    await watch(world).look()
+    assert world.gateway.calls == ["price"]
+
+
+async def test_no_price_leaves_the_position_alone(world: World, bot: ActiveStrategy) -> None:
+    await world.database.run(lambda: hold(bot, stop_loss=Decimal(98)))
+    world.gateway.errors["price"] = [Unavailable("Le service CCXT ne répond pas.")]
+    await watch(world).look()
+    assert (await position_of(world, bot)).status == "open"
+
+
+async def test_a_stopped_bot_is_still_protected(world: World, bot: ActiveStrategy) -> None:
+    await world.database.run(lambda: hold(bot, stop_loss=Decimal(98)))
+    await world.database.run(lambda: ActiveStrategy.objects.update(is_active=False))
+    world.gateway.prices[SYMBOL] = Decimal(97)
+    await watch(world).look()
+    assert len(await exits_of(world)) == 1
+
+
+async def test_the_watch_looks_at_each_period_and_when_woken(world: World, bot: ActiveStrategy) -> None:
+    await world.database.run(lambda: hold(bot))
+    world.gateway.prices[SYMBOL] = Decimal(100)
+    guard = watch(world)
+    running = asyncio.create_task(guard.run())
+
+    async def looked(times: int) -> None:
+        async def enough() -> bool:
+            return world.gateway.calls.count("price") >= times
+
+        await until(enough)
+
+    try:
+        await looked(1)
+        guard.wake()
+        await looked(2)
+
+        async def period() -> bool:
+            world.clock.advance(timedelta(seconds=5).total_seconds())
+            return world.gateway.calls.count("price") >= 3
+
+        await until(period)
+    finally:
+        running.cancel()
