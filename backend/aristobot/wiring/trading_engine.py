@@ -17,6 +17,7 @@ from apps.core.adapters.redis_connection import connect
 from apps.core.adapters.redis_requests import RedisRequestBus
 from apps.core.adapters.redis_signals import RedisSignalStream
 from apps.core.adapters.strategy_host.host import SandboxedStrategyHost
+from apps.core.adapters.strategy_requests import StrategyRequestServer
 from apps.core.services.ccxt_client import CcxtClient
 from apps.market_data.services.window import ensure_window
 from apps.trading_engine.announce import Announcer
@@ -88,7 +89,8 @@ async def run() -> None:
             on_minute=watch.wake,
         )
         presence = Presence(name="trading_engine", redis=redis, clock=clock, details=lambda: _details(engine, host))
-        await _until(stop, [events.run(), engine.run(), watch.run(), presence.run()])
+        validations = StrategyRequestServer(redis, host=host, clock=clock)
+        await _until(stop, [events.run(), engine.run(), watch.run(), validations.run(), presence.run()])
     finally:
         await gateway.close()
         await host.close()
