@@ -47,7 +47,7 @@ class CcxtService:
             speed_of=_speed_of,
             repair=renew_simulateur,
         )
-        self._executor = OrderExecutor(sessions=self._manager, publisher=publisher, clock=self._clock)
+        self._executor = OrderExecutor(self._manager, publisher, self._clock)
         requests = GatewayRequests(self._manager, clock=self._clock, wake_orders=self._executor.wake)
         self._server = RedisRequestServer(self._redis, clock=self._clock, handler=requests.handle)
         self._presence = Presence(name="ccxt_service", redis=self._redis, clock=self._clock, details=self._details)

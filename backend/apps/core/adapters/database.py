@@ -34,4 +34,8 @@ async def in_database(function: Callable[P, R], *args: P.args, **kwargs: P.kwarg
 
 async def close_database() -> None:
     """Close the database thread's connection at the end of a process (or of a test)."""
-    await sync_to_async(connection.close)()
+    await sync_to_async(_close)()
+
+
+def _close() -> None:
+    connection.close()  # looked up in the database thread: each thread has its own

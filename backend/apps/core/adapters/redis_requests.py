@@ -38,6 +38,7 @@ _MAX_REQUESTS = 10_000  # kept in the stream; more than that waits for nobody
 _MAX_REPLIES = 1_000
 _REPLIES_EXPIRE_S = 120
 _RETRY_S = 0.5
+_MAX_WRITES = 16  # connections one client opens at most
 
 
 class RedisRequestServer:
@@ -54,6 +55,7 @@ class RedisRequestServer:
         self._handler = handler
         self._slots = asyncio.Semaphore(concurrency)
         self.in_flight = 0
+        self.idle = asyncio.Event()  # nothing in hand
 
     async def run(self) -> None:
         """Serve until cancelled; survives restarts of the server."""
@@ -91,6 +93,7 @@ class RedisRequestServer:
     async def _start(self, tasks: asyncio.TaskGroup, entry_id: bytes, fields: dict[bytes, bytes]) -> None:
         await self._slots.acquire()
         self.in_flight += 1
+        self.idle.clear()
         tasks.create_task(self._serve(entry_id, fields))
 
     async def _serve(self, entry_id: bytes, fields: dict[bytes, bytes]) -> None:
@@ -104,6 +107,8 @@ class RedisRequestServer:
             log.warning("gateway.reply_not_sent", entry=entry_id.decode(), error=str(exc))
         finally:
             self.in_flight -= 1
+            if not self.in_flight:
+                self.idle.set()
             self._slots.release()
 
     async def _answer(self, request: GatewayRequest) -> GatewayReply:
@@ -142,6 +147,7 @@ class RedisRequestBus:
         self._waiting: dict[str, asyncio.Future[GatewayReply]] = {}
         self._reader: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
+        self._writing = asyncio.Semaphore(_MAX_WRITES)
 
     async def send(self, request: GatewayRequest) -> GatewayReply:
         """Write the request and wait for its reply until its deadline.
@@ -169,7 +175,8 @@ class RedisRequestBus:
         """Write a request that expects no reply. Raises Unavailable when Redis does not answer."""
         body = orjson.dumps(request.to_wire())
         try:
-            await self._redis.xadd(REQUEST_STREAM, {"m": body}, maxlen=_MAX_REQUESTS, approximate=True)
+            async with self._writing:
+                await self._redis.xadd(REQUEST_STREAM, {"m": body}, maxlen=_MAX_REQUESTS, approximate=True)
         except (RedisError, OSError) as exc:
             raise Unavailable(
                 f"Requête « {request.method} » impossible : Redis ne répond pas.", code="redis_down"

@@ -1,0 +1,107 @@
+"""Each way ccxt reports trouble, and what it means for an order (exchange-simulator.md's table)."""
+
+import aiohttp
+import ccxt
+import pytest
+
+from apps.core.adapters.ccxt_verdicts import order_error, quote, read_error
+from domain.errors import (
+    AuthenticationFailed,
+    ExchangeRateLimited,
+    ExchangeUnavailable,
+    InvalidInput,
+    OrderNotExecuted,
+    OrderNotFound,
+    OrderOutcomeUnknown,
+    OrderRejected,
+)
+
+
+def because(error: Exception, cause: BaseException) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+def words(code: int, text: str = "x") -> str:
+    return f'binance {{"code":{code},"msg":"{text}"}}'
+
+
+CONNECTION_REFUSED = aiohttp.ClientConnectorError(None, OSError(111, "refused"))  # type: ignore[arg-type]
+
+ORDER_TABLE = [
+    ("lot size", ccxt.InvalidOrder(words(-1013, "Filter failure: LOT_SIZE")), 400, OrderRejected),
+    ("notional", ccxt.BadRequest(words(-1013, "Filter failure: NOTIONAL")), 400, OrderRejected),
+    ("no money", ccxt.InsufficientFunds(words(-2010)), 400, OrderRejected),
+    ("keys", ccxt.AuthenticationError(words(-2015)), 401, OrderRejected),
+    ("keys refused after a success", ccxt.DDoSProtection(words(-2015)), 401, OrderRejected),
+    ("unknown parameter", ccxt.ExchangeError(words(-1104)), 400, OrderRejected),
+    ("429", ccxt.DDoSProtection("binance 429 Too Many Requests"), 429, OrderNotExecuted),
+    ("418", ccxt.DDoSProtection("binance 418 I'm a teapot"), 418, OrderNotExecuted),
+    ("too many orders", ccxt.RateLimitExceeded(words(-1015)), 400, OrderNotExecuted),
+    ("clock", ccxt.InvalidNonce(words(-1021)), 400, OrderNotExecuted),
+    ("overloaded, not executed", ccxt.ExchangeError(words(-1008)), 503, OrderNotExecuted),
+    ("never connected", because(ccxt.ExchangeNotAvailable("x"), CONNECTION_REFUSED), None, OrderNotExecuted),
+    ("time-out", because(ccxt.RequestTimeout("x"), TimeoutError()), None, OrderOutcomeUnknown),
+    (
+        "cut while waiting",
+        because(ccxt.ExchangeNotAvailable("x"), aiohttp.ServerDisconnectedError()),
+        None,
+        OrderOutcomeUnknown,
+    ),
+    ("cut answer", because(ccxt.ExchangeError("x"), aiohttp.ClientPayloadError()), 200, OrderOutcomeUnknown),
+    ("-1000", ccxt.OperationFailed(words(-1000)), 400, OrderOutcomeUnknown),
+    ("-1001", ccxt.OperationFailed(words(-1001)), 400, OrderOutcomeUnknown),
+    ("-1006", ccxt.OperationFailed(words(-1006)), 400, OrderOutcomeUnknown),
+    ("-1007", ccxt.RequestTimeout(words(-1007)), 408, OrderOutcomeUnknown),
+    ("cancel-replace half done", ccxt.ExchangeError(words(-2021)), 409, OrderOutcomeUnknown),
+    ("any 5xx, whatever its code", ccxt.ExchangeError(words(-9999)), 500, OrderOutcomeUnknown),
+    ("503 HTML", ccxt.ExchangeNotAvailable("binance POST https://x/y 503 <html>"), 503, OrderOutcomeUnknown),
+    ("unreadable answer", KeyError("orderId"), 200, OrderOutcomeUnknown),
+]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "verdict"), [row[1:] for row in ORDER_TABLE], ids=[r[0] for r in ORDER_TABLE]
+)
+def test_order_trouble_gets_its_verdict(error: Exception, status: int | None, verdict: type[Exception]) -> None:
+    found = order_error(error, exchange="Binance", target="BTC/USDT", http_status=status)
+    assert type(found) is verdict
+    assert "Binance" in found.message
+    assert "BTC/USDT" in found.message
+
+
+READ_TABLE = [
+    (ccxt.AuthenticationError(words(-2015)), AuthenticationFailed),
+    (ccxt.DDoSProtection(words(-2015)), AuthenticationFailed),
+    (ccxt.DDoSProtection("binance 429 "), ExchangeRateLimited),
+    (ccxt.RequestTimeout("x"), ExchangeUnavailable),
+    (ccxt.ExchangeNotAvailable("x"), ExchangeUnavailable),
+    (ccxt.OrderNotFound(words(-2013)), OrderNotFound),
+    (ccxt.BadSymbol("binance does not have market symbol X/Y"), InvalidInput),
+]
+
+
+@pytest.mark.parametrize(("error", "kind"), READ_TABLE)
+def test_read_trouble_is_translated(error: Exception, kind: type[Exception]) -> None:
+    assert type(read_error(error, exchange="Binance", action="Lecture du solde")) is kind
+
+
+def test_retry_after_reaches_the_caller() -> None:
+    found = order_error(
+        ccxt.DDoSProtection("binance 429 "), exchange="Binance", target="X", http_status=429, retry_after_s=7.0
+    )
+    assert isinstance(found, OrderNotExecuted)
+    assert found.retry_after_s == 7.0
+
+
+def test_quote_never_holds_a_query_string() -> None:
+    error = ccxt.RequestTimeout("binance GET https://api.binance.com/api/v3/account?timestamp=1&signature=5ec3e7")
+    assert "5ec3e7" not in quote(error)
+    assert "api.binance.com/api/v3/account" in quote(error)
+
+
+def test_quote_gives_the_exchanges_own_sentence() -> None:
+    assert (
+        quote(ccxt.InvalidOrder(words(-1013, "Filter failure: LOT_SIZE")))
+        == "Filter failure: LOT_SIZE (code -1013)"
+    )
