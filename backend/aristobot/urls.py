@@ -5,8 +5,12 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from apps.accounts.urls import build as session_routes
 from apps.core.views.health import HealthView, LiveView, ReadyView
+from apps.core.views.heartbeat import HeartbeatView
 from apps.core.views.spa import CockpitView, UnknownApiView
 from aristobot.wiring import web
+
+# Rooms that bring routes of their own.
+ROOMS = ("brokers", "market_data", "strategies", "orders", "trading_engine")
 
 _health = web.health_service()
 
@@ -15,6 +19,8 @@ _api: list[URLPattern | URLResolver] = [
     path("health/", HealthView.as_view(service=_health)),
     path("health/live", LiveView.as_view()),
     path("health/ready", ReadyView.as_view(service=_health)),
+    path("heartbeat/", HeartbeatView.as_view()),
+    *(path("", include(f"apps.{room}.urls")) for room in ROOMS),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerView.as_view(url_name="schema")),
     re_path(r"^.*$", UnknownApiView.as_view()),

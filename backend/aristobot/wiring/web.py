@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import structlog
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 from django.db import DatabaseError
 
@@ -13,10 +13,13 @@ from apps.accounts.models import User
 from apps.accounts.services import debug_mode
 from apps.accounts.signals import user_registered
 from apps.brokers.models import Broker, Exchange
+from apps.core.adapters.browser_events import ChannelsPublisher
 from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.presence import RedisPresenceReader
+from apps.core.services.gateway_access import short_lived_gateway
 from apps.core.services.health import HealthService
 from apps.core.services.live_feeds import Event, LiveFeed
+from apps.orders.signals import order_event, orders_waiting
 from apps.trading_engine.models import ActiveStrategy
 
 log = structlog.get_logger(__name__)
@@ -28,6 +31,7 @@ SIMEX = "simex"
 def prepare() -> None:
     """At the web server's start: the debug row is put right; listeners are joined."""
     join_registration()
+    join_orders()
     try:
         debug_mode.force_off_unless_allowed()
     except DatabaseError as exc:
@@ -48,6 +52,25 @@ def join_registration() -> None:
 
     user_registered.connect(give_examples, weak=False, dispatch_uid="examples")
     user_registered.connect(give_simulateur, weak=False, dispatch_uid="simulateur")
+
+
+def join_orders() -> None:
+    """What a view's commit changed reaches browsers at once, and terminal 5 is woken for it."""
+    publisher = ChannelsPublisher(SystemClock())
+
+    def tell(sender: Any, *, topic: str, event_type: str, data: Mapping[str, Any], user_id: int, **_: Any) -> None:
+        async_to_sync(publisher.publish)(topic, event_type, data, user_id=user_id)
+
+    def wake(sender: Any, **_: Any) -> None:
+        async_to_sync(_wake_terminal_5)()
+
+    order_event.connect(tell, weak=False, dispatch_uid="browser_events")
+    orders_waiting.connect(wake, weak=False, dispatch_uid="wake_orders")
+
+
+async def _wake_terminal_5() -> None:
+    async with short_lived_gateway() as gateway:
+        await gateway.wake_orders()
 
 
 def health_service() -> HealthService:
