@@ -230,6 +230,29 @@ async def test_clumsy_code_is_reported(host: SandboxedStrategyHost, body: str, w
     assert words in caught.value.message
 
 
+async def test_crashes_are_reported_whichever_news_comes_first(host: SandboxedStrategyHost) -> None:
+    crash = attempt("import ctypes\nctypes.string_at(0)")
+
+    outcomes = await asyncio.gather(*(host.evaluate(crash) for _ in range(20)), return_exceptions=True)
+
+    assert all("SIGSEGV" in str(outcome) for outcome in outcomes), outcomes
+
+
+async def test_spare_killed_while_it_waits_is_not_the_strategys_fault() -> None:
+    sandbox = SandboxedStrategyHost(spares=1)
+    try:
+        await sandbox.start()
+        (spare,) = sandbox._spares
+        await asyncio.wait_for(spare.reader.readexactly(1), 10)
+        (pid,) = _children_of(_zygote_pid(sandbox))
+        os.kill(pid, signal.SIGKILL)
+        assert await spare.exit_code() == -signal.SIGKILL
+
+        assert (await sandbox.evaluate(attempt("return True"))).should_long
+    finally:
+        await sandbox.close()
+
+
 async def test_nothing_stays_from_one_evaluation_to_the_next(host: SandboxedStrategyHost) -> None:
     body = "import pandas\nseen = getattr(pandas, 'mark', False)\npandas.mark = True\nreturn seen"
 

@@ -52,6 +52,7 @@ def serve(
     keep_only(fd, null)
     if warm:
         warm_up(scope)
+    _write(fd, protocol.HELLO)
     payload = _read(fd)
     if payload is None:
         return 0  # a spare that was not needed

@@ -8,7 +8,6 @@ from typing import TypeVar
 import structlog
 
 from apps.core.adapters.strategy_host import protocol
-from apps.core.adapters.strategy_host.child import EXIT_JAIL_FAILED
 from apps.core.adapters.strategy_host.zygote_client import ChildProcess, ZygoteClient, ZygoteDied
 from domain.errors import AristobotError, StrategyError, StrategyMemory, StrategyTimeout, Unavailable
 from domain.strategies.contract import CodeError, Evaluation, EvaluationJob, Validation
@@ -20,6 +19,7 @@ _Answer = TypeVar("_Answer")
 _GIB = 1 << 30
 MAX_SPARES = 20
 _VALIDATION_TIMEOUT_S = 8.0
+_READY_TIMEOUT_S = 15.0
 _DEMOTE_AFTER_S = 0.25  # an honest evaluation takes a few ms; what is still running then gives way
 
 
@@ -123,9 +123,11 @@ class SandboxedStrategyHost:
     async def _converse(
         self, child: ChildProcess, request: bytes, unpack: Callable[[bytes], _Answer], timeout_s: float
     ) -> _Answer:
-        demotion = asyncio.get_running_loop().call_later(_DEMOTE_AFTER_S, child.demote)
+        demotion: asyncio.TimerHandle | None = None
         try:
+            await _ready(child)
             async with asyncio.timeout(timeout_s):
+                demotion = asyncio.get_running_loop().call_later(_DEMOTE_AFTER_S, child.demote)
                 child.writer.write(request)
                 size = protocol.LENGTH.unpack(await child.reader.readexactly(protocol.LENGTH.size))[0]
                 if size > protocol.MAX_REPLY_BYTES:
@@ -138,12 +140,17 @@ class SandboxedStrategyHost:
         except (asyncio.IncompleteReadError, ConnectionError) as exc:
             raise _ended(await child.exit_code(), self._limits) from exc
         finally:
-            demotion.cancel()
+            if demotion is not None:
+                demotion.cancel()
             child.kill()
 
     async def _take(self) -> ChildProcess:
         zygote = await self._living_zygote()
-        return self._spares.pop() if self._spares else await zygote.spawn(warm=False)
+        while self._spares:
+            spare = self._spares.pop(0)  # the oldest: the youngest may still be warming up
+            if not spare.ended:
+                return spare
+        return await zygote.spawn(warm=False)
 
     async def _refill(self) -> None:
         if self._refilling:
@@ -191,6 +198,18 @@ class SandboxedStrategyHost:
         task.add_done_callback(self._tasks.discard)
 
 
+async def _ready(child: ChildProcess) -> None:
+    """Wait until the child is jailed. Whatever goes wrong before that is not the strategy's fault."""
+    try:
+        async with asyncio.timeout(_READY_TIMEOUT_S):
+            await child.reader.readexactly(len(protocol.HELLO))
+    except (TimeoutError, asyncio.IncompleteReadError, ConnectionError) as exc:
+        code = await child.exit_code()
+        raise Unavailable(
+            f"Stratégie non évaluée : le bac à sable n'a pas pu démarrer (code {code}, voir le journal du service)."
+        ) from exc
+
+
 def _too_slow(timeout_s: float) -> StrategyTimeout:
     return StrategyTimeout(
         f"Stratégie arrêtée : pas de réponse après {timeout_s:g} s (boucle sans fin ou calcul trop long).",
@@ -198,7 +217,7 @@ def _too_slow(timeout_s: float) -> StrategyTimeout:
     )
 
 
-def _ended(code: int | None, limits: tuple[int, int]) -> AristobotError:
+def _ended(code: int | None, limits: tuple[int, int]) -> StrategyError:
     """Say why a child ended without an answer."""
     memory, cpu = limits
     if code is not None and -code == signal.SIGXCPU:
@@ -208,7 +227,5 @@ def _ended(code: int | None, limits: tuple[int, int]) -> AristobotError:
             f"Stratégie arrêtée par le système : mémoire épuisée (limite {memory >> 20} Mio).",
             details={"line": None},
         )
-    if code == EXIT_JAIL_FAILED:
-        return Unavailable("Stratégie non exécutée : le bac à sable n'a pas pu se fermer (voir le journal).")
     how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"code {code}"
     return StrategyError(f"Stratégie arrêtée : son processus s'est terminé sans répondre ({how}).")

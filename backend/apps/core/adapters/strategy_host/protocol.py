@@ -14,6 +14,7 @@ from domain.errors import AristobotError, StrategyError, StrategyInvalid, Strate
 from domain.strategies.contract import CandleWindow, CodeError, Evaluation, EvaluationJob, PositionView, Validation
 
 LENGTH = struct.Struct("!I")
+HELLO = b"\x06"  # the child is jailed and ready: from here on, the time is the user's
 MAX_REPLY_BYTES = 64 * 1024
 MAX_JOB_BYTES = 16 * 1024 * 1024
 _MAX_TEXT = 8_000

@@ -41,12 +41,23 @@ class ChildProcess:
     """One jailed child that waits for its one question on `reader`/`writer`."""
 
     def __init__(
-        self, number: int, client: "ZygoteClient", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        number: int,
+        client: "ZygoteClient",
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        exit_news: "asyncio.Future[int]",
     ) -> None:
         self.number = number
         self.reader = reader
         self.writer = writer
         self._client = client
+        self._exit_news = exit_news
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is known to have ended (a spare may have been killed while it waited)."""
+        return self._exit_news.done()
 
     def kill(self) -> None:
         """End it now, whatever it does."""
@@ -64,7 +75,7 @@ class ChildProcess:
             ZygoteDied: it ended because the zygote did.
         """
         try:
-            return await asyncio.wait_for(self._client.exit_of(self.number), _EXIT_NEWS_TIMEOUT_S)
+            return await asyncio.wait_for(asyncio.shield(self._exit_news), _EXIT_NEWS_TIMEOUT_S)
         except TimeoutError:
             return None
 
@@ -125,14 +136,14 @@ class ZygoteClient:
             ours.setblocking(False)
             message = json.dumps({"op": "spawn", "id": number, "warm": warm}).encode()
             socket.send_fds(self._control, [message], [theirs.fileno()])
-            self._exits[number] = asyncio.get_running_loop().create_future()
         except OSError as exc:
             ours.close()
             raise ZygoteDied(str(exc)) from exc
         finally:
             theirs.close()
+        exit_news = self._exits[number] = asyncio.get_running_loop().create_future()
         reader, writer = await asyncio.open_unix_connection(sock=ours)
-        return ChildProcess(number, self, reader, writer)
+        return ChildProcess(number, self, reader, writer, exit_news)
 
     def order(self, op: str, number: int) -> None:
         """Send an order about one child; a zygote that is gone has no children left."""
@@ -141,13 +152,6 @@ class ZygoteClient:
                 self._control.send(json.dumps({"op": op, "id": number}).encode())
             except OSError as exc:
                 log.warning("sandbox.order_not_sent", op=op, child=number, error=str(exc))
-
-    async def exit_of(self, number: int) -> int:
-        """Wait for the end of a child and return its exit code."""
-        future = self._exits.get(number)
-        if future is None:
-            raise ZygoteDied("enfant inconnu")
-        return await asyncio.shield(future)
 
     def _launch(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
