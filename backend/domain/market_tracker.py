@@ -54,7 +54,7 @@ class MarketTracker:
         self.market_ms = 0
         self.disagreements: list[Disagreement] = []
         self._grace_ms = grace_ms
-        self._ahead_of_us: int | None = None  # last execution id of a kline that knows more than we do
+        self._withheld: KlineEvent | None = None  # newest kline that came while something was missing
         self._verified_id = -1
         self._finals: dict[int, KlineEvent] = {}
 
@@ -62,8 +62,9 @@ class MarketTracker:
     def missing(self) -> Hole | None:
         """Aggregate ids known to be missing; `last < first` when only a kline says that there are more."""
         hole = self.sequencer.hole
-        if hole is None and self._ahead_of_us is not None and self.sequencer.next_id is not None:
-            return Hole(self.sequencer.next_id, self.sequencer.next_id - 1)
+        if hole is None and self._withheld is not None:
+            next_id = self.sequencer.next_id or 0
+            return Hole(next_id, next_id - 1)
         return hole
 
     def on_trade(self, trade: AggTrade, event_ms: int) -> None:
@@ -72,8 +73,8 @@ class MarketTracker:
             self.builder.apply(released)
         if event_ms > self.market_ms:
             self.market_ms = event_ms
-        if self._ahead_of_us is not None:
-            self._forget_if_caught_up()
+        if self._withheld is not None:
+            self._retry()
 
     def on_kline(self, kline: KlineEvent) -> None:
         """Take a kline: it moves the clock when it knows no more trades than we do."""
@@ -82,44 +83,48 @@ class MarketTracker:
             self._finals[kline.open_ms] = kline
             if len(self._finals) > _FINALS_KEPT:
                 del self._finals[next(iter(self._finals))]
-        if self._knows_more(kline):
-            self._ahead_of_us = max(kline.last_trade_id, self._ahead_of_us or -1)
-        elif self.sequencer.hole is None and self._ahead_of_us is None:
-            self.builder.advance(kline.event_ms - self._grace_ms)
+        if self._withheld is None or kline.event_ms >= self._withheld.event_ms:
+            self._withheld = kline
+        self._retry()
         self._check_finals()
 
     def on_backfill(self, trades: Iterable[AggTrade]) -> None:
-        """Take trades asked for by REST, ascending; the clock does not move."""
+        """Take trades asked for by REST, ascending."""
         for trade in trades:
             for released in self.sequencer.push(trade):
                 self.builder.apply(released)
-        self._forget_if_caught_up()
+        self._retry()
+        self._check_finals()
 
     def backfill_done(self) -> None:
         """The exchange knows no more trades: believe it rather than the kline."""
-        if self._ahead_of_us is not None:
-            self._verified_id = max(self._verified_id, self._ahead_of_us)
-            self._ahead_of_us = None
+        if self._withheld is not None and self.sequencer.hole is None:
+            self._verified_id = max(self._verified_id, self._withheld.last_trade_id)
+            self._retry()
 
     def give_up(self, hole: Hole) -> None:
         """The exchange does not have these trades: go on without them."""
         for released in self.sequencer.skip_to(hole.last + 1):
             self.builder.apply(released)
+        self._retry()
 
     def drain(self) -> list[Closing]:
         """Return the candles closed or corrected since the last call."""
         return self.builder.drain()
 
+    def _retry(self) -> None:
+        """Let the withheld kline move the clock once nothing before it is missing."""
+        kline = self._withheld
+        if kline is None or self.sequencer.hole is not None or self._knows_more(kline):
+            return
+        self._withheld = None
+        self.builder.advance(kline.event_ms - self._grace_ms)
+
     def _knows_more(self, kline: KlineEvent) -> bool:
         last = self.sequencer.last_raw_id
-        if last is None:
+        if last is None:  # no trade was applied yet: only one already known to the exchange can be missing
             return self.sequencer.next_id is None and kline.last_trade_id > self._verified_id
         return kline.last_trade_id > max(last, self._verified_id)
-
-    def _forget_if_caught_up(self) -> None:
-        last = self.sequencer.last_raw_id
-        if self._ahead_of_us is not None and last is not None and last >= self._ahead_of_us:
-            self._ahead_of_us = None
 
     def _check_finals(self) -> None:
         for open_ms, kline in list(self._finals.items()):

@@ -94,7 +94,9 @@ class MarketSession:
         if market_ms is None:
             raise ExchangeUnavailable("Heure du marché inconnue : aucun message reçu.", code=STALLED)
         newest_ms = max((event.event_ms for event in batch.events), default=market_ms)
-        self._parts.pace.note(newest_ms, self._parts.clock.monotonic())
+        now_s = self._parts.clock.monotonic()
+        for seen_ms in (market_ms, newest_ms):  # all of it just arrived
+            self._parts.pace.note(seen_ms, now_s)
         self._parts.panel.note_messages(len(batch.events), newest_ms)
         self._parts.panel.set_state(connected=True, coherent=False)
         for symbol in self._parts.symbols:
@@ -198,8 +200,11 @@ class MarketSession:
                 key = (symbol, candle.timeframe, close_ms)
                 closed[key] = store.Closed(candle, is_late, is_signal=symbol == parts.symbols[0])
         if closed:
-            rows = await store.save_candles(parts.panel.status, list(closed.values()), now=parts.clock.now())
-            if await parts.sender.send(rows) and received_s is not None and rows:
+            versions = list(closed.values())
+            rows, was_sent = await parts.sender.commit_and_send(
+                lambda: store.save_candles(parts.panel.status, versions, now=parts.clock.now())
+            )
+            if was_sent and rows and received_s is not None:
                 parts.panel.note_latency((parts.clock.monotonic() - received_s) * 1000)
             parts.events.put_candles(rows)
             await self._tell_corrections([row for row in rows if row.revision > 1])
@@ -223,8 +228,8 @@ class MarketSession:
                     Kind.GAP,
                     symbol=symbol,
                     message=f"{symbol} : la bougie 1m {ours.open_time:%Y-%m-%d %H:%M} UTC construite des "
-                    f"transactions (clôture {ours.close}, volume {ours.volume}, {ours.trade_count} exécutions) diffère de celle "
-                    f"de l'exchange ({theirs.close}, {theirs.volume}, {theirs.trade_count}).",
+                    f"transactions (clôture {ours.close}, volume {ours.volume}, {ours.trade_count} exécutions) "
+                    f"diffère de celle de l'exchange ({theirs.close}, {theirs.volume}, {theirs.trade_count}).",
                     mended_at=self._parts.clock.now(),
                 )
             tracker.disagreements.clear()

@@ -4,7 +4,7 @@ Invariant: a row without `published_at` is sent until it is stamped; readers see
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import structlog
@@ -43,21 +43,31 @@ class SignalSender:
         self._lock = asyncio.Lock()
         self._has_backlog = True  # what a killed run left; known after the first look
 
-    async def send(self, rows: Sequence[CandleHeartbeat]) -> bool:
-        """Send the signals of rows just committed; False when they wait for Redis or PostgreSQL."""
-        waiting = [row for row in rows if row.is_signal and row.published_at is None]
-        if not waiting:
-            return True
-        try:
-            async with self._lock:
+    async def commit_and_send(
+        self, commit: Callable[[], Awaitable[list[CandleHeartbeat]]]
+    ) -> tuple[list[CandleHeartbeat], bool]:
+        """Commit rows, then send their signals; nothing is resent in between, so that none is sent twice.
+
+        Returns:
+            The rows of `commit`, and False when their signals wait for Redis or PostgreSQL.
+
+        Raises:
+            Whatever `commit` raises: then nothing is sent.
+        """
+        async with self._lock:
+            rows = await commit()
+            waiting = [row for row in rows if row.is_signal and row.published_at is None]
+            if not waiting:
+                return rows, True
+            try:
                 if self._has_backlog:
                     await self._resend()  # older ones first; these rows are among them
                 else:
                     await self._publish(waiting)
-        except Unavailable as exc:
-            self._note_lost(exc)
-            return False
-        return True
+            except Unavailable as exc:
+                self._note_lost(exc)
+                return rows, False
+        return rows, True
 
     async def run(self) -> None:
         """Every second, send again what is unstamped; until cancelled."""
