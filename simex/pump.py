@@ -4,17 +4,21 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from heapq import merge
 
+import orjson
+
 from simex.clock import MarketClock
 from simex.engine.exchange import Exchange
 from simex.market.klines import Kline, bounds, flat
 from simex.market.query import current_kline
 from simex.market.tradelog import AggTrade, Block, Feed, split_raw
 from simex.streams import Hub, agg_trade_text, kline_text, trade_text
+from simex.tickers import book_message, ticker_message
 
 TICK_S = 0.01
 JUMP_MS = 60_000
 END_MARGIN_MS = 5_000
-YIELD_EVERY = 500
+YIELD_EVERY = 500  # trades between two turns given to requests and consumers
+SLICE_WORTH = 20  # what a slice without trades costs, in trades
 
 
 class Cursor:
@@ -105,7 +109,11 @@ class Pump:
                 self._set_time(stop_ms)
                 if stop_ms == tick_ms:
                     self._send_klines(stop_ms)
-                await self._breathe()
+                    self._send_tickers(stop_ms)
+                self._since_yield += SLICE_WORTH
+                if self._since_yield >= YIELD_EVERY:
+                    await self._breathe()
+            await self._breathe()
 
     def max_target_ms(self) -> int | None:
         """Return how far a free market may go now, None when it halts for good."""
@@ -137,6 +145,9 @@ class Pump:
         if hub.wanted(f"{lower}@trade"):
             for raw in split_raw(trade):
                 hub.publish(f"{lower}@trade", trade_text(symbol, raw))
+        if hub.wanted(f"{lower}@bookTicker"):
+            book = self._exchange.books[symbol]
+            hub.publish(f"{lower}@bookTicker", orjson.dumps(book_message(book)).decode())
         for (name, interval), kline in list(self._live.items()):
             if name == symbol:
                 self._roll(name, interval, kline, trade.time_ms).add(trade)
@@ -152,6 +163,14 @@ class Pump:
         else:
             await self._hub.room()
         await asyncio.sleep(0)
+
+    def _send_tickers(self, now_ms: int) -> None:
+        for stream in self._hub.streams():
+            name, _, kind = stream.upper().partition("@")
+            if kind in ("TICKER", "MINITICKER") and name in self._feeds:
+                book, mini = self._exchange.books[name], kind == "MINITICKER"
+                message = ticker_message(self._feeds[name], book, now_ms, mini=mini)
+                self._hub.publish(stream, orjson.dumps(message).decode())
 
     # klines
 

@@ -62,7 +62,7 @@ class Simulation:
         self.journal: Journal = NoJournal()
         self.scenario: Scenario = read_scenario(options.scenario)
         self._clock_written = 0.0
-        self._stepping = asyncio.Lock()
+        self.still = asyncio.Lock()
         self._open()
 
     # start
@@ -194,7 +194,7 @@ class Simulation:
 
     async def step_to(self, target_ms: int) -> None:
         """Advance the market to a time, the scenario's events on the way."""
-        async with self._stepping:
+        async with self.still:
             for event in self.scenario.due(target_ms - self.start_ms):
                 await self.pump.advance(self.start_ms + event.after_ms)
                 self.scenario.apply(event, self)
@@ -215,6 +215,8 @@ class Simulation:
     def set_price(self, symbol: str, price: Decimal) -> None:
         """Move a walking market so that it trades around a price from now on.
 
+        To be called while the market stands `still`: what is being played must not be read again.
+
         Raises:
             ValueError: the symbol is a recording, which stays as it was recorded.
         """
@@ -230,7 +232,7 @@ class Simulation:
     async def reset(self) -> None:
         """Begin a new run of the same market: its start, no open order; balances are kept."""
         self.hub.cut_all()
-        async with self._stepping:
+        async with self.still:
             self._reset()
 
     def _reset(self) -> None:

@@ -11,7 +11,7 @@ from simex.market.klines import Kline
 from simex.market.tradelog import AggTrade, RawTrade
 from simex.units import text8, text16
 
-BOUND = 2_000  # messages waiting for one consumer before a market at `max` pauses
+BOUND = 5_000  # messages waiting for one consumer before a market at `max` pauses
 LIMIT = 200_000  # messages waiting before a consumer of a market in time is cut off
 
 

@@ -136,7 +136,9 @@ class Admin:
         symbol = str(wanted.get("symbol", ""))
         if symbol not in self._sim.rules:
             raise AdminError(f"unknown symbol {symbol!r}")
-        self._sim.set_price(symbol, _amount(wanted.get("price")))
+        price = _amount(wanted.get("price"))
+        async with self._sim.still:
+            self._sim.set_price(symbol, price)
         return {"symbol": symbol, "from": self._sim.clock.now_ms}
 
     async def reset(self, _request: web.Request) -> Any:

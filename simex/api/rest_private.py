@@ -64,7 +64,7 @@ def _rates() -> dict[str, str]:
 
 def account_commission(call: Call) -> Any:
     """Return the commission rates of a symbol."""
-    zero = {name: "0.00000000" for name in _rates()}
+    zero = dict.fromkeys(_rates(), "0.00000000")
     return {
         "symbol": call.rules().symbol,
         "standardCommission": _rates(),
@@ -285,6 +285,11 @@ def oco(_call: Call) -> Any:
     raise ApiError(-2010, "OCO orders are not supported for this symbol.")
 
 
+def no_such_list(_call: Call) -> Any:
+    """Say that there is no such order list."""
+    raise ApiError(-2018, "Order list does not exist.")
+
+
 def trade_fee(call: Call) -> Any:
     """Return the fees of one or all symbols (sapi)."""
     names = [call.rules().symbol] if "symbol" in call.params else list(call.sim.rules)
@@ -377,6 +382,8 @@ PRIVATE: Routes = {
     ),
     ("GET", "/api/v3/rateLimit/order"): Route(order_rate, 40, True),
     ("POST", "/api/v3/orderList/oco"): Route(oco, 1, True, any_parameters=True),
+    ("GET", "/api/v3/orderList"): Route(no_such_list, 4, True, any_parameters=True),
+    ("DELETE", "/api/v3/orderList"): Route(no_such_list, 1, True, any_parameters=True),
     ("GET", "/api/v3/allOrderList"): Route(no_lists, 20, True, any_parameters=True),
     ("GET", "/api/v3/openOrderList"): Route(no_lists, 6, True, any_parameters=True),
     ("GET", "/sapi/v1/asset/tradeFee"): Route(trade_fee, 1, True, (), ("symbol",)),

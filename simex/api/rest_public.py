@@ -1,20 +1,18 @@
 """Market data routes; market times everywhere but in `time`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from simex.api.call import Call, Route, Routes
-from simex.engine.errors import ApiError, missing
-from simex.market.klines import INTERVALS, Kline, traded_klines
+from simex.engine.errors import ApiError
+from simex.market.klines import INTERVALS, traded_klines
 from simex.market.query import klines_between
 from simex.market.symbols import SymbolRules
 from simex.market.tradelog import AggTrade, RawTrade, split_raw
-from simex.units import decimal8, money, text8, text16
-
-DAY_MS = 86_400_000
-HOUR_MS = 3_600_000
+from simex.tickers import best_prices, day_statistics
+from simex.units import money, text8, text16
 
 
 def ping(_call: Call) -> Any:
@@ -175,7 +173,12 @@ def _last8(call: Call, rules: SymbolRules) -> int:
 
 def ticker_24hr(call: Call) -> Any:
     """Return a day's statistics, of one symbol or of several."""
-    return _one_or_many(call, _day_statistics)
+    return _one_or_many(
+        call,
+        lambda c, rules: day_statistics(
+            c.sim.feeds[rules.symbol], c.sim.exchange.books[rules.symbol], c.sim.clock.now_ms
+        ),
+    )
 
 
 def ticker_price(call: Call) -> Any:
@@ -185,7 +188,7 @@ def ticker_price(call: Call) -> Any:
 
 def book_ticker(call: Call) -> Any:
     """Return best prices and quantities."""
-    return _one_or_many(call, best_prices)
+    return _one_or_many(call, lambda c, rules: best_prices(c.sim.exchange.books[rules.symbol]))
 
 
 def _one_or_many(call: Call, describe: Any) -> Any:
@@ -193,68 +196,11 @@ def _one_or_many(call: Call, describe: Any) -> Any:
     return found[0] if "symbol" in call.params else found
 
 
-def best_prices(call: Call, rules: SymbolRules) -> dict[str, Any]:
-    """Return the best bid and ask of one symbol."""
-    book = call.sim.exchange.books[rules.symbol]
-    found: dict[str, Any] = {"symbol": rules.symbol}
-    for side, name in (("BUY", "bid"), ("SELL", "ask")):
-        level = next(book.levels(side), None)
-        found[f"{name}Price"] = money(level.price) if level else "0.00000000"
-        found[f"{name}Qty"] = money(level.quantity) if level else "0.00000000"
-    return found
-
-
-def _day_statistics(call: Call, rules: SymbolRules) -> dict[str, Any]:
-    now_ms = call.sim.clock.now_ms
-    feed = call.sim.feeds[rules.symbol]
-    hours: Sequence[Kline] = traded_klines(feed, "1h", now_ms - DAY_MS, now_ms + 1)
-    last8 = _last8(call, rules)
-    open8 = hours[0].open8 if hours else last8
-    volume8, quote16 = sum(k.volume8 for k in hours), sum(k.quote16 for k in hours)
-    change = decimal8(last8) - decimal8(open8)
-    percent = change * 100 / decimal8(open8) if open8 else change
-    best = best_prices(call, rules)
-    return {
-        "symbol": rules.symbol,
-        "priceChange": format(change, ".8f"),
-        "priceChangePercent": format(percent, ".3f"),
-        "weightedAvgPrice": text8(quote16 // volume8 if volume8 else last8),
-        "prevClosePrice": text8(open8),
-        "lastPrice": text8(last8),
-        "lastQty": text8(_last_quantity8(call, rules)),
-        "bidPrice": best["bidPrice"],
-        "bidQty": best["bidQty"],
-        "askPrice": best["askPrice"],
-        "askQty": best["askQty"],
-        "openPrice": text8(open8),
-        "highPrice": text8(max((k.high8 for k in hours), default=last8)),
-        "lowPrice": text8(min((k.low8 for k in hours), default=last8)),
-        "volume": text8(volume8),
-        "quoteVolume": text16(quote16),
-        "openTime": now_ms - DAY_MS,
-        "closeTime": now_ms,
-        "firstId": hours[0].first_id if hours else -1,
-        "lastId": hours[-1].last_id if hours else -1,
-        "count": sum(k.trades for k in hours),
-    }
-
-
-def _last_quantity8(call: Call, rules: SymbolRules) -> int:
-    last = call.sim.exchange.books[rules.symbol].last
-    return last.quantity8 if last else 0
-
-
 def _by_symbol(one: int, many: int) -> Any:
     def weigh(params: Mapping[str, str]) -> int:
         return one if "symbol" in params else many
 
     return weigh
-
-
-def require_symbol(call: Call) -> None:
-    """Refuse a call without a symbol."""
-    if "symbol" not in call.params:
-        raise missing("symbol")
 
 
 RANGE = ("startTime", "endTime", "limit")

@@ -18,6 +18,9 @@ PONG_WITHIN_S = 60.0
 LIFE_S = 24 * 3600.0
 INCOMING_PER_S = 5
 MOST_STREAMS = 1024
+BATCH = 200
+MOST_UNSENT = 262_144  # bytes the system has not taken: the consumer does not read
+UNSENT_WAIT_S = 0.002
 KINDS = ("trade", "aggTrade", "bookTicker", "miniTicker", "ticker")
 NAME = re.compile(r"^([a-z0-9]+)@([A-Za-z]+)(?:_(\w+))?$")
 
@@ -29,6 +32,16 @@ def is_stream(sim: Simulation, name: str) -> bool:
         return False
     kind, interval = match.group(2), match.group(3)
     return interval in INTERVALS if kind == "kline" else kind in KINDS and interval is None
+
+
+def text_frame(text: bytes) -> bytes:
+    """Return a server's unmasked, uncompressed text frame (RFC 6455, 5.2)."""
+    size = len(text)
+    if size < 126:
+        return bytes((0x81, size)) + text
+    if size < 65_536:
+        return bytes((0x81, 126)) + size.to_bytes(2, "big") + text
+    return bytes((0x81, 127)) + size.to_bytes(8, "big") + text
 
 
 class StreamServer:
@@ -83,15 +96,26 @@ class Connection:
             self._request.transport.abort()
 
     async def _send(self) -> None:
-        consumer, socket = self._consumer, self._socket
+        """Send what waits, many frames in one write: one write each costs ten times as much."""
+        consumer = self._consumer
         with contextlib.suppress(ConnectionError):
             while True:
                 await consumer.more.wait()
                 consumer.more.clear()
                 while consumer.waiting:
-                    text = consumer.waiting.popleft()
-                    await socket.send_frame(text.encode(), WSMsgType.TEXT)
+                    last = await self._write_all_but_last()
+                    await self._socket.send_frame(last, WSMsgType.TEXT)
                     self._sim.hub.sent(consumer)
+
+    async def _write_all_but_last(self) -> bytes:
+        waiting, transport = self._consumer.waiting, self._request.transport
+        texts = [waiting.popleft().encode() for _ in range(min(BATCH, len(waiting)))]
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError
+        transport.write(b"".join(text_frame(text) for text in texts[:-1]))
+        while transport.get_write_buffer_size() > MOST_UNSENT:  # noqa: ASYNC110
+            await asyncio.sleep(UNSENT_WAIT_S)  # asyncio gives no event for a buffer's size
+        return texts[-1]
 
     async def _ping(self) -> None:
         born = time.monotonic()

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import sha256
+from threading import Lock
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +30,8 @@ MINUTE_SIGMA = 0.0003
 # Quantiles of an exponential of mean 8, in integers so that counts never depend on rounding.
 COUNTS = np.array([min(60, (8 * 693 * k * k) // 2_000_000 + 1) for k in range(64)], dtype=np.int64)
 
-Hashes = npt.NDArray[np.uint64]
-Floats = npt.NDArray[np.float64]
+Hashes: TypeAlias = npt.NDArray[np.uint64]
+Floats: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class Walk:
         self._salts = [int.from_bytes(digest[i : i + 4], "big") << 31 for i in range(0, 32, 4)]
         self._agg_before: list[int] = [0]
         self._raw_before: list[int] = [0]
+        self._growing = Lock()
         self._cached_day = lru_cache(maxsize=48)(self._compute_day)
 
     def add_shift(self, shift: Shift) -> None:
@@ -103,8 +106,9 @@ class Walk:
         """Return the day that holds an aggregate id."""
         if agg_id < 1:
             return None
-        while self._agg_before[-1] < agg_id:
-            self._extend()
+        with self._growing:
+            while self._agg_before[-1] < agg_id:
+                self._extend()
         index = int(np.searchsorted(np.asarray(self._agg_before), agg_id, side="left")) - 1
         return self._cached_day(EPOCH_DAY + index)
 
@@ -127,8 +131,9 @@ class Walk:
         self._raw_before += (self._raw_before[-1] + np.cumsum(raw_by_day)).tolist()
 
     def _compute_day(self, day: int) -> Block:
-        while len(self._agg_before) <= day - EPOCH_DAY:
-            self._extend()
+        with self._growing:
+            while len(self._agg_before) <= day - EPOCH_DAY:
+                self._extend()
         minutes = np.arange(day * 1440, (day + 1) * 1440, dtype=np.uint64)
         trades, extra = self._counts(minutes)
         total = int(trades.sum())
