@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from launcher.install import ROOT
 
 DEFAULT_PORT = 8000
 _FILE_FEEDS = ("trades", "candles")
+_WALK_SYMBOLS = ("BTCUSDT", "ETHUSDT")
+_SYMBOL = re.compile(r"^[A-Z0-9]{2,12}(?:USDT|USDC|FDUSD|BUSD|TUSD|EUR|TRY|BTC|ETH|BNB)$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,3 +99,30 @@ def parse_feed(feed: str) -> str:
     if not path.is_file():
         raise LauncherError(f"--feed {feed} : le fichier {path} n'existe pas.", EXIT_USAGE)
     return f"{kind}:{path}"
+
+
+def feed_symbols(feed: str, configured: str | None) -> tuple[str, ...]:
+    """Which symbols the simulated exchange trades and the heartbeat follows.
+
+    Args:
+        feed: a checked feed.
+        configured: `HEARTBEAT_SYMBOLS`, which wins; else a recording's file name says which
+            (`binance_XRPETH_aggTrades.parquet`).
+
+    Raises:
+        LauncherError: the file name holds no symbol.
+    """
+    named = tuple(each.strip().upper() for each in (configured or "").split(",") if each.strip())
+    if named:
+        return named
+    if feed == "walk":
+        return _WALK_SYMBOLS
+    path = Path(feed.partition(":")[2])
+    found = tuple(part for part in re.split(r"[^A-Za-z0-9]+", path.name) if _SYMBOL.match(part))
+    if not found:
+        raise LauncherError(
+            f"--feed {feed} : le nom du fichier ne contient aucun symbole (comme XRPETH) ; "
+            "indiquez-le par HEARTBEAT_SYMBOLS=XRPETH.",
+            EXIT_USAGE,
+        )
+    return tuple(dict.fromkeys(found))

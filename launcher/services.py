@@ -12,7 +12,7 @@ from pathlib import Path
 from launcher import health
 from launcher.embedded import EmbeddedServer, Postgres, Valkey
 from launcher.install import FRONTEND, ROOT, node_command, node_environment
-from launcher.options import UpOptions
+from launcher.options import UpOptions, feed_symbols
 from launcher.supervisor import Service
 
 BACKEND = ROOT / "backend"
@@ -58,6 +58,7 @@ class Plan:
         self._options = options
         self._configuration = configuration
         self.simex_port = simex_port
+        self.symbols = feed_symbols(options.feed, configuration.get("HEARTBEAT_SYMBOLS"))
         self.host = configuration.get("ARISTOBOT_HOST", "127.0.0.1")
         self.postgres = None if "DATABASE_URL" in configuration else Postgres(options.data_dir / "postgres")
         self.valkey = None if "REDIS_URL" in configuration else Valkey(options.data_dir / "valkey")
@@ -84,6 +85,7 @@ class Plan:
         }
         fixed = {
             "SIMEX_URL": f"http://{simex}",
+            "HEARTBEAT_SYMBOLS": ",".join(self.symbols),
             "ARISTOBOT_DATA_DIR": str(self._options.data_dir),
             "PYTHONPATH": os.pathsep.join([str(BACKEND), str(ROOT)]),
         }
@@ -123,7 +125,10 @@ class Plan:
         """The simulated exchange."""
         options = self._options
         command = [sys.executable, "-m", "simex", "--port", str(self.simex_port)]
-        command += ["--source", options.feed, "--speed", options.speed]
+        command += ["--source", options.feed, "--speed", options.speed, "--symbols", ",".join(self.symbols)]
+        command += ["--wait-for-consumer"]  # nothing happens before the heartbeat listens
+        if options.speed == "max":
+            command += ["--pause-without-consumer"]  # or hours would pass while it restarts
         return Service(
             name="simex",
             label="Échange simulé",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -11,7 +10,6 @@ import time
 import webbrowser
 from collections.abc import Mapping, Sequence
 
-from launcher import health
 from launcher.environment import load_configuration, read_configuration
 from launcher.errors import EXIT_INTERRUPTED, LauncherError
 from launcher.guardian import run_guarded
@@ -129,7 +127,6 @@ class _Run:
     async def _start_everything(self) -> None:
         await asyncio.gather(self._start(self._plan.simex()), self._prepare_database())
         await self._manage("Comptes", "init_aristobot", shown=True)  # opens accounts at simex too
-        self._plan.environment.setdefault("HEARTBEAT_SYMBOLS", await asyncio.to_thread(self._feed_symbols))
         await asyncio.gather(*(self._start(service) for service in self._plan.terminals()))
         self._publish_run()
         await self._wait_all_ready()
@@ -156,13 +153,6 @@ class _Run:
                 raise LauncherError(f"{label} : échec de « manage.py {arguments[0]} ».\n{output[-2000:]}")
         if shown and output.strip():
             self._screen.line(output.strip())
-
-    def _feed_symbols(self) -> str:
-        """The symbols that the simulated exchange trades; the heartbeat follows them."""
-        answer = health.get(self._plan.simex_port, "/api/v3/exchangeInfo")
-        if answer is None or answer[0] != 200:
-            raise LauncherError("L'échange simulé ne donne pas ses symboles (/api/v3/exchangeInfo).")
-        return ",".join(each["symbol"] for each in json.loads(answer[1])["symbols"])
 
     async def _wait_all_ready(self) -> None:
         deadline = time.monotonic() + _READY_TIMEOUT_S

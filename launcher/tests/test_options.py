@@ -7,7 +7,7 @@ import pytest
 from launcher.errors import EXIT_USAGE, LauncherError
 from launcher.install import ROOT
 from launcher.main import main
-from launcher.options import UpOptions, parse_feed
+from launcher.options import UpOptions, feed_symbols, parse_feed
 
 
 def test_feed_file_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,6 +30,27 @@ def test_absent_recording_is_refused_with_its_path(tmp_path: Path) -> None:
 def test_binance_feed_is_refused_honestly() -> None:
     with pytest.raises(LauncherError, match="pas encore disponible"):
         parse_feed("binance")
+
+
+@pytest.mark.parametrize(
+    ("feed", "configured", "expected"),
+    [
+        ("walk", None, ("BTCUSDT", "ETHUSDT")),
+        ("walk", " xrpeth, BTCUSDT ", ("XRPETH", "BTCUSDT")),
+        ("trades:/d/binance_XRPETH_aggTrades_2019-10-11_13.parquet", None, ("XRPETH",)),
+        ("candles:/d/BTCUSDT-5m.csv", None, ("BTCUSDT",)),
+        ("candles:/d/BTCUSDT-5m.csv", "ETHUSDT", ("ETHUSDT",)),
+    ],
+)
+def test_symbols_come_from_the_configuration_or_the_feed(
+    feed: str, configured: str | None, expected: tuple[str, ...]
+) -> None:
+    assert feed_symbols(feed, configured) == expected
+
+
+def test_recording_without_a_symbol_in_its_name_asks_for_it() -> None:
+    with pytest.raises(LauncherError, match="indiquez-le par HEARTBEAT_SYMBOLS"):
+        feed_symbols("candles:/USDT/freqtrade_11pairs_5m.parquet", None)
 
 
 def test_options_survive_the_passage_to_the_supervised_process() -> None:
