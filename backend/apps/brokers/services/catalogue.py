@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from django.db import transaction
+
 from apps.brokers.models import Exchange
 from apps.core.adapters.database import in_database
 
@@ -35,6 +37,9 @@ class DjangoExchangeCatalogue:
 
 
 def _save(exchange: str, facts: Mapping[str, Any]) -> None:
-    Exchange.objects.update_or_create(
-        pk=exchange, defaults=dict(facts), create_defaults={"name": exchange, **facts}
-    )
+    # The name falls back to the id until the exchange's facts are stored.
+    with transaction.atomic():
+        row, _ = Exchange.objects.select_for_update().get_or_create(pk=exchange, defaults={"name": exchange})
+        for field, value in facts.items():
+            setattr(row, field, value)
+        row.save()
