@@ -1,5 +1,5 @@
 /** Active strategies, « bots » on screen (backend app `trading_engine`). */
-import { del, get, getAll, post, type Page } from './client'
+import { get, getAll, post, type Page } from './client'
 import type { Timeframe } from './core'
 import type { Position, Trade } from './orders'
 import type { TradingMode } from './session'
@@ -57,11 +57,9 @@ export interface NewBot {
 }
 
 export const fetchBots = (): Promise<Bot[]> => getAll('/api/bots/')
-export const fetchBot = (id: number): Promise<Bot> => get(`/api/bots/${id}/`)
 export const createBot = (bot: NewBot): Promise<Bot> => post('/api/bots/', bot)
 export const stopBot = (id: number, confirm: boolean): Promise<Bot> => post(`/api/bots/${id}/stop/`, { confirm })
 export const suspendBot = (id: number): Promise<Bot> => post(`/api/bots/${id}/suspend/`)
 export const resumeBot = (id: number): Promise<Bot> => post(`/api/bots/${id}/resume/`)
 export const sellBot = (id: number): Promise<Bot> => post(`/api/bots/${id}/sell/`)
-export const deleteBot = (id: number): Promise<void> => del(`/api/bots/${id}/`)
 export const fetchDecisions = (id: number): Promise<Page<Decision>> => get(`/api/bots/${id}/decisions/`)

@@ -59,8 +59,11 @@ export async function request<T>(method: string, path: string, options: RequestO
   } catch (cause) {
     throw unreachable(path, cause)
   }
-  if (response.status === 401) onUnauthenticated()
-  if (!response.ok) throw await failure(response, path)
+  if (!response.ok) {
+    const error = await failure(response, path)
+    if (error.status === 401 || error.code === 'not_authenticated') onUnauthenticated()
+    throw error
+  }
   return (response.status === 204 ? undefined : await response.json()) as T
 }
 

@@ -12,7 +12,8 @@ export class ApiError extends Error {
 
   /** The server's message about one field of a form, if it gave one. */
   field(name: string): string | undefined {
-    const own = this.details[name]
+    const fields = this.details.fields
+    const own = fields && typeof fields === 'object' ? (fields as Record<string, unknown>)[name] : this.details[name]
     if (typeof own === 'string') return own
     return Array.isArray(own) ? own.map(String).join(' ') : undefined
   }

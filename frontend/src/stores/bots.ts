@@ -13,6 +13,8 @@ export interface FeedEntry extends Decision {
   bot: number
 }
 
+const BLANK = { trades: [], position: null, last_decision: null, realized_pnl: '0', unrealized_pnl: null }
+
 const byClose = (a: Decision, b: Decision): number => Date.parse(b.close_time) - Date.parse(a.close_time) || b.id - a.id
 
 /** The user's bots by id. Fetches and events go through the same `merge`. */
@@ -29,7 +31,7 @@ export const useBots = defineStore('bots', () => {
   function merge(changes: Partial<Bot> & Pick<Bot, 'id'>): void {
     const current = byId.value[changes.id]
     if (!current && changes.strategy_name === undefined) return
-    byId.value[changes.id] = { ...(current ?? { trades: [] }), ...changes } as Bot
+    byId.value[changes.id] = { ...(current ?? BLANK), ...changes } as Bot
   }
 
   function addDecision(decision: FeedEntry): void {
@@ -75,11 +77,6 @@ export const useBots = defineStore('bots', () => {
     return bot
   }
 
-  async function remove(id: number): Promise<void> {
-    await api.deleteBot(id)
-    delete byId.value[id]
-  }
-
   /** Follows the bots until `stop()`: the sidebar's badge needs them on every page. */
   function start(): void {
     if (stops.length) return
@@ -99,7 +96,7 @@ export const useBots = defineStore('bots', () => {
   }
 
   return {
-    byId, list, feed, loaded, inError, merge, addDecision, addTrade, setPosition, refresh, remove, start, stop,
+    byId, list, feed, loaded, inError, merge, addDecision, addTrade, setPosition, refresh, start, stop,
     create,
     stopBot: (id: number, confirm: boolean) => act(api.stopBot(id, confirm)),
     suspend: (id: number) => act(api.suspendBot(id)),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { formatNumber, formatRatio, plural, signOf, toneOf } from './format'
+import { commonDigits, formatNumber, formatRatio, parseDecimal, plural, signOf, sumDecimals, toneOf } from './format'
 
 describe('formatNumber', () => {
   it.each([
@@ -41,4 +41,20 @@ it('reads the sign without arithmetic', () => {
 
 it('writes zero and one in the singular', () => {
   expect([plural(0, 'trou'), plural(1, 'trou'), plural(2, 'trou')]).toEqual(['0\u00A0trou', '1\u00A0trou', '2\u00A0trous'])
+})
+
+it('adds money exactly', () => {
+  expect(sumDecimals(['0.1', '0.2', null, '-1000000000000000000000.3'])).toBe('-1000000000000000000000.0')
+  expect(sumDecimals([])).toBe('0')
+})
+
+it('reads figures typed the French way', () => {
+  expect([parseDecimal('1 000,50'), parseDecimal('12.5'), parseDecimal('-3'), parseDecimal('douze'), parseDecimal('')]).toEqual([
+    '1000.50', '12.5', null, null, null,
+  ])
+})
+
+it('finds the decimals a column needs', () => {
+  expect(commonDigits(['0.00153440', '0.0015'])).toBe(7)
+  expect(commonDigits(['94218.4', null])).toBe(2)
 })

@@ -106,3 +106,22 @@ export function commonDigits(values: Numeric[], min = 2, max = 8): number {
   const needed = values.map((value) => parse(value)?.fraction.replace(/0+$/, '').length ?? 0)
   return Math.min(max, Math.max(min, ...needed))
 }
+
+/** Reads a figure typed the French way (`1 000,50`). Returns a plain decimal string, or null. */
+export function parseDecimal(text: string): string | null {
+  const plain = text.replace(/[\s\u00A0\u202F]/g, '').replace(',', '.')
+  return /^\d+(\.\d+)?$/.test(plain) ? plain : null
+}
+
+/** Exact sum of decimal strings (absent ones count for nothing), as a decimal string. */
+export function sumDecimals(values: Numeric[]): string {
+  const all = values.map(parse).filter((parts) => parts !== null)
+  const scale = Math.max(0, ...all.map((parts) => parts.fraction.length))
+  const total = all.reduce((sum, { negative, whole, fraction }) => {
+    const units = BigInt(whole + fraction.padEnd(scale, '0'))
+    return negative ? sum - units : sum + units
+  }, 0n)
+  const digits = (total < 0n ? -total : total).toString().padStart(scale + 1, '0')
+  const cut = digits.length - scale
+  return `${total < 0n ? '-' : ''}${digits.slice(0, cut)}${scale ? `.${digits.slice(cut)}` : ''}`
+}

@@ -1,0 +1,102 @@
+import { computed, ref, watch } from 'vue'
+import { fetchBalance, type Balance } from '@/api/brokers'
+import type { NewBot } from '@/api/bots'
+import type { Timeframe } from '@/api/core'
+import { useBots } from '@/stores/bots'
+import { useBrokers } from '@/stores/brokers'
+import { useHeartbeat } from '@/stores/heartbeat'
+import { useStrategies } from '@/stores/strategies'
+import { parseDecimal } from '@/utils/format'
+import { useAction } from './useAsync'
+import { useTime } from './useTime'
+
+const DEFAULT_DAYS = 90
+const DAY_MS = 86_400_000
+const MINUTE_MS = 60_000
+
+/** The state of the form that activates a strategy, and what it will send. */
+export function useActivation() {
+  const strategies = useStrategies()
+  const brokers = useBrokers()
+  const bots = useBots()
+  const heartbeat = useHeartbeat()
+  const time = useTime()
+
+  const strategy = ref<number>()
+  const broker = ref<number>()
+  const symbol = ref('')
+  const timeframe = ref<Timeframe>('15m')
+  const start = ref('')
+  const end = ref('')
+  const amount = ref('')
+  const active = ref(true)
+  const balance = ref<Balance | null>(null)
+
+  const chosenBroker = computed(() => brokers.list.find((one) => one.id === broker.value) ?? null)
+  const chosenStrategy = computed(() => strategies.list.find((one) => one.id === strategy.value) ?? null)
+  const quote = computed(() => symbol.value.split('/')[1] ?? '')
+  const free = computed(() => balance.value?.currencies.find((one) => one.currency === quote.value)?.free ?? null)
+
+  const startError = computed(() => (start.value && !time.parse(start.value) ? 'Attendu : AA.MM.JJ_HH:MM' : null))
+  const endError = computed(() => {
+    if (!end.value) return null
+    const [from, to] = [time.parse(start.value), time.parse(end.value)]
+    if (!to) return 'Attendu : AA.MM.JJ_HH:MM'
+    return from && to <= from ? 'La fin doit suivre le début' : null
+  })
+  const amountError = computed(() => (amount.value.trim() && parseDecimal(amount.value) === null ? 'Attendu : un montant, par exemple 1 000,50' : null))
+
+  const draft = computed<NewBot | null>(() => {
+    const [from, to] = [time.parse(start.value), time.parse(end.value)]
+    if (strategy.value === undefined || broker.value === undefined || !symbol.value || !from || !to) return null
+    if (endError.value || amountError.value) return null
+    const cap = parseDecimal(amount.value)
+    return {
+      strategy: strategy.value,
+      broker: broker.value,
+      symbol: symbol.value,
+      timeframe: timeframe.value,
+      start_date: from,
+      end_date: to,
+      is_active: active.value,
+      ...(cap === null ? {} : { amount: cap }),
+    }
+  })
+
+  /** Proposes the first choices. Bots live by the market's clock, which in a replay is not ours. */
+  function propose(): void {
+    strategy.value ??= strategies.list[0]?.id
+    broker.value ??= brokers.byDefault?.id
+    const now = Math.floor((heartbeat.marketTime ?? Date.now()) / MINUTE_MS) * MINUTE_MS
+    start.value ||= time.stamp(now)
+    end.value ||= time.stamp(now + DEFAULT_DAYS * DAY_MS)
+  }
+
+  // The balance only informs: without it the form says nothing of it.
+  watch(broker, (id) => {
+    balance.value = null
+    if (id === undefined) return
+    fetchBalance(id)
+      .then((answer) => {
+        if (broker.value === id) balance.value = answer
+      })
+      .catch(() => undefined)
+  })
+  watch(strategy, () => {
+    if (chosenStrategy.value) timeframe.value = chosenStrategy.value.timeframe
+  })
+  watch(time.zone, () => {
+    start.value = end.value = ''
+    propose()
+  })
+
+  const submit = useAction(async () => {
+    if (!draft.value) return undefined
+    return bots.create(draft.value)
+  })
+
+  return {
+    strategy, broker, symbol, timeframe, start, end, amount, active, chosenBroker, chosenStrategy, quote, free,
+    startError, endError, amountError, draft, propose, submit,
+  }
+}

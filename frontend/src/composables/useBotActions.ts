@@ -1,0 +1,62 @@
+import { computed, ref } from 'vue'
+import type { Bot } from '@/api/bots'
+import { ApiError } from '@/api/errors'
+import { useBots } from '@/stores/bots'
+import { useToasts } from '@/stores/toasts'
+import { useAction } from './useAsync'
+
+/**
+ * What can be done to a bot, and when it must be confirmed.
+ *
+ * Selling always asks; stopping asks when a position is open, which the server has the last word on.
+ */
+export function useBotActions(bot: () => Bot) {
+  const bots = useBots()
+  const toasts = useToasts()
+  const sellOpen = ref(false)
+  const stopOpen = ref(false)
+
+  async function reported(done: string, failed: string, work: () => Promise<unknown>): Promise<boolean> {
+    try {
+      await work()
+    } catch (error) {
+      toasts.failure(failed, error)
+      return false
+    }
+    toasts.push('ok', done, `${bot().strategy_name}, ${bot().symbol}`)
+    return true
+  }
+
+  const suspend = useAction(() => reported('Bot suspendu', 'Suspension impossible', () => bots.suspend(bot().id)))
+  const resume = useAction(() => reported('Bot repris', 'Reprise impossible', () => bots.resume(bot().id)))
+  const sell = useAction(async () => {
+    if (await reported('Vente au marché demandée', 'Vente impossible', () => bots.sell(bot().id))) sellOpen.value = false
+  })
+
+  const stop = useAction(async (confirmed: boolean) => {
+    try {
+      await bots.stopBot(bot().id, confirmed)
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 'open_position') stopOpen.value = true
+      else toasts.failure('Arrêt impossible', error)
+      return
+    }
+    stopOpen.value = false
+    toasts.push('ok', 'Bot arrêté', `${bot().strategy_name}, ${bot().symbol}`)
+  })
+
+  const sellThenStop = useAction(async () => {
+    const sold = await reported('Vente au marché demandée', 'Vente impossible', () => bots.sell(bot().id))
+    if (sold) await stop.run(true)
+  })
+
+  return {
+    sellOpen, stopOpen, suspend, resume, sell, stop, sellThenStop,
+    canResume: computed(() => bot().state === 'suspended' || bot().state === 'paused_error'),
+    canSuspend: computed(() => bot().state === 'running' || bot().state === 'waiting'),
+    askSell: () => (sellOpen.value = true),
+    askStop: () => (bot().position ? (stopOpen.value = true) : stop.run(false)),
+  }
+}
+
+export type BotActions = ReturnType<typeof useBotActions>
