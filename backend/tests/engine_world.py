@@ -22,7 +22,6 @@ from apps.trading_engine.evaluation import Evaluator
 from apps.trading_engine.models import ActiveStrategy, BotDecision
 from domain.candles import Candle
 from domain.messages import Signal
-from domain.ports import Balance
 from domain.timeframes import Timeframe
 from tests.fakes.clock import FakeClock
 from tests.fakes.gateway import FakeGateway
@@ -183,7 +182,7 @@ class World:
 
     def fund(self, broker_id: int, usdt: int) -> None:
         """Let an account have that much free USDT."""
-        self.gateway.balances[broker_id] = Balance(free={"USDT": Decimal(usdt)}, locked={})
+        self.gateway.free[broker_id] = {"USDT": Decimal(usdt)}
 
     async def decisions(self) -> list[BotDecision]:
         """Return every decision, by bot then close."""

@@ -302,7 +302,7 @@ async def test_a_strategy_that_hangs_delays_nobody(world: World, bot: ActiveStra
 
 
 async def test_an_unreachable_gateway_fails_the_decision_without_pausing(world: World, bot: ActiveStrategy) -> None:
-    world.gateway.errors["balance"] = [Unavailable("Le service CCXT ne répond pas.")]
+    world.gateway.failures["balance"] = Unavailable("Le service CCXT ne répond pas.")
     engine = world.engine()
     await engine.receive(world.signal())
     await engine.idle()

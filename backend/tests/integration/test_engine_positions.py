@@ -130,7 +130,7 @@ async def test_one_price_serves_all_the_positions_of_a_market(world: World, bot:
 
 async def test_no_price_leaves_the_position_alone(world: World, bot: ActiveStrategy) -> None:
     await world.database.run(lambda: hold(bot, stop_loss=Decimal(98)))
-    world.gateway.errors["price"] = [Unavailable("Le service CCXT ne répond pas.")]
+    world.gateway.failures["price"] = Unavailable("Le service CCXT ne répond pas.")
     await watch(world).look()
     assert (await position_of(world, bot)).status == "open"
 
