@@ -1,6 +1,8 @@
 """The strategy contract in one process: loading, checking, asking. (The sandbox has its own tests.)"""
 
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -222,3 +224,15 @@ def test_strategy_sees_position_params_and_candles_in_order() -> None:
     answer = evaluate(load(code, SCOPE), window([1.0, 2.0]), 1.0, LONG, {"n": 3}, code=code)
 
     assert answer.should_long
+
+
+def test_domain_and_host_import_no_pandas() -> None:
+    program = (
+        "import sys, domain.strategies.validate, apps.core.adapters.strategy_host.host\n"
+        "print([name for name in ('pandas', 'numpy', 'pandas_ta_classic', 'django') if name in sys.modules])"
+    )
+    backend = Path(__file__).parents[2]
+
+    shown = subprocess.run([sys.executable, "-c", program], cwd=backend, capture_output=True, text=True, check=True)
+
+    assert shown.stdout.strip() == "[]"

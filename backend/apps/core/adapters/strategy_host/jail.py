@@ -13,7 +13,6 @@ import errno
 import os
 import resource
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -130,9 +129,10 @@ def die_with_parent(parent_pid: int) -> None:
 
 def enter_empty_network(libc: Any) -> str:
     """Move this process, and those it will fork, to a network without any interface."""
-    flags = _CLONE_NEWNET if os.geteuid() == 0 else _CLONE_NEWNET | _CLONE_NEWUSER
-    if libc.unshare(flags) == 0:
-        return OK
+    # Plain first, for root; then inside a user namespace, for everybody else (and a container's weak root).
+    for flags in (_CLONE_NEWNET, _CLONE_NEWNET | _CLONE_NEWUSER):
+        if libc.unshare(flags) == 0:
+            return OK
     return os.strerror(ctypes.get_errno())
 
 
@@ -182,7 +182,7 @@ def _syscall_filter() -> _FilterProgram:
     )  # its flags are behind a pointer; glibc falls back to clone
     not_a_thread = seccomp.Arg(0, seccomp.MASKED_EQ, _CLONE_THREAD, 0)
     rules.add_rule(seccomp.ERRNO(errno.EPERM), "clone", not_a_thread)
-    with tempfile.TemporaryFile() as compiled:
+    with os.fdopen(os.memfd_create("seccomp"), "w+b") as compiled:
         rules.export_bpf(compiled)
         compiled.seek(0)
         code = compiled.read()
