@@ -141,12 +141,19 @@ class Plan:
             shown=False,
         )
 
-    def terminals(self) -> list[Service]:
-        """Terminals 5, 2 and 3, then the web server, then Vite when it is wanted."""
-        commands = [self._command_terminal(terminal) for terminal in TERMINALS]
-        return [*commands, self._web(), *([self._vite()] if self._options.dev else [])]
+    def workers(self) -> list[Service]:
+        """Terminals 5, 2 and 3."""
+        return [self._worker(terminal) for terminal in TERMINALS]
 
-    def _command_terminal(self, terminal: Terminal) -> Service:
+    def web_services(self) -> list[Service]:
+        """Terminal 1, and terminal 4 (Vite) when it is wanted."""
+        return [self._web(), *([self._vite()] if self._options.dev else [])]
+
+    def migrations_stamp_file(self) -> Path | None:
+        """Where the embedded database notes its migrations; a server of the user's has no such place."""
+        return None if self.postgres is None else self.postgres.data_dir / "aristobot-migrations"
+
+    def _worker(self, terminal: Terminal) -> Service:
         return Service(
             name=terminal.name,
             label=terminal.label,

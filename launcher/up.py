@@ -21,16 +21,19 @@ from launcher.install import (
     install_node_packages,
     install_python_packages,
     installation_lock,
+    lock_stamp,
 )
 from launcher.instance import Instance, check_free_space, check_port_free, free_port
 from launcher.options import UpOptions
 from launcher.processes import become_subreaper
 from launcher.screen import Screen, french_seconds
 from launcher.services import BACKEND, Plan
+from launcher.stamps import content_stamp, is_current, write_stamp
 from launcher.supervisor import Service, Supervisor
 
 _READY_TIMEOUT_S = 60.0
 _POLL_S = 0.1
+_NO_SOURCE = frozenset({"__pycache__"})
 
 
 def count_steps(options: UpOptions, configuration: Mapping[str, str]) -> int:
@@ -126,15 +129,27 @@ class _Run:
 
     async def _start_everything(self) -> None:
         await asyncio.gather(self._start(self._plan.simex()), self._prepare_database())
-        await self._manage("Comptes", "init_aristobot", shown=True)  # opens accounts at simex too
-        await asyncio.gather(*(self._start(service) for service in self._plan.terminals()))
+        workers = [self._start(service) for service in self._plan.workers()]
+        await asyncio.gather(*workers, self._start_web())
         self._publish_run()
         await self._wait_all_ready()
         self._announce()
 
     async def _prepare_database(self) -> None:
         await asyncio.gather(*(self._start(service) for service in self._plan.servers()))
+        stamp_file = self._plan.migrations_stamp_file()
+        stamp = await asyncio.to_thread(migrations_stamp)
+        if stamp_file is not None and is_current(stamp_file, stamp):
+            with self._screen.step("Base de données (déjà à jour)"):
+                return
         await self._manage("Base de données : migrations", "migrate", "--no-input", "-v", "0")
+        if stamp_file is not None:
+            write_stamp(stamp_file, stamp)
+
+    async def _start_web(self) -> None:
+        """The first accounts get their Simulateur at simex, so it answers by now."""
+        await self._manage("Comptes", "init_aristobot", shown=True)
+        await asyncio.gather(*(self._start(service) for service in self._plan.web_services()))
 
     async def _start(self, service: Service) -> None:
         finish = self._screen.begin(service.label)
@@ -186,6 +201,11 @@ class _Run:
         self._screen.line(f"Aristobot est prêt : {self._plan.url}")
         if self._options.browser and (os.environ.get("DISPLAY") or sys.platform == "darwin"):
             webbrowser.open(self._plan.url)
+
+
+def migrations_stamp() -> str:
+    """What the database's tables come from: our migrations and the installed packages'."""
+    return content_stamp(sorted(BACKEND.glob("apps/*/migrations")), extra=lock_stamp("runtime"), skip=_NO_SOURCE)
 
 
 async def run_manage(arguments: Sequence[str], env: Mapping[str, str]) -> tuple[int, str]:
