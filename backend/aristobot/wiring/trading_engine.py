@@ -20,12 +20,13 @@ from apps.core.adapters.strategy_host.host import SandboxedStrategyHost
 from apps.core.adapters.strategy_requests import StrategyRequestServer
 from apps.core.services.ccxt_client import CcxtClient
 from apps.market_data.services.window import ensure_window
+from apps.orders.relay import EventRelay
 from apps.trading_engine.announce import Announcer
 from apps.trading_engine.database import Database
 from apps.trading_engine.engine import TradingEngine
 from apps.trading_engine.evaluation import Evaluator
 from apps.trading_engine.position_watch import PositionWatch
-from aristobot.wiring.outgoing_events import OutgoingEvents, join_orders
+from aristobot.wiring.outgoing_events import OutgoingEvents, join_wake_up
 from domain.candles import Candle
 from domain.errors import Unavailable
 from domain.ports import Gateway
@@ -76,7 +77,7 @@ async def run() -> None:
     try:
         await _start_sandbox(host)
         events = OutgoingEvents(ChannelsPublisher(clock))
-        join_orders(events, gateway)
+        join_wake_up(gateway)
         watch = PositionWatch(gateway=gateway, database=database, clock=clock)
         engine = TradingEngine(
             signals=RedisSignalStream(redis),
@@ -90,7 +91,9 @@ async def run() -> None:
         )
         presence = Presence(name="trading_engine", redis=redis, clock=clock, details=lambda: _details(engine, host))
         validations = StrategyRequestServer(redis, host=host, clock=clock)
-        await _until(stop, [events.run(), engine.run(), watch.run(), validations.run(), presence.run()])
+        relay = EventRelay(events)
+        works = (events, relay, engine, watch, validations, presence)
+        await _until(stop, [work.run() for work in works])
     finally:
         await gateway.close()
         await host.close()
