@@ -47,7 +47,15 @@ class OrdersRoom:
         sessions = FakeSessions(self.exchange)
         return OrderExecutor(sessions, self.publisher, self.clock, lease=FreeLease()), sessions
 
-    def submit(self, side: Side = Side.BUY, quantity: str = "1", price: str | None = None, **more: Any) -> Trade:
+    def submit(
+        self,
+        side: Side = Side.BUY,
+        quantity: str = "1",
+        price: str | None = None,
+        *,
+        stop_loss: Decimal | None = None,
+        **more: Any,
+    ) -> Trade:
         """Commit a market order, or a limit order when `price` is given."""
         request = OrderRequest(
             symbol="BTC/USDT",
@@ -55,6 +63,7 @@ class OrdersRoom:
             order_type=OrderType.MARKET if price is None else OrderType.LIMIT,
             quantity=Decimal(quantity),
             price=None if price is None else Decimal(price),
+            stop_loss=stop_loss,
         )
         arguments: dict[str, Any] = {
             "user_id": self.user.id,
