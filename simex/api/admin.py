@@ -30,6 +30,7 @@ class Admin:
         return [
             web.get("/__sim/run", self._wrap(self.run)),
             web.get("/__sim/state", self._wrap(self.state)),
+            web.get("/__sim/orders", self._wrap(self.orders)),
             web.get("/__sim/log", self._wrap(self.log)),
             web.post("/__sim/accounts", self._wrap(self.accounts)),
             web.post("/__sim/deposit", self._wrap(self.deposit)),
@@ -62,6 +63,10 @@ class Admin:
     async def state(self, _request: web.Request) -> Any:
         """Show balances and open orders, having checked that money is conserved."""
         return self._sim.exchange.describe_state()
+
+    async def orders(self, _request: web.Request) -> Any:
+        """Show every order ever accepted, with its fills."""
+        return self._sim.exchange.describe_orders()
 
     async def log(self, request: web.Request) -> Any:
         """Show requests and verdicts (see RequestLog.select for the filters)."""

@@ -377,3 +377,13 @@ class Exchange:
             "deposited": {asset: money(v) for asset, v in self.ledger.deposited.items()},
             "conserved": True,
         }
+
+    def describe_orders(self) -> list[dict[str, Any]]:
+        """Return every order ever accepted, oldest first, with its account and its fills."""
+        fills: dict[int, list[dict[str, Any]]] = {}
+        for fill in self.fills:
+            fills.setdefault(fill.order_id, []).append(fill.describe_trade())
+        orders = sorted(self.orders.values(), key=lambda order: order.order_id)
+        return [
+            {"account_id": o.account_id, **o.describe_query(), "fills": fills.get(o.order_id, [])} for o in orders
+        ]

@@ -1,0 +1,108 @@
+"""Whatever users do, money is conserved, and the journal brings the same state back."""
+
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simex.engine.errors import ApiError
+from simex.engine.exchange import Account, Exchange
+from simex.engine.filters import OrderRequest
+from simex.market.symbols import plausible_rules
+from simex.market.tradelog import AggTrade
+
+SYMBOLS = ("BTCUSDT", "ETHBTC")
+PRICES = {"BTCUSDT": (5_000_000, Decimal("0.01")), "ETHBTC": (5_000, Decimal("0.00001"))}
+WHO = st.sampled_from(("alice", "bob"))
+SYMBOL = st.sampled_from(SYMBOLS)
+PERMILLE = st.integers(980, 1020)
+PLACE = st.tuples(
+    st.just("place"),
+    WHO,
+    SYMBOL,
+    st.sampled_from(("BUY", "SELL")),
+    st.sampled_from(("GTC", "IOC", "FOK", "MAKER", "MARKET", "QUOTE")),
+    PERMILLE,
+    st.integers(1, 400),
+)
+CANCEL = st.tuples(st.just("cancel"), WHO, st.integers(0, 5))
+TRADE = st.tuples(st.just("trade"), SYMBOL, PERMILLE, st.integers(1, 100_000))
+EVENTS = st.lists(st.one_of(PLACE, PLACE, CANCEL, TRADE), max_size=40)
+
+
+def make() -> Exchange:
+    made = Exchange({name: plausible_rules(name) for name in SYMBOLS}, seed=3, run="r")
+    return made
+
+
+def price_at(symbol: str, permille: int) -> Decimal:
+    ticks, tick = PRICES[symbol]
+    return ticks * permille // 1000 * tick
+
+
+def play(exchange: Exchange, number: int, event: tuple[Any, ...]) -> None:
+    if event[0] == "trade":
+        _, symbol, permille, quantity = event
+        price8 = int(price_at(symbol, permille) * 10**8)
+        exchange.on_trade(
+            symbol, AggTrade(number, price8, quantity * 10**5, number, number, number, True)
+        )
+    elif event[0] == "cancel":
+        _, who, index = event
+        found = exchange.open_orders(who)
+        if found:
+            exchange.cancel(who, found[index % len(found)])
+    else:
+        place(exchange, event)
+
+
+def place(exchange: Exchange, event: tuple[Any, ...]) -> None:
+    _, who, symbol, side, force, permille, size = event
+    quantity = exchange.rules[symbol].step * size * 10
+    kind = {"MAKER": "LIMIT_MAKER", "MARKET": "MARKET", "QUOTE": "MARKET"}.get(force, "LIMIT")
+    market = kind == "MARKET"
+    request = OrderRequest(
+        symbol,
+        side,
+        kind,
+        force if kind == "LIMIT" else "GTC",
+        Decimal(0) if market else price_at(symbol, permille),
+        Decimal(0) if force == "QUOTE" else quantity,
+        quantity * price_at(symbol, 1000) if force == "QUOTE" else Decimal(0),
+        None,
+        "FULL",
+    )
+    try:
+        exchange.place(who, request)
+    except ApiError as error:
+        assert error.code in (-2010, -1013)
+
+
+@settings(max_examples=120, deadline=None)
+@given(EVENTS)
+def test_any_history_conserves_money_and_is_restored_from_its_journal(
+    events: list[tuple[Any, ...]],
+) -> None:
+    exchange, copy = make(), make()
+    for name in ("alice", "bob"):
+        exchange.add_account(Account(name, f"key-{name}", "secret"))
+        for asset, amount in (("USDT", 10_000), ("BTC", 1), ("ETH", 20)):
+            exchange.ledger.deposit(name, asset, Decimal(amount))
+    for symbol in SYMBOLS:
+        play(exchange, 1, ("trade", symbol, 1000, 1))
+    for number, event in enumerate(events, start=2):
+        play(exchange, number, event)
+        copy.restore(orjson.loads(orjson.dumps(exchange.take_changes())))  # checks the ledger
+    exchange.ledger.check()
+    copy.restore(orjson.loads(orjson.dumps(exchange.take_changes())))
+    assert copy.orders == exchange.orders
+    assert copy.fills == exchange.fills
+    assert copy.ledger.deposited == exchange.ledger.deposited
+    for name in ("alice", "bob", "house"):
+        assert copy.ledger.describe(name) == exchange.ledger.describe(name)
+        assert copy.open_orders(name) == exchange.open_orders(name)
+    locked = sum(o.locked for name in ("alice", "bob") for o in exchange.open_orders(name))
+    held = exchange.ledger.holdings
+    assert locked == sum(b.locked for n in ("alice", "bob") for b in held[n].values())
