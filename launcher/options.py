@@ -35,6 +35,9 @@ class UpOptions:
         return line + ([] if self.browser else ["--no-browser"])
 
 
+_FASTEST = 3600  # market seconds per second; beyond it, `max` paces the market by its listeners
+
+
 def add_up_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `up`."""
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port de l'interface (8000)")
@@ -42,7 +45,7 @@ def add_up_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--feed", default="walk", help="walk | trades:FICHIER | candles:FICHIER | binance (walk, sans internet)"
     )
-    parser.add_argument("--speed", default="1", choices=("1", "60", "max"), help="vitesse du marché simulé (1)")
+    parser.add_argument("--speed", default="1", type=market_speed, help="vitesse du marché simulé : 1, 60, max (1)")
     parser.add_argument("--dev", action="store_true", help="Vite en terminal 4, rechargement à chaud")
     parser.add_argument("--no-browser", action="store_true", help="n'ouvre pas le navigateur")
 
@@ -74,6 +77,13 @@ def up_options(namespace: argparse.Namespace) -> UpOptions:
         dev=namespace.dev,
         browser=not namespace.no_browser,
     )
+
+
+def market_speed(text: str) -> str:
+    """Check a speed: `max`, or market seconds per second."""
+    if text == "max" or (text.isdigit() and 1 <= int(text) <= _FASTEST):
+        return text
+    raise argparse.ArgumentTypeError(f"vitesse « {text} » inconnue : 1, 60, max, ou un nombre jusqu'à {_FASTEST}")
 
 
 def parse_feed(feed: str) -> str:
