@@ -174,7 +174,7 @@ class Plan:
         return lambda pid: keys.is_announced_by(name, pid)
 
     def _web(self) -> Service:
-        daphne = [sys.executable, "-m", "daphne", "-b", self.host, "-p", str(self._options.port)]
+        daphne = [sys.executable, "-m", "daphne", "-b", self.host, "-p", str(self._options.port), "-v", "0"]
         return Service(
             name="web",
             label="Terminal 1 — serveur web",

@@ -59,6 +59,7 @@ def supervise(options: UpOptions) -> int:
     check_free_space(options.data_dir)
     with instance.open():
         configuration = load_configuration(ROOT, options.data_dir, os.environ)
+        (options.data_dir / "static").mkdir(exist_ok=True)  # Django's, looked at when the web server starts
         screen = Screen(total_steps=count_steps(options, configuration), done_steps=1)
         plan = Plan(options, configuration, free_port())
         check_port_free(plan.host, options.port)

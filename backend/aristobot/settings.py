@@ -8,7 +8,8 @@ BACKEND_DIR = Path(__file__).resolve().parent.parent
 ROOT_DIR = BACKEND_DIR.parent
 
 env = environ.Env()
-environ.Env.read_env(str(ROOT_DIR / ".env"))
+if (ROOT_DIR / ".env").is_file():
+    environ.Env.read_env(str(ROOT_DIR / ".env"))
 
 SECRET_KEY: str = env.str("SECRET_KEY")
 SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
