@@ -230,6 +230,16 @@ async def test_clumsy_code_is_reported(host: SandboxedStrategyHost, body: str, w
     assert words in caught.value.message
 
 
+async def test_message_of_user_code_can_be_stored_and_printed(host: SandboxedStrategyHost) -> None:
+    with pytest.raises(StrategyError) as caught:
+        await host.evaluate(attempt("raise ValueError('a\\0b \\ud800 \\x1b[2J é\u00a0! ' + 'x' * 10**6)"))
+
+    texts = [caught.value.message, *(text for text in caught.value.details.values() if isinstance(text, str))]
+    assert all(text.encode() and "\0" not in text and "\x1b" not in text for text in texts)
+    assert "é\u00a0!" in caught.value.message
+    assert len(caught.value.message) < 10_000
+
+
 async def test_crashes_are_reported_whichever_news_comes_first(host: SandboxedStrategyHost) -> None:
     crash = attempt("import ctypes\nctypes.string_at(0)")
 

@@ -14,6 +14,7 @@ from django.urls import include, path
 
 from apps.accounts.models import User
 from apps.brokers.models import Broker
+from apps.core.adapters import strategy_requests
 from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.redis_connection import connect
 from apps.core.adapters.strategy_host.host import SandboxedStrategyHost
@@ -57,15 +58,20 @@ def send(client: Client, method: str, url: str, body: Mapping[str, Any] | None =
     return getattr(client, method)(url, body, content_type="application/json")
 
 
-class SlowOrFixedHost:
-    """A `StrategyHost` that answers what the test wants."""
+class FixedHost:
+    """A `StrategyHost` that answers what the test wants, when it wants."""
 
-    def __init__(self, answer: Validation | Exception) -> None:
+    def __init__(self, answer: Validation | Exception, *, after_s: float = 0.0) -> None:
         self._answer = answer
+        self._after_s = after_s
         self.asked: list[str] = []
 
     async def validate(self, code: str) -> Validation:
         self.asked.append(code)
+        if self._after_s:
+            done = asyncio.Event()
+            asyncio.get_running_loop().call_later(self._after_s, done.set)
+            await done.wait()
         if isinstance(self._answer, Exception):
             raise self._answer
         return self._answer
@@ -262,7 +268,7 @@ async def test_dead_terminal_3_is_told_within_the_deadline() -> None:
 
 
 async def test_request_past_its_deadline_is_not_tried() -> None:
-    host = SlowOrFixedHost(Validation(valid=True, class_name="A", errors=()))
+    host = FixedHost(Validation(valid=True, class_name="A", errors=()))
     redis = connect(settings.REDIS_URL)
     old = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
     stale = {"v": 1, "type": "strategy_request", "id": "stale", "sent_at": old, "deadline": old, "code": "a = 1"}
@@ -278,14 +284,24 @@ async def test_request_past_its_deadline_is_not_tried() -> None:
 
 
 async def test_sandbox_that_cannot_run_is_unavailable() -> None:
-    with Terminal3(SlowOrFixedHost(Unavailable("Bac à sable arrêté."))), pytest.raises(Unavailable, match="arrêté"):
+    with Terminal3(FixedHost(Unavailable("Bac à sable arrêté."))), pytest.raises(Unavailable, match="arrêté"):
         await validate_in_terminal_3(settings.REDIS_URL, "b = 2", clock=SystemClock(), timeout_s=10)
 
 
 async def test_verdict_crosses_the_bus_unchanged() -> None:
     verdict = Validation(valid=False, class_name="A", errors=(CodeError("é « »", 3, None),))
 
-    with Terminal3(SlowOrFixedHost(verdict)):
+    with Terminal3(FixedHost(verdict)):
+        seen = await validate_in_terminal_3(settings.REDIS_URL, "b = 2", clock=SystemClock(), timeout_s=10)
+
+    assert seen == verdict
+
+
+async def test_verdict_that_takes_several_waits_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strategy_requests, "_BLOCK_S", 0.05)
+    verdict = Validation(valid=True, class_name="A", errors=())
+
+    with Terminal3(FixedHost(verdict, after_s=0.4)):
         seen = await validate_in_terminal_3(settings.REDIS_URL, "b = 2", clock=SystemClock(), timeout_s=10)
 
     assert seen == verdict

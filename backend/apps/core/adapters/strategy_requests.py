@@ -80,6 +80,8 @@ class StrategyRequestServer:
             log.error("strategy_requests.unreadable", error=exc.message)
         except (RedisError, OSError) as exc:
             log.warning("strategy_requests.reply_not_sent", error=str(exc))
+        except Exception:  # a task's boundary: one request must not take terminal 3 along
+            log.exception("strategy_requests.failed")
         finally:
             self._slots.release()
 
@@ -136,9 +138,12 @@ async def _exchange(redis: Redis, request: dict[str, Any]) -> bytes:
         pipe.ltrim(REQUESTS, -_MAX_WAITING, -1)
         pipe.expire(REQUESTS, _EXPIRES_S)
         await pipe.execute()
-    answer: Any = await redis.blpop([_REPLY_PREFIX + request["id"]], timeout=0)
-    raw: bytes = answer[1]
-    return raw
+    key = _REPLY_PREFIX + request["id"]
+    while True:  # the caller's deadline ends it; short waits because the connection has a read time-out of its own
+        answer: Any = await redis.blpop([key], timeout=_BLOCK_S)
+        if answer is not None:
+            raw: bytes = answer[1]
+            return raw
 
 
 def _parse(raw: bytes) -> dict[str, Any]:

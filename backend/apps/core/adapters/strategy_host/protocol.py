@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
+from unicodedata import category
 
 from domain.errors import AristobotError, StrategyError, StrategyInvalid, StrategyMemory
 from domain.strategies.contract import CandleWindow, CodeError, Evaluation, EvaluationJob, PositionView, Validation
@@ -111,7 +112,7 @@ def unpack_validation(payload: bytes) -> Validation:
     errors = _field(body, "errors", list)[:50]
     return Validation(
         valid=_field(body, "valid", bool) and not errors,
-        class_name=None if name is None else _field(body, "class_name", str)[:200],
+        class_name=None if name is None else _cut(_field(body, "class_name", str))[:200],
         errors=tuple(_code_error(one) for one in errors),
     )
 
@@ -160,7 +161,12 @@ def _line(value: Any) -> int | None:
 
 
 def _cut(value: Any) -> Any:
-    return value[:_MAX_TEXT] if isinstance(value, str) else value
+    return _clean(value[:_MAX_TEXT]) if isinstance(value, str) else value
+
+
+def _clean(text: str) -> str:
+    """Return text that PostgreSQL and a terminal can take: no NUL, no escape code, no half of a surrogate pair."""
+    return "".join("�" if category(char) in ("Cc", "Cs") and char not in "\n\t" else char for char in text)
 
 
 def _field(body: Mapping[str, Any], name: str, kind: Callable[..., Any]) -> Any:
