@@ -31,7 +31,7 @@ from launcher.services import BACKEND, Plan
 from launcher.stamps import content_stamp, is_current, write_stamp
 from launcher.supervisor import Service, Supervisor
 
-_READY_TIMEOUT_S = 60.0
+_READY_TIMEOUT_S = 120.0
 _POLL_S = 0.1
 _NO_SOURCE = frozenset({"__pycache__"})
 
