@@ -44,16 +44,30 @@ def query(database_url: str, statement: LiteralString, **values: Any) -> list[di
         return connection.execute(statement, values).fetchall()
 
 
-def exchange_state(simex_url: str) -> dict[str, Any]:
-    state: dict[str, Any] = httpx.get(f"{simex_url}/__sim/state", timeout=30.0).json()
-    return state
+def exchange_orders(simex_url: str) -> list[dict[str, Any]]:
+    """Every order the exchange ever accepted, with its account and fills."""
+    orders: list[dict[str, Any]] = httpx.get(f"{simex_url}/__sim/orders", timeout=30.0).json()
+    return orders
+
+
+def exchange_balances(simex_url: str) -> dict[str, dict[str, Decimal]]:
+    """Free and locked together, by account and asset; amounts of nothing left out."""
+    state = httpx.get(f"{simex_url}/__sim/state", timeout=30.0).json()
+    if not state["conserved"]:
+        raise AssertionError("the exchange itself lost money")
+    return {account: _totals(rows) for account, rows in state["balances"].items()}
+
+
+def _totals(rows: Sequence[Mapping[str, str]]) -> dict[str, Decimal]:
+    totals = {row["asset"]: Decimal(row["free"]) + Decimal(row["locked"]) for row in rows}
+    return {asset: total for asset, total in totals.items() if total}
 
 
 def judge_orders(database_url: str, simex_url: str) -> Verdict:
     """Every row has its order, once; every order has its row; quantities and fills agree."""
     verdict = Verdict()
     rows = {row["client_order_id"]: row for row in query(database_url, "SELECT * FROM trades")}
-    orders = _orders_by_client_id(exchange_state(simex_url))
+    orders = _orders_by_client_id(exchange_orders(simex_url))
     fills = _fills(database_url)
     for client_id, found in orders.items():
         verdict.check("order sent once", len(found) == 1, f"{client_id} executed {len(found)} times")
@@ -83,26 +97,42 @@ def _judge_row(
 
 
 def judge_conservation(
-    database_url: str, simex_url: str, *, api_key: str, deposited: Mapping[str, Decimal]
+    database_url: str, simex_url: str, *, deposits: Mapping[str, Mapping[str, Decimal]]
 ) -> Verdict:
-    """Deposits plus fills, as Aristobot recorded them, equal the exchange's balances to the last decimal."""
+    """What each account was given plus its fills, as Aristobot recorded them, are its balances to the last decimal.
+
+    Args:
+        deposits: by account and asset, before anybody traded.
+    """
     verdict = Verdict()
-    expected: dict[str, Decimal] = dict(deposited)
+    owners = {order["clientOrderId"]: order["account_id"] for order in exchange_orders(simex_url)}
+    expected = {account: dict(given) for account, given in deposits.items()}
     for fill in query(
         database_url,
-        "SELECT t.symbol, t.side, f.price, f.quantity, f.fee, f.fee_currency"
+        "SELECT t.client_order_id, t.symbol, t.side, f.price, f.quantity, f.fee, f.fee_currency"
         " FROM fills f JOIN trades t ON t.id = f.trade_id",
     ):
-        base, quote = fill["symbol"].split("/")
-        sign = 1 if fill["side"] == "buy" else -1
-        expected[base] = expected.get(base, Decimal(0)) + sign * fill["quantity"]
-        expected[quote] = expected.get(quote, Decimal(0)) - sign * fill["quantity"] * fill["price"]
-        expected[fill["fee_currency"]] = expected.get(fill["fee_currency"], Decimal(0)) - fill["fee"]
-    balances = _balances(exchange_state(simex_url), api_key)
-    for currency in sorted(expected.keys() | balances.keys()):
-        ours, theirs = expected.get(currency, Decimal(0)), balances.get(currency, Decimal(0))
-        verdict.check("balance", ours == theirs, f"{currency}: {ours} by our fills, {theirs} at the exchange")
+        if fill["client_order_id"] in owners:
+            _apply(expected[owners[fill["client_order_id"]]], fill)
+    balances = exchange_balances(simex_url)
+    for account, ours in expected.items():
+        theirs = balances.get(account, {})
+        for asset in sorted(ours.keys() | theirs.keys()):
+            mine, exact = ours.get(asset, Decimal(0)), theirs.get(asset, Decimal(0))
+            verdict.check("balance", mine == exact, f"{account} {asset}: {mine} by our fills, {exact} there")
     return verdict
+
+
+def _apply(holdings: dict[str, Decimal], fill: Mapping[str, Any]) -> None:
+    base, quote = fill["symbol"].split("/")
+    sign = 1 if fill["side"] == "buy" else -1
+    changes = (
+        (base, sign * fill["quantity"]),
+        (quote, -sign * fill["quantity"] * fill["price"]),
+        (fill["fee_currency"], -fill["fee"]),
+    )
+    for asset, change in changes:
+        holdings[asset] = holdings.get(asset, Decimal(0)) + change
 
 
 def judge_candles(database_url: str, trades: Sequence[LogTrade], *, symbol: str) -> Verdict:
@@ -145,9 +175,9 @@ def _stored_candles(database_url: str, symbol: str, timeframe: str) -> dict[int,
     }
 
 
-def _orders_by_client_id(state: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+def _orders_by_client_id(orders: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
     by_id: dict[str, list[Mapping[str, Any]]] = {}
-    for order in state["orders"]:
+    for order in orders:
         by_id.setdefault(order["clientOrderId"], []).append(order)
     return by_id
 
@@ -157,12 +187,3 @@ def _fills(database_url: str) -> dict[int, list[Decimal]]:
     for row in query(database_url, "SELECT trade_id, quantity FROM fills"):
         found.setdefault(row["trade_id"], []).append(row["quantity"])
     return found
-
-
-def _balances(state: Mapping[str, Any], api_key: str) -> dict[str, Decimal]:
-    account = next(each for each in state["accounts"] if each["api_key"] == api_key)
-    return {
-        row["asset"]: Decimal(row["free"]) + Decimal(row["locked"])
-        for row in account["balances"]
-        if Decimal(row["free"]) + Decimal(row["locked"]) != 0
-    }
