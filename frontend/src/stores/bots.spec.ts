@@ -1,0 +1,64 @@
+import { createPinia, setActivePinia } from 'pinia'
+import { beforeEach, expect, it } from 'vitest'
+import { bot, decision, position, trade } from '@/testing/samples'
+import { fakeServer } from '@/testing/server'
+import { MAX_TRADES, useBots } from './bots'
+
+beforeEach(() => setActivePinia(createPinia()))
+
+it('merges a partial event into the bot it knows and keeps the rest', () => {
+  const bots = useBots()
+  bots.merge(bot({ trades: [trade(1)] }))
+  bots.merge({ id: 1, state: 'suspended', is_active: false })
+  expect(bots.byId[1]).toMatchObject({ state: 'suspended', strategy_name: 'Croisement EMA 10/20' })
+  expect(bots.byId[1].trades).toHaveLength(1)
+})
+
+it('ignores a fragment of a bot it does not know, and takes a whole one', () => {
+  const bots = useBots()
+  bots.merge({ id: 9, state: 'running' })
+  expect(bots.list).toEqual([])
+  bots.merge(bot({ id: 9 }))
+  expect(bots.list.map((one) => one.id)).toEqual([9])
+})
+
+it('updates a trade in place and keeps the ten newest', () => {
+  const bots = useBots()
+  bots.merge(bot({ trades: Array.from({ length: MAX_TRADES }, (_, i) => trade(MAX_TRADES - i)) }))
+  bots.addTrade(trade(11, { status: 'pending' }))
+  bots.addTrade(trade(11, { status: 'filled' }))
+  expect(bots.byId[1].trades.map((one) => one.id)).toEqual([11, 10, 9, 8, 7, 6, 5, 4, 3, 2])
+  expect(bots.byId[1].trades[0].status).toBe('filled')
+})
+
+it('opens, follows and closes the position', () => {
+  const bots = useBots()
+  bots.merge(bot())
+  bots.setPosition(position())
+  bots.setPosition(position({ unrealized_pnl: '20' }))
+  expect(bots.byId[1].position?.unrealized_pnl).toBe('20')
+  bots.setPosition(position({ id: 3, status: 'closed' }))
+  expect(bots.byId[1].position).not.toBeNull()
+  bots.setPosition(position({ status: 'closed' }))
+  expect(bots.byId[1].position).toBeNull()
+})
+
+it('shows the newest decision, whatever order they come in', () => {
+  const bots = useBots()
+  bots.merge(bot({ last_decision: null }))
+  bots.addDecision({ ...decision({ id: 2, close_time: '2026-11-22T12:15:00Z' }), bot: 1 })
+  bots.addDecision({ ...decision({ id: 3, close_time: '2026-11-22T12:00:00Z', status: 'missed' }), bot: 1 })
+  expect(bots.byId[1].last_decision?.id).toBe(2)
+  expect(bots.feed.map((one) => one.id)).toEqual([2, 3])
+})
+
+it('reads every page of the list', async () => {
+  fakeServer({
+    'GET /api/bots/': { body: { results: [bot({ id: 1 })], next: 'http://x/api/bots/more/', previous: null } },
+    'GET /api/bots/more/': { body: { results: [bot({ id: 2, state: 'paused_error' })], next: null, previous: null } },
+  })
+  const bots = useBots()
+  await bots.refresh()
+  expect(bots.list.map((one) => one.id)).toEqual([2, 1])
+  expect(bots.inError).toBe(1)
+})

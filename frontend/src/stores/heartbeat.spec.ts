@@ -1,0 +1,56 @@
+import { createPinia, setActivePinia } from 'pinia'
+import { beforeEach, describe, expect, it } from 'vitest'
+import type { Health } from '@/api/core'
+import { candle, heartbeatStatus } from '@/testing/samples'
+import { useHeartbeat } from './heartbeat'
+import { useStatus } from './status'
+
+const health = (state: 'up' | 'down', secondary: 'up' | 'absent' = 'absent'): Health => ({
+  status: 'ok',
+  services: {
+    heartbeat: { state, since: null, last_seen: new Date(Date.now() - 42_000).toISOString(), lag_ms: 1 },
+    heartbeat_secondary: { state: secondary, since: null, last_seen: null, lag_ms: null },
+  },
+})
+
+beforeEach(() => setActivePinia(createPinia()))
+
+it('keeps the closes of the reference market only', () => {
+  const heartbeat = useHeartbeat()
+  heartbeat.adopt({ status: heartbeatStatus(), candles: { '1m': [candle(2), candle(1)] }, incidents: [], runs: [] })
+  heartbeat.addCandle(candle(3, { symbol: 'ETHUSDT' }))
+  heartbeat.addCandle(candle(3))
+  expect(heartbeat.candles['1m'].map((one) => [one.at / 60_000, one.live])).toEqual([[3, true], [2, false], [1, false]])
+})
+
+it('keeps what came live green when the page is read again', () => {
+  const heartbeat = useHeartbeat()
+  heartbeat.addCandle(candle(3))
+  heartbeat.adopt({ status: heartbeatStatus(), candles: { '1m': [candle(4), candle(3)] }, incidents: [], runs: [] })
+  expect(heartbeat.candles['1m'].map((one) => one.live)).toEqual([false, true])
+})
+
+describe('the pulse', () => {
+  it('is unknown before the server has spoken', () => expect(useHeartbeat().pulse.label).toBe('Heartbeat inconnu'))
+
+  it('is active while the service lives', () => {
+    useStatus().setHealth(health('up'))
+    expect(useHeartbeat().pulse).toMatchObject({ active: true, label: 'Heartbeat actif', dot: 'ok' })
+  })
+
+  it('says since when it is dead', () => {
+    useStatus().setHealth(health('down'))
+    expect(useHeartbeat().pulse).toMatchObject({ active: false, label: 'Heartbeat inactif depuis 42\u00A0s', dot: 'bad' })
+  })
+
+  it('is dead when the service lives but its connection does not', () => {
+    useStatus().setHealth(health('up'))
+    useHeartbeat().setStatus(heartbeatStatus({ is_connected: false }))
+    expect(useHeartbeat().pulse.active).toBe(false)
+  })
+
+  it('turns orange on the secondary', () => {
+    useStatus().setHealth(health('down', 'up'))
+    expect(useHeartbeat().pulse).toMatchObject({ active: true, label: 'Heartbeat secondaire', dot: 'warn' })
+  })
+})
