@@ -149,9 +149,9 @@ class Plan:
         """Terminal 1, and terminal 4 (Vite) when it is wanted."""
         return [self._web(), *([self._vite()] if self._options.dev else [])]
 
-    def migrations_stamp_file(self) -> Path | None:
-        """Where the embedded database notes its migrations; a server of the user's has no such place."""
-        return None if self.postgres is None else self.postgres.data_dir / "aristobot-migrations"
+    def database_stamp_file(self, name: str) -> Path | None:
+        """Where the embedded database notes a step done; a server of the user's has no such place."""
+        return None if self.postgres is None else self.postgres.data_dir / f"aristobot-{name}"
 
     def _worker(self, terminal: Terminal) -> Service:
         return Service(

@@ -8,7 +8,8 @@ import signal
 import sys
 import time
 import webbrowser
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 from launcher.environment import load_configuration, read_configuration
 from launcher.errors import EXIT_INTERRUPTED, LauncherError
@@ -34,6 +35,7 @@ from launcher.supervisor import Service, Supervisor
 _READY_TIMEOUT_S = 120.0
 _POLL_S = 0.1
 _NO_SOURCE = frozenset({"__pycache__"})
+_ACCOUNTS = BACKEND / "apps" / "accounts" / "management" / "commands" / "init_aristobot.py"
 
 
 def count_steps(options: UpOptions, configuration: Mapping[str, str]) -> int:
@@ -138,19 +140,27 @@ class _Run:
 
     async def _prepare_database(self) -> None:
         await asyncio.gather(*(self._start(service) for service in self._plan.servers()))
-        stamp_file = self._plan.migrations_stamp_file()
-        stamp = await asyncio.to_thread(migrations_stamp)
-        if stamp_file is not None and is_current(stamp_file, stamp):
-            with self._screen.step("Base de données (déjà à jour)"):
-                return
-        await self._manage("Base de données : migrations", "migrate", "--no-input", "-v", "0")
-        if stamp_file is not None:
-            write_stamp(stamp_file, stamp)
+        async with self._once("Base de données", "migrations", migrations_stamp()) as needed:
+            if needed:
+                await self._manage("migrate", "--no-input", "-v", "0")
 
     async def _start_web(self) -> None:
         """The first accounts get their Simulateur at simex, so it answers by now."""
-        await self._manage("Comptes", "init_aristobot", shown=True)
+        async with self._once("Comptes", "accounts", content_stamp([_ACCOUNTS])) as needed:
+            output = await self._manage("init_aristobot") if needed else ""
+        if output.strip():
+            self._screen.line(output.strip())
         await asyncio.gather(*(self._start(service) for service in self._plan.web_services()))
+
+    @asynccontextmanager
+    async def _once(self, label: str, name: str, stamp: str) -> AsyncIterator[bool]:
+        """A step that the embedded database remembers; on another server it is done at each start."""
+        file = self._plan.database_stamp_file(name)
+        needed = file is None or not is_current(file, stamp)
+        with self._screen.step(label if needed else f"{label} (déjà à jour)"):
+            yield needed
+        if file is not None and needed:
+            write_stamp(file, stamp)
 
     async def _start(self, service: Service) -> None:
         finish = self._screen.begin(service.label)
@@ -161,14 +171,12 @@ class _Run:
             raise
         finish("prêt")
 
-    async def _manage(self, label: str, *arguments: str, shown: bool = False) -> None:
-        """Run a management command once. Its output may hold a password: screen only, no log."""
-        with self._screen.step(label):
-            code, output = await run_manage(arguments, self._plan.environment)
-            if code:
-                raise LauncherError(f"{label} : échec de « manage.py {arguments[0]} ».\n{output[-2000:]}")
-        if shown and output.strip():
-            self._screen.line(output.strip())
+    async def _manage(self, *arguments: str) -> str:
+        """Run a management command once. What it says may hold a password: never logged."""
+        code, output = await run_manage(arguments, self._plan.environment)
+        if code:
+            raise LauncherError(f"Échec de « manage.py {arguments[0]} » (code {code}).\n{output[-2000:]}")
+        return output
 
     async def _wait_all_ready(self) -> None:
         deadline = time.monotonic() + _READY_TIMEOUT_S
