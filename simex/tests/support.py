@@ -22,7 +22,7 @@ from simex.options import Options
 from simex.simulation import Simulation
 
 ALICE, BOB = BUILT_IN
-START_MS = 1_700_000_000_000 // 60_000 * 60_000
+START_MS = 1_520_000_000_000 // 60_000 * 60_000  # 2018-03-02: near the epoch, quick to reach
 WITHIN_S = 10.0
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,18 +74,17 @@ class Client:
 
     async def order(self, side: str, kind: str, symbol: str = "BTCUSDT", **params: Any) -> Answer:
         """Place an order."""
-        return await self.signed(
-            "POST", "/api/v3/order", symbol=symbol, side=side, type=kind, **params
-        )
+        return await self.signed("POST", "/api/v3/order", symbol=symbol, side=side, type=kind, **params)
 
     async def admin(self, name: str, **content: Any) -> Any:
         """POST to the admin and return the JSON."""
         async with self.session.post(f"{self.url}/__sim/{name}", data=orjson.dumps(content)) as got:
             return orjson.loads(await got.read())
 
-    async def ask(self, name: str, **params: Any) -> Any:
+    async def ask(self, name: str, /, **params: Any) -> Any:
         """GET from the admin and return the JSON."""
-        return (await self.call("GET", f"/__sim/{name}", **params)).body
+        query = f"?{urlencode(params)}" if params else ""
+        return (await self._send("GET", f"/__sim/{name}{query}", None)).body
 
     def other(self, key: str, secret: str) -> "Client":
         """Return a client of another account."""
@@ -124,9 +123,7 @@ async def running(options: Options) -> AsyncIterator[Client]:
         yield client
 
 
-async def messages(
-    socket: aiohttp.ClientWebSocketResponse, count: int, kind: str = ""
-) -> list[dict[str, Any]]:
+async def messages(socket: aiohttp.ClientWebSocketResponse, count: int, kind: str = "") -> list[dict[str, Any]]:
     """Read stream messages, of one kind when given, until there are `count` of them."""
     found: list[dict[str, Any]] = []
     async with asyncio.timeout(WITHIN_S):

@@ -46,9 +46,7 @@ def play(exchange: Exchange, number: int, event: tuple[Any, ...]) -> None:
     if event[0] == "trade":
         _, symbol, permille, quantity = event
         price8 = int(price_at(symbol, permille) * 10**8)
-        exchange.on_trade(
-            symbol, AggTrade(number, price8, quantity * 10**5, number, number, number, True)
-        )
+        exchange.on_trade(symbol, AggTrade(number, price8, quantity * 10**5, number, number, number, True))
     elif event[0] == "cancel":
         _, who, index = event
         found = exchange.open_orders(who)

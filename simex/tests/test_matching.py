@@ -81,9 +81,7 @@ def test_trade_gives_only_what_remains_of_an_order() -> None:
 
 
 def trade(price: str, quantity: str = "1", agg_id: int = 1) -> AggTrade:
-    return AggTrade(
-        agg_id, int(D(price) * 10**8), int(D(quantity) * 10**8), agg_id, agg_id, 1000, False
-    )
+    return AggTrade(agg_id, int(D(price) * 10**8), int(D(quantity) * 10**8), agg_id, agg_id, 1000, False)
 
 
 @pytest.fixture
@@ -150,17 +148,13 @@ def test_depth_taken_once_is_not_there_again_before_the_next_trade(exchange: Exc
 
 def test_fill_or_kill_beyond_the_depth_expires_untouched(exchange: Exchange) -> None:
     level = next(exchange.books["BTCUSDT"].levels("SELL"))
-    order, fills = exchange.place(
-        "alice", limit("BUY", str(level.price), str(level.quantity + D("0.001")), "FOK")
-    )
+    order, fills = exchange.place("alice", limit("BUY", str(level.price), str(level.quantity + D("0.001")), "FOK"))
     assert (order.status, fills) == ("EXPIRED", [])
     assert exchange.ledger.balance("alice", "USDT").free == D(10_000)
 
 
 def test_immediate_or_cancel_keeps_what_it_got(exchange: Exchange) -> None:
     level = next(exchange.books["BTCUSDT"].levels("SELL"))
-    order, _ = exchange.place(
-        "alice", limit("BUY", str(level.price), str(level.quantity + D("0.001")), "IOC")
-    )
+    order, _ = exchange.place("alice", limit("BUY", str(level.price), str(level.quantity + D("0.001")), "IOC"))
     assert (order.status, order.executed) == ("EXPIRED", level.quantity)
     assert exchange.ledger.balance("alice", "USDT").locked == D(0)
