@@ -51,7 +51,7 @@ class WebHealth:
 
     def answers(self) -> bool:
         """Whether the web process speaks HTTP."""
-        return self._ask() is not None
+        return get(self._port, "/api/health/live", self._host) is not None
 
     def all_ready(self) -> bool:
         """Whether every service that trading needs is up."""
