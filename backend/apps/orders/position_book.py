@@ -27,11 +27,10 @@ def update_positions(trade: Trade) -> None:
         return
     base, quote = split_symbol(trade.symbol)
     dust = DustRule(step_size=trade.step_size, min_notional=trade.min_notional)
-    fresh = {fill.id for fill in fills if _is_unplaced(fill)}
     holdings = replay(
         _executions(fills, trade), base=base, quote=quote, dust=dust, carried=_carried(trade, affected)
     )
-    rows = _write_rows(trade, affected, holdings, fills, fresh)
+    rows = _write_rows(trade, affected, holdings, fills)
     _place_fills(fills, holdings, rows)
     _update_profits(trade, fills)
     total = None if trade.bot_id is None else _bot_total(trade)
@@ -56,10 +55,6 @@ def fill_report(fill: Fill) -> FillReport:
 
 def _of_key(trade: Trade) -> "QuerySet[Position]":
     return Position.objects.filter(broker_id=trade.broker_id, symbol=trade.symbol, owner=trade.owner)
-
-
-def _is_unplaced(fill: Fill) -> bool:
-    return fill.position_id is None and fill.realized_pnl is None
 
 
 def _to_replay(trade: Trade) -> tuple[list[Position], list[Fill]]:
@@ -97,7 +92,7 @@ def _carried(trade: Trade, affected: Sequence[Position]) -> Holding | None:
 
 
 def _write_rows(
-    trade: Trade, affected: list[Position], holdings: list[Holding], fills: list[Fill], fresh: set[int]
+    trade: Trade, affected: list[Position], holdings: list[Holding], fills: list[Fill]
 ) -> list[Position | None]:
     """Write one row per holding (None for a sale of what was never bought here)."""
     kept = [holding for holding in holdings if not _is_foreign_sale(holding)]
@@ -113,7 +108,7 @@ def _write_rows(
             rows.append(None)
             continue
         row = next(reusable, None) or _new_row(trade)
-        _fill_row(row, holding, own, fresh)
+        _fill_row(row, holding, own, before=[fill for fill in fills if row.id and fill.position_id == row.id])
         row.save()
         rows.append(row)
     return rows
@@ -134,16 +129,21 @@ def _new_row(trade: Trade) -> Position:
     )
 
 
-def _fill_row(row: Position, holding: Holding, fills: Sequence[Fill], fresh: set[int]) -> None:
+def _last_buy(fills: Sequence[Fill]) -> Fill | None:
+    return next((fill for fill in reversed(fills) if fill.trade.side == Side.BUY), None)
+
+
+def _fill_row(row: Position, holding: Holding, fills: Sequence[Fill], *, before: Sequence[Fill]) -> None:
     row.quantity = stored(holding.quantity)
     row.entry_price = holding.entry_price
     row.realized_pnl = stored(holding.realized_pnl)
     row.opened_at = holding.opened_at
     row.closed_at = holding.closed_at
     row.current_price = fills[-1].price
-    bought = [fill for fill in fills if fill.trade.side == Side.BUY]
-    if bought and bought[-1].id in fresh:
-        row.stop_loss, row.take_profit = bought[-1].trade.stop_loss, bought[-1].trade.take_profit
+    last = _last_buy(fills)
+    if last is not None and last != _last_buy(before):
+        # The latest purchase sets the protection; what the user changed since then stays.
+        row.stop_loss, row.take_profit = last.trade.stop_loss, last.trade.take_profit
     if holding.closed_at is not None:
         row.status, row.unrealized_pnl = Position.Status.CLOSED, None
         return
