@@ -88,6 +88,12 @@ class MarketTracker:
         self._retry()
         self._check_finals()
 
+    def on_clock(self, market_ms: int) -> None:
+        """Take the market's own time from a source that knows of no later trade than we do."""
+        self.market_ms = max(self.market_ms, market_ms)
+        if self.missing is None:
+            self.builder.advance(market_ms - self._grace_ms)
+
     def on_backfill(self, trades: Iterable[AggTrade]) -> None:
         """Take trades asked for by REST, ascending."""
         for trade in trades:

@@ -97,8 +97,9 @@ class HeartbeatService:
                 return status
             except Unavailable as exc:
                 failures += 1
-                log.warning("heartbeat.waits_for_database", error=exc.message, attempt=failures)
-                await self._clock.sleep(min(LONGEST_LOCAL_PAUSE_S, 0.2 * 2**failures))
+                if failures == 1 or failures % 20 == 0:
+                    log.warning("heartbeat.waits_for_database", error=exc.message, attempt=failures)
+                await self._clock.sleep(min(LONGEST_LOCAL_PAUSE_S, 0.2 * 2 ** min(failures, 5)))
 
     async def _stop(self, status: HeartbeatStatus) -> None:
         status.is_connected = status.is_coherent = False
@@ -147,4 +148,4 @@ class HeartbeatService:
         if exc.error_code == RENEWAL:
             return 0.0
         longest = LONGEST_PAUSE_S if isinstance(exc, ExchangeError) else LONGEST_LOCAL_PAUSE_S
-        return min(longest, 2.0 ** (max(self._failures, 1) - 1)) * (1 - self._jitter() / 2)
+        return min(longest, 2.0 ** (min(max(self._failures, 1), 10) - 1)) * (1 - self._jitter() / 2)

@@ -4,6 +4,7 @@ Invariant: every session begins from what PostgreSQL holds. So whatever died bef
 PostgreSQL, Redis, the exchange), the next session asks for what is missing and no candle is lost.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from apps.core.services.heartbeat_past import MarketPast
 from apps.core.services.heartbeat_signals import LATE_AFTER_S, SignalSender
 from domain.candles import Candle
 from domain.errors import ExchangeUnavailable
-from domain.market_feed import Batch, MarketFeed, MarketStream, TradeEvent
+from domain.market_feed import Batch, FeedIdentity, MarketFeed, MarketStream, TradeEvent
 from domain.market_pace import MarketPace
 from domain.market_tracker import MarketTracker
 from domain.ports import Clock
@@ -34,6 +35,8 @@ HOLE_AFTER_S = 0.25  # left to messages that overtook each other
 HELD_AT_MOST = 200
 PAUSED_AFTER_S = 5.0
 GIVE_UP_AFTER = 3
+CROWDED_S = 0.1  # between two closes; at speed 60 they come every second
+GATHER_S = 0.03
 LONGEST_BACKFILL_MS = {"binance": 24 * 3_600_000}
 LONGEST_SIMULATED_MS = 60 * 24 * 3_600_000
 STALLED, RENEWAL, PAUSED = "stream_stalled", "stream_renewal", "process_paused"
@@ -70,6 +73,8 @@ class MarketSession:
         self._suspects: dict[str, tuple[int, float]] = {}
         self._heard_s = parts.clock.monotonic()
         self._feed_name = ""
+        self._stored_at_s = -math.inf
+        self._stored_twice_within_s = math.inf
         self.is_following = False
 
     async def run(self) -> None:
@@ -82,6 +87,7 @@ class MarketSession:
             self._take(batch)
             await self._store_closed(batch.received_s)
             await self._mend_holes()
+            await self._let_a_crowd_gather()
             batch = await self._next()
 
     # beginning
@@ -89,9 +95,9 @@ class MarketSession:
     async def _begin(self) -> Batch:
         identity = await self._parts.feed.identity()
         self._feed_name = self._parts.panel.status.feed = identity.name
-        batch = Batch() if identity.is_halted else await self._first_batch()
+        batch = await self._first_batch(identity)
         market_ms = batch.events[0].event_ms if batch.events else identity.market_ms
-        if market_ms is None:
+        if market_ms is None or not (batch.events or identity.is_halted):
             raise ExchangeUnavailable("Heure du marché inconnue : aucun message reçu.", code=STALLED)
         newest_ms = max((event.event_ms for event in batch.events), default=market_ms)
         now_s = self._parts.clock.monotonic()
@@ -103,11 +109,14 @@ class MarketSession:
             await self._take_up(symbol, market_ms)
         return batch
 
-    async def _first_batch(self) -> Batch:
-        while True:
+    async def _first_batch(self, identity: FeedIdentity) -> Batch:
+        """Return the first messages: the market's time at the connection. A market that is over may have none."""
+        patience = 2 if identity.is_halted else int(STALL_AFTER_S / WAIT_S) + 1
+        for _ in range(patience):
             batch = await self._next()
             if batch.events:
                 return batch
+        return Batch()
 
     async def _take_up(self, symbol: str, market_ms: int) -> None:
         status = self._parts.panel.status
@@ -156,6 +165,11 @@ class MarketSession:
             await self._check_silence()
         return batch
 
+    async def _let_a_crowd_gather(self) -> None:
+        """A market that closes candles faster than they are committed one by one is taken in bigger bites."""
+        if self._stored_twice_within_s < CROWDED_S:
+            await self._parts.clock.sleep(GATHER_S)
+
     async def _check_silence(self) -> None:
         """A recording that is over is silent for good; anything else is a stall."""
         identity = await self._parts.feed.identity()
@@ -164,6 +178,10 @@ class MarketSession:
                 f"Flux muet depuis plus de {STALL_AFTER_S:.0f} s ({self._feed_name}).", code=STALLED
             )
         self._heard_s = self._parts.clock.monotonic()
+        for symbol, tracker in self._trackers.items():
+            await self._ask_for(symbol, tracker)
+            tracker.on_clock(identity.market_ms or 0)
+        await self._store_closed(None)
 
     def _take(self, batch: Batch) -> None:
         raw: list[bytes] = []
@@ -192,6 +210,7 @@ class MarketSession:
         """
         parts = self._parts
         now_s = parts.clock.monotonic()
+        self._stored_twice_within_s = math.inf
         closed: dict[tuple[str, Timeframe, int], store.Closed] = {}
         for symbol, tracker in self._trackers.items():
             for candle, _ in tracker.drain():
@@ -200,6 +219,7 @@ class MarketSession:
                 key = (symbol, candle.timeframe, close_ms)
                 closed[key] = store.Closed(candle, is_late, is_signal=symbol == parts.symbols[0])
         if closed:
+            self._stored_twice_within_s, self._stored_at_s = now_s - self._stored_at_s, now_s
             versions = list(closed.values())
             rows, was_sent = await parts.sender.commit_and_send(
                 lambda: store.save_candles(parts.panel.status, versions, now=parts.clock.now())

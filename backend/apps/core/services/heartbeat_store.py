@@ -1,7 +1,7 @@
 """The heartbeat's rows. The only writer of `heartbeat_status`, `candles_heartbeat` and `heartbeat_incidents`.
 
-Every function holds its own transaction. A lost database is `Unavailable`: the caller stops consuming the
-market and comes back, so that nothing is acknowledged that was not stored.
+Every function is one statement, or holds its own transaction. A lost database is `Unavailable`: the
+caller stops consuming the market and comes back, so that nothing is acknowledged that was not stored.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +12,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection
 
 from apps.core.models import CandleHeartbeat, HeartbeatIncident, HeartbeatStatus
 from domain.candles import Candle
@@ -92,8 +92,9 @@ _COLUMNS = (
 _NAMES = ", ".join(name for name, _ in _COLUMNS)
 _ARRAYS = ", ".join(f"%s::{kind}[]" for _, kind in _COLUMNS)
 _VALUES = ("open_price", "high_price", "low_price", "close_price", "volume", "trade_count")
-# One statement: a candle stored before is left alone when it says the same, else it becomes its next
-# revision without losing `published_at`, so that a correction never signals twice.
+_RETURNED = ("id", *(name for name, _ in _COLUMNS), "feed", "source", "revision", "published_at")
+# One statement, committed by itself: a candle stored before is left alone when it says the same, else it
+# becomes its next revision without losing `published_at`, so that a correction never signals twice.
 _UPSERT = f"""
 INSERT INTO candles_heartbeat ({_NAMES}, heartbeat_status_id, feed, source, revision)
 SELECT {_NAMES}, %s, %s, %s, 1 FROM unnest({_ARRAYS}) AS incoming ({_NAMES})
@@ -102,7 +103,7 @@ ON CONFLICT ON CONSTRAINT candles_heartbeat_once DO UPDATE SET
   revision = candles_heartbeat.revision + 1
 WHERE ({", ".join(f"candles_heartbeat.{name}" for name in _VALUES)})
   IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in _VALUES)})
-RETURNING id
+RETURNING {", ".join(f"candles_heartbeat.{name}" for name in _RETURNED)}
 """  # noqa: S608 — built from the constants above only
 
 
@@ -116,11 +117,13 @@ def save_candles(status: HeartbeatStatus, closed: Sequence[Closed], *, now: date
     if not closed:
         return []
     columns = list(zip(*(_values(item, now) for item in closed), strict=True))
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(_UPSERT, [status.pk, status.feed, status.source, *(list(c) for c in columns)])
-            ids = [row[0] for row in cursor.fetchall()]
-        rows = list(CandleHeartbeat.objects.filter(pk__in=ids))
+    with connection.cursor() as cursor:
+        cursor.execute(_UPSERT, [status.pk, status.feed, status.source, *(list(c) for c in columns)])
+        found = cursor.fetchall()
+    rows = [
+        CandleHeartbeat(heartbeat_status_id=status.pk, **dict(zip(_RETURNED, values, strict=True)))
+        for values in found
+    ]
     return sorted(rows, key=signal_order)
 
 
