@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from decimal import Decimal
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def test_any_cut_of_a_range_gives_the_same_trades_and_contiguous_ids() -> None:
     ]
     assert parts[::-1] == whole
     assert [t.agg_id for t in whole] == list(range(whole[0].agg_id, whole[0].agg_id + len(whole)))
-    for before, after in zip(whole, whole[1:], strict=False):
+    for before, after in pairwise(whole):
         assert after.first_id == before.last_id + 1
         assert after.time_ms >= before.time_ms
     assert log.from_id(whole[100].agg_id, START_MS + 30 * HOUR_MS, 50) == whole[100:150]
@@ -62,7 +63,7 @@ def test_market_has_empty_minutes_bursts_sweeps_and_multi_fill_takers() -> None:
     assert int(per_minute.max()) > 60
     assert any(t.last_id > t.first_id for t in trades)
     sweeps = [
-        (a, b) for a, b in zip(trades, trades[1:], strict=False)
+        (a, b) for a, b in pairwise(trades)
         if a.time_ms == b.time_ms and a.buyer_is_maker == b.buyer_is_maker
     ]  # fmt: skip
     assert any(abs(a.price8 - b.price8) == 10**6 for a, b in sweeps)  # one tick of 0.01

@@ -1,0 +1,155 @@
+"""The unmodified ccxt `binance` class works against simex by base address alone."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from simex.tests.support import ALICE, START_MS, Client, running, stepped
+
+ccxt = pytest.importorskip("ccxt.async_support")
+BTC = "BTC/USDT"
+
+
+def moved(urls: Any, base: str) -> Any:
+    """Return ccxt's addresses with simex's in place of the host."""
+    if isinstance(urls, dict):
+        return {name: moved(one, base) for name, one in urls.items()}
+    return re.sub(r"^https://[^/]+", base, urls)
+
+
+@asynccontextmanager
+async def binance(client: Client, **options: Any) -> AsyncIterator[Any]:
+    """Return a ccxt exchange that talks to simex with Alice's keys."""
+    exchange = ccxt.binance(
+        {
+            "apiKey": ALICE.api_key,
+            "secret": ALICE.api_secret,
+            "timeout": 15_000,
+            "enableRateLimit": False,
+            "options": options,
+        }
+    )
+    for name in ("api", "test"):
+        exchange.urls[name] = moved(exchange.urls[name], client.url)
+    try:
+        yield exchange
+    finally:
+        await exchange.close()
+
+
+SPOT = {
+    "defaultType": "spot",
+    "fetchMarkets": {"types": ["spot"]},
+    "fetchCurrencies": False,
+    "fetchMargins": False,
+}
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    async with running(stepped(symbols=("BTCUSDT", "ETHUSDT", "XRPETH"))) as made:
+        yield made
+
+
+async def test_market_data_calls(client: Client) -> None:
+    async with binance(client, **SPOT) as exchange:
+        markets = await exchange.load_markets()
+        assert set(markets) == {BTC, "ETH/USDT", "XRP/ETH"}
+        assert markets["XRP/ETH"]["precision"] == {
+            **markets["XRP/ETH"]["precision"], "amount": 0.1, "price": 1e-7,
+        }  # fmt: skip
+        assert markets[BTC]["limits"]["cost"]["min"] == 5.0
+        log = await client.ask("log")
+        assert [entry["path"] for entry in log] == ["/api/v3/exchangeInfo"]
+        ticker = await exchange.fetch_ticker(BTC)
+        assert ticker["bid"] < ticker["ask"]
+        assert len(await exchange.fetch_tickers()) == 3
+        candles = await exchange.fetch_ohlcv(BTC, "1m", limit=5)
+        assert [row[0] for row in candles][-1] == START_MS
+        trades = await exchange.fetch_trades(BTC, limit=10)
+        assert len(trades) == 10
+        book = await exchange.fetch_order_book(BTC, 5)
+        assert book["bids"][0][0] == ticker["bid"]
+        assert await exchange.fetch_time() > START_MS
+        assert (await exchange.fetch_trading_fee(BTC))["taker"] == 0.001
+        with pytest.raises(ccxt.BadRequest):
+            await exchange.fetch_ohlcv(BTC, "10m")
+
+
+async def test_load_markets_with_ccxt_defaults_and_a_key(client: Client) -> None:
+    async with binance(client) as exchange:
+        assert BTC in await exchange.load_markets()
+        paths = {entry["path"] for entry in await client.ask("log")}
+        assert {"/api/v3/exchangeInfo", "/sapi/v1/capital/config/getall"} <= paths
+        assert [e for e in await client.ask("log") if e["status"] != 200] == []
+
+
+async def test_orders_from_creation_to_their_trades(client: Client) -> None:
+    async with binance(client, **SPOT) as exchange:
+        await exchange.load_markets()
+        last = (await exchange.fetch_ticker(BTC))["last"]
+        name = "0" * 31 + "1"
+        bought = await exchange.create_order(BTC, "market", "buy", None, None, {"cost": 500, "clientOrderId": name})
+        assert (bought["status"], bought["clientOrderId"]) == ("closed", name)
+        assert bought["cost"] <= 500
+        sold = await exchange.create_order(BTC, "market", "sell", bought["filled"] / 2)
+        assert sold["status"] == "closed"
+        low = float(exchange.price_to_precision(BTC, last * 0.9))
+        rest = await exchange.create_order(BTC, "limit", "buy", 0.01, low)
+        assert rest["status"] == "open"
+        assert [o["id"] for o in await exchange.fetch_open_orders(BTC)] == [rest["id"]]
+        maker = await exchange.create_order(BTC, "limit", "buy", 0.01, low, {"postOnly": True})
+        assert maker["type"] in ("limit", "limit_maker")
+        found = await exchange.fetch_order(rest["id"], BTC)
+        assert found["timestamp"] == START_MS
+        again = await exchange.fetch_order(None, BTC, {"origClientOrderId": name})
+        assert again["id"] == bought["id"]
+        edited = await exchange.edit_order(rest["id"], BTC, "limit", "buy", 0.02, low)
+        assert (edited["status"], edited["amount"]) == ("open", 0.02)
+        assert (await exchange.cancel_order(edited["id"], BTC))["status"] == "canceled"
+        assert len(await exchange.cancel_all_orders(BTC)) == 1
+        closed = await exchange.fetch_closed_orders(BTC)
+        assert {o["id"] for o in closed} == {bought["id"], sold["id"]}
+        trades = await exchange.fetch_my_trades(BTC)
+        assert {t["order"] for t in trades} == {bought["id"], sold["id"]}
+        balance = await exchange.fetch_balance()
+        held = sum(
+            (Decimal(str(t["amount"])) if t["side"] == "buy" else -Decimal(str(t["amount"])))
+            - (Decimal(str(t["fee"]["cost"])) if t["fee"]["currency"] == "BTC" else 0)
+            for t in trades
+        )
+        assert Decimal(str(balance["BTC"]["total"])) == held
+        assert balance["USDT"]["used"] == 0
+
+
+async def test_refusals_become_the_expected_ccxt_errors(client: Client) -> None:
+    async with binance(client, **SPOT) as exchange:
+        await exchange.load_markets()
+        last = (await exchange.fetch_ticker(BTC))["last"]
+        with pytest.raises(ccxt.InsufficientFunds):
+            await exchange.create_order(BTC, "market", "sell", 1)
+        with pytest.raises(ccxt.BadRequest, match="NOTIONAL"):
+            await exchange.create_order(BTC, "market", "buy", 0.00001)
+        with pytest.raises(ccxt.OrderNotFound):
+            await exchange.fetch_order("99", BTC)
+        with pytest.raises(ccxt.OrderNotFound):
+            await exchange.cancel_order("99", BTC)
+        with pytest.raises(ccxt.InvalidOrder):
+            await exchange.create_order(BTC, "limit", "buy", 0.01, last * 1.1, {"postOnly": True})
+        with pytest.raises(ccxt.InvalidOrder, match="not allowed"):  # by ccxt, from orderTypes
+            await exchange.create_order(BTC, "limit", "sell", 0.01, last, {"stopLossPrice": last * 0.9})
+        with pytest.raises(ccxt.ExchangeError, match="OCO orders are not supported"):
+            await exchange.private_post_orderlist_oco({"symbol": "BTCUSDT"})
+        await client.admin("faults", kind="rate_limit", params={"retry_after": 1})
+        with pytest.raises(ccxt.DDoSProtection):
+            await exchange.fetch_ticker(BTC)
+        await client.admin("faults", kind="drop_after", method="POST")
+        with pytest.raises(ccxt.NetworkError):
+            await exchange.create_order(BTC, "market", "buy", 0.001)
+        exchange.secret = "wrong"
+        with pytest.raises((ccxt.AuthenticationError, ccxt.DDoSProtection)):
+            await exchange.fetch_balance()
