@@ -59,6 +59,7 @@ class _Bots:
     """Closes of one bot are decided one after the other, in the order in which they came."""
 
     locks: defaultdict[int, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    decided_at: dict[int, float] = field(default_factory=dict)  # monotonic time of the last decision
 
 
 class TradingEngine:
@@ -118,10 +119,11 @@ class TradingEngine:
         if signal.late or age > self._limits.max_age:
             await self._miss(signal, age=age, now=now)
         else:
+            asked_at = self._clock.monotonic()
             for job in await self._database.run(
                 leases.claim_signal, signal, engine=self._name, now=now, lease=self._limits.lease
             ):
-                self._start(job)
+                self._start(job, asked_at)
             if signal.timeframe is Timeframe.M1:
                 self._on_minute()
         await self._look_back(signal)
@@ -129,12 +131,13 @@ class TradingEngine:
     async def sweep_once(self) -> None:
         """Take again what an attempt left, while its signal is fresh; else record it as missed."""
         now, limits = self._clock.now(), self._limits
+        asked_at = self._clock.monotonic()
         jobs = await self._database.run(
             leases.take_expired, engine=self._name, now=now, lease=limits.lease, max_age=limits.max_age
         )
         for job in jobs:
             log.warning("engine.lease_taken_again", bot_id=job.bot_id, close_time=job.close_time.isoformat())
-            self._start(job)
+            self._start(job, asked_at)
         rows = await self._database.run(leases.give_up_stale, now=now, max_age=limits.max_age)
         await self._announce_missed(rows)
 
@@ -170,26 +173,28 @@ class TradingEngine:
         while len(self._attending) >= self._limits.outstanding:
             await asyncio.wait(set(self._attending), return_when=asyncio.FIRST_COMPLETED)
 
-    def _start(self, job: Job) -> None:
-        task = asyncio.create_task(self._attend(job), name=f"bot-{job.bot_id}")
+    def _start(self, job: Job, asked_at: float) -> None:
+        task = asyncio.create_task(self._attend(job, asked_at), name=f"bot-{job.bot_id}")
         self._attending.add(task)
         task.add_done_callback(self._attending.discard)
 
-    async def _attend(self, job: Job) -> None:
+    async def _attend(self, job: Job, asked_at: float) -> None:
         """Task boundary of one bot at one close: nothing that happens here reaches its neighbours."""
         try:
-            await self._in_turn(job)
+            await self._in_turn(job, asked_at)
         except (*DatabaseDown, Unavailable) as exc:  # the lease runs out and is taken again
             log.warning("engine.database_down", work="decide", bot_id=job.bot_id, error=str(exc).strip())
         except Exception:  # boundary: the neighbours go on
             log.exception("engine.bot_failed", bot_id=job.bot_id, close_time=job.close_time.isoformat())
 
-    async def _in_turn(self, job: Job) -> None:
-        lock = self._bots.locks[job.bot_id]
-        waited = lock.locked() or self._slots.locked()
-        async with lock, self._slots:
-            current = await self._database.run(leases.renew, job) if waited else job
+    async def _in_turn(self, job: Job, asked_at: float) -> None:
+        """Decide when the bot's earlier closes are; a job read before they were is read again."""
+        waited = self._slots.locked()
+        async with self._bots.locks[job.bot_id], self._slots:
+            outdated = waited or self._bots.decided_at.get(job.bot_id, -1.0) >= asked_at
+            current = await self._database.run(leases.renew, job) if outdated else job
             row = None if current is None else await self._decide(current)
+            self._bots.decided_at[job.bot_id] = self._clock.monotonic()
         if row is not None:
             await self._announcer.decision(row, user_id=job.user_id)
             if row.status == BotDecision.Status.FAILED:

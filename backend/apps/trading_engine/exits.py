@@ -55,8 +55,8 @@ def leave(
     refusal: InvalidInput | None = None
     trade: Trade | None = None
     with transaction.atomic():
-        position = _lock(position_id)
-        if position is None or live_orders([position.bot_id]):
+        position = _settled_position(position_id)
+        if position is None:
             return None
         try:
             trade = _sell(position, price=price, now=now, market_time=market_time)
@@ -97,16 +97,19 @@ def may_retry(position: Position, *, now: datetime) -> bool:
     return (in_vain[0].closed_at or in_vain[0].created_at) < now - _RETRY_AFTER * 2 ** (len(in_vain) - 1)
 
 
-def _lock(position_id: int) -> Position | None:
-    """Lock the bot and read its position; None when it is closed or belongs to no bot.
+def _settled_position(position_id: int) -> Position | None:
+    """Lock the bot and read its position; None when it is closed, or while an order of the bot is alive.
 
-    The bot's row is enough: no order of the bot is alive under it, so no fill can change the position. The
-    position's own row is left to the ledger, whose locks are taken in another order.
+    The orders are looked at first: once none is alive no fill can change the position that is read next. Read
+    the other way round, a sale that fills in between would be made a second time. The position's own row is
+    left to the ledger, whose locks are taken in another order.
     """
-    found = Position.objects.filter(id=position_id, bot__isnull=False).values_list("bot_id", flat=True).first()
-    if found is None:
+    bot_id = Position.objects.filter(id=position_id, bot__isnull=False).values_list("bot_id", flat=True).first()
+    if bot_id is None:
         return None
-    ActiveStrategy.objects.select_for_update(no_key=True).filter(id=found).first()
+    ActiveStrategy.objects.select_for_update(no_key=True).filter(id=bot_id).first()
+    if live_orders([bot_id]):
+        return None
     live = Position.objects.filter(id=position_id).exclude(status=Position.Status.CLOSED)
     position: Position | None = live.select_related("broker", "bot").first()
     return position

@@ -79,11 +79,11 @@ def matching_bots(signal: Signal) -> list[ActiveStrategy]:
 def build_jobs(decisions: Sequence[BotDecision], bots: Mapping[int, ActiveStrategy]) -> list[Job]:
     """Return one job per leased row; `bots` come with their strategy and broker."""
     ids = [decision.bot_id for decision in decisions]
+    obstacles = live_orders(ids)  # before the positions: what fills in between then shows in both
     positions = {
         position.bot_id: position
         for position in Position.objects.filter(bot_id__in=ids).exclude(status=Position.Status.CLOSED)
     }
-    obstacles = live_orders(ids)
     markets: dict[tuple[str, str], Market | None] = {}
     jobs = []
     for decision in decisions:
@@ -112,7 +112,9 @@ def live_orders(bot_ids: Sequence[int]) -> dict[int, str]:
 def _job(
     decision: BotDecision, bot: ActiveStrategy, market: Market | None, position: Position | None, obstacle: str
 ) -> Job:
-    if market is None:
+    if not bot.is_active or bot.pause_reason:  # since the lease was taken
+        obstacle = "bot arrêté ou suspendu avant son évaluation"
+    elif market is None:
         obstacle = f"symbole {bot.symbol} absent des marchés chargés de {bot.broker.exchange}"
     elif not obstacle and position is not None and position.status == Position.Status.CLOSING:
         obstacle = "sortie de position en cours"

@@ -291,6 +291,19 @@ async def test_a_failing_strategy_pauses_its_bot_only(world: World, bot: ActiveS
     assert len(await world.decisions()) == 4  # only the good one decides again
 
 
+async def test_closes_that_wait_behind_a_failing_one_are_not_evaluated(world: World, bot: ActiveStrategy) -> None:
+    world.host.answers["code"] = StrategyTimeout("Stratégie arrêtée après 5 s")
+    world.host.loops["code"] = asyncio.Event()
+    engine = world.engine()
+    for index in range(3):
+        await engine.receive(world.signal(CLOSE + STEP * index))
+    world.host.loops["code"].set()
+    await engine.idle()
+    assert [row.status for row in await world.decisions()] == ["failed", "decided", "decided"]
+    assert {row.reason for row in (await world.decisions())[1:]} == {"bot arrêté ou suspendu avant son évaluation"}
+    assert len(world.host.jobs) == 1
+
+
 async def test_a_strategy_that_hangs_delays_nobody(world: World, bot: ActiveStrategy) -> None:
     world.host.loops["hung"] = asyncio.Event()
     await world.database.run(lambda: make_bot(bot.user, bot.broker, code="hung"))

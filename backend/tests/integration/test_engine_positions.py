@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from apps.orders.models import Position, Trade
+from apps.trading_engine import exits, jobs
 from apps.trading_engine.database import Database
 from apps.trading_engine.exits import crossing
 from apps.trading_engine.models import ActiveStrategy
@@ -90,6 +91,25 @@ async def test_two_watches_at_once_sell_once(world: World, bot: ActiveStrategy) 
     await world.database.run(lambda: hold(bot, take_profit=Decimal(104)))
     world.gateway.prices[SYMBOL] = Decimal(105)
     await asyncio.gather(*(watch(world).look() for _ in range(4)))
+    assert len(await exits_of(world)) == 1
+
+
+async def test_an_exit_that_fills_while_the_watch_looks_is_not_made_again(
+    world: World, bot: ActiveStrategy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.database.run(lambda: hold(bot, stop_loss=Decimal(98)))
+    world.gateway.prices[SYMBOL] = Decimal(97)
+    guard = watch(world)
+    await guard.look()
+    really = jobs.live_orders
+
+    def fills_meanwhile(bot_ids: list[int]) -> dict[int, str]:
+        Trade.objects.update(status="filled")  # terminal 5 commits both at once
+        Position.objects.update(status="closed")
+        return really(bot_ids)
+
+    monkeypatch.setattr(exits, "live_orders", fills_meanwhile)
+    await guard.look()
     assert len(await exits_of(world)) == 1
 
 
