@@ -147,6 +147,7 @@ class RedisRequestBus:
         self._waiting: dict[str, asyncio.Future[GatewayReply]] = {}
         self._reader: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
+        self._closed = False
         self._writing = asyncio.Semaphore(_MAX_WRITES)
 
     async def send(self, request: GatewayRequest) -> GatewayReply:
@@ -184,10 +185,11 @@ class RedisRequestBus:
 
     async def close(self) -> None:
         """Stop reading and forget the response stream."""
+        self._closed = True
+        self._wanted.set()
         if self._reader is not None:
-            self._reader.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reader
+            self._reader.cancel()  # a read may swallow it: the flag ends the loop then, after one block
+            await asyncio.wait([self._reader], timeout=2 * _BLOCK_MS / 1000)
         with suppress(RedisError, OSError):
             await self._redis.delete(self.reply_to)
 
@@ -198,7 +200,7 @@ class RedisRequestBus:
 
     async def _read_replies(self) -> None:
         last: bytes | str = "0"
-        while True:
+        while not self._closed:
             await self._wanted.wait()
             try:
                 answer = await self._redis.xread({self.reply_to: last}, count=100, block=_BLOCK_MS)
@@ -209,7 +211,7 @@ class RedisRequestBus:
                 log.warning("gateway_client.redis_unavailable", error=str(exc))
                 last = "0"  # the stream may have been lost; replies nobody waits for are ignored
                 await self._clock.sleep(_RETRY_S)
-            if not self._waiting:
+            if not self._waiting and not self._closed:
                 self._wanted.clear()
 
     def _deliver(self, fields: dict[bytes, bytes]) -> None:
