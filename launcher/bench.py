@@ -34,7 +34,7 @@ def run(name: str | None, *, as_json: bool) -> int:
 
 
 def _run_one(name: str, *, as_json: bool) -> int:
-    command = [str(VENV_PYTHON), "-m", f"bench.{name}", *(["--json"] if as_json else [])]
+    command = [str(VENV_PYTHON), "-m", "bench", name, *(["--json"] if as_json else [])]
     path = os.pathsep.join([str(ROOT / "backend"), str(ROOT)])
     env = {**os.environ, "PYTHONPATH": path}
     return subprocess.run(command, cwd=ROOT, env=env, check=False).returncode

@@ -1,0 +1,50 @@
+"""`python -m bench NAME [--json]`, from the repository's root with `backend` and the root on the path."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from bench.figures import Outcome
+
+LATER = {
+    "backtest": "le moteur de backtest",
+    "gateway": "le service CCXT multi-exchanges",
+    "stats": "les statistiques",
+}
+EXIT_USAGE = 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one measure; return the exit code."""
+    options = _parser().parse_args(arguments)
+    if options.name in LATER:
+        sys.stderr.write(
+            f"La mesure « {options.name} » n'existe pas encore : elle vient avec {LATER[options.name]}.\n"
+        )
+        return EXIT_USAGE
+    _measure(options)().write(as_json=options.json)
+    return 0
+
+
+def _measure(options: argparse.Namespace) -> Callable[[], Outcome]:
+    if options.name == "heartbeat":
+        from bench import heartbeat
+
+        return lambda: heartbeat.run(trades=options.trades, minutes=options.closes)
+    from bench import signal
+
+    return lambda: signal.run(closes=options.closes, rounds=options.rounds)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Mesures, en rapports.")
+    parser.add_argument("name", choices=("heartbeat", "signal", *LATER))
+    parser.add_argument("--json", action="store_true", help="une ligne de JSON")
+    parser.add_argument("--closes", type=int, default=60, help="clôtures 1m mesurées, par série (60)")
+    parser.add_argument("--rounds", type=int, default=2, help="signal : tours des quatre séries (2)")
+    parser.add_argument("--trades", type=int, default=200_000, help="heartbeat : messages du débit (200000)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,285 @@
+"""`bench signal`: from a signal to the order's arrival at the exchange, for 1 and 20 bots, beside a bare script.
+
+The four series (1 bot, 1 bare trader, 20 bots, 20 bare traders) follow each other in rounds on one
+instance, never two at once, so that a change of the machine's load weighs on all of them. Arrival is the
+wall time that the exchange's own log gives the accepted order; departure is the signal's `sent_at`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import httpx
+
+from bench import desk
+from bench.bare import Task
+from bench.figures import Outcome, Spread, plain, ratio, spread, table
+from bench.strategy import CODE
+from tests.system.instance import ROOT, Instance, wait_until
+from tests.system.judge import query
+from tests.system.trader import Trader
+
+SYMBOL = "BTC/USDT"
+MANY = 20
+USERS = ("dev", "dac", "lea", "max", "zoe")
+WARM_UP = 3  # closes left out at the beginning of each series, on both sides
+_TIMEOUT_S = 120.0
+_IN_FLIGHT = (
+    "SELECT count(*) AS n FROM trades WHERE status IN ('pending', 'sending', 'unknown', 'open', 'partially_filled')"
+)
+STEPS = ("signal → bail pris", "bail → décision validée", "décision → ordre réclamé", "ordre réclamé → arrivée")
+
+
+@dataclass(slots=True)
+class Series:
+    """Latencies of one kind of trader, in ms, over all rounds."""
+
+    latencies: list[float] = field(default_factory=list)
+    steps: list[list[float]] = field(default_factory=lambda: [[] for _ in STEPS])
+    evaluations: list[float] = field(default_factory=list)
+    without_order: int = 0  # closes at which a trader sent nothing (its last order was still under way)
+    missed: int = 0
+
+
+@dataclass(slots=True)
+class Floor:
+    """The instance, its people, their bots and the bare script's accounts."""
+
+    instance: Instance
+    simex_url: str
+    database_url: str
+    bots: list[tuple[Trader, int]]
+    accounts: list[dict[str, str]]
+
+
+def run(*, closes: int, rounds: int) -> Outcome:
+    """Measure.
+
+    Args:
+        closes: one-minute closes of each series and round, warm-up not counted.
+        rounds: how many times the four series follow each other.
+    """
+    series: dict[str, Series] = defaultdict(Series)
+    with desk.instance() as instance:
+        floor = _open(instance)
+        for _ in range(rounds):
+            for count in (1, MANY):
+                _run_bots(floor, count, closes, series[f"bots_{count}"])
+                _run_bare(floor, count, closes, series[f"bare_{count}"])
+    return _outcome(series)
+
+
+def _open(instance: Instance) -> Floor:
+    simex_url = instance.setting("SIMEX_URL")
+    people = [_person(instance.url, name) for name in USERS]
+    bots = [(person, _bot(person, number)) for number in range(MANY // len(people)) for person in people]
+    accounts = [httpx.post(f"{simex_url}/__sim/accounts", json={}, timeout=10.0).json() for _ in people]
+    keys = [{"apiKey": each["api_key"], "secret": each["api_secret"]} for each in accounts]
+    return Floor(instance, simex_url, instance.setting("DATABASE_URL"), bots, keys)
+
+
+def _person(url: str, name: str) -> Trader:
+    person = Trader(url)
+    if name in ("dev", "dac"):
+        person.login(name)
+    else:
+        person.register(name)
+    broker = person.simulateur()["id"]
+    wait_until(
+        lambda: any(row["symbol"] == SYMBOL for row in person.all("/api/symbols/", broker=broker)),
+        timeout_s=_TIMEOUT_S,
+        what="the markets are loaded",
+    )
+    return person
+
+
+def _bot(person: Trader, number: int) -> int:
+    strategy = person.post(
+        "/api/strategies/", name=f"Achète puis vend {number}", description="", code=CODE, timeframe="1m"
+    )
+    bot = person.start_bot(
+        strategy=strategy["id"],
+        broker=person.simulateur()["id"],
+        symbol=SYMBOL,
+        timeframe="1m",
+        is_active=False,
+    )
+    return int(bot["id"])
+
+
+# bots
+
+
+def _run_bots(floor: Floor, count: int, closes: int, series: Series) -> None:
+    """Let the first bots trade for a while, then add what they did to the series."""
+    newest = _newest_decision(floor)
+    chosen = floor.bots[:count]
+    ids = [bot for _, bot in chosen]
+    for person, bot in chosen:
+        person.post(f"/api/bots/{bot}/resume/")
+    wanted = (closes + WARM_UP) * count
+    wait_until(
+        lambda: len(_decisions(floor, newest)) >= wanted,
+        timeout_s=_TIMEOUT_S + 5.0 * closes,
+        what=lambda: f"{wanted} decisions of {count} bots\n{floor.instance.tail()}",
+        period_s=0.5,
+    )
+    for person, bot in chosen:
+        person.post(f"/api/bots/{bot}/suspend/")
+    _wait_settled(floor)
+    rows = _decisions(floor, newest)
+    arrivals = _arrivals(floor)
+    for bot in ids:
+        mine = [row for row in rows if row["bot_id"] == bot]
+        for row in mine[WARM_UP:]:
+            _add(series, row, arrivals)
+
+
+def _add(series: Series, row: Mapping[str, Any], arrivals: Mapping[str, float]) -> None:
+    if row["status"] == "missed":
+        series.missed += 1
+        return
+    arrived = arrivals.get(row["client_order_id"] or "")
+    if arrived is None:
+        series.without_order += 1
+        return
+    moments = [row[name] for name in ("sent_ms", "leased_ms", "decided_ms", "claimed_ms")] + [arrived]
+    series.latencies.append(arrived - moments[0])
+    series.evaluations.append(float(row["evaluation_ms"] or 0))
+    for step, (before, after) in zip(series.steps, pairwise(moments), strict=True):
+        step.append(after - before)
+
+
+def _decisions(floor: Floor, after: int) -> list[dict[str, Any]]:
+    return query(
+        floor.database_url,
+        "SELECT d.bot_id, d.status, t.client_order_id, d.details ->> 'duration_ms' AS evaluation_ms,"
+        " (extract(epoch FROM d.sent_at) * 1000)::float AS sent_ms,"
+        " (extract(epoch FROM d.created_at) * 1000)::float AS leased_ms,"
+        " (extract(epoch FROM d.decided_at) * 1000)::float AS decided_ms,"
+        " (extract(epoch FROM t.sending_at) * 1000)::float AS claimed_ms"
+        " FROM bot_decisions d LEFT JOIN trades t ON t.id = d.trade_id"
+        " WHERE d.id > %(after)s AND d.status <> 'leased' ORDER BY d.id",
+        after=after,
+    )
+
+
+def _newest_decision(floor: Floor) -> int:
+    found = query(floor.database_url, "SELECT coalesce(max(id), 0) AS id FROM bot_decisions")
+    return int(found[0]["id"])
+
+
+def _wait_settled(floor: Floor) -> None:
+    wait_until(
+        lambda: query(floor.database_url, _IN_FLIGHT)[0]["n"] == 0,
+        timeout_s=_TIMEOUT_S,
+        what=lambda: f"no order in flight\n{floor.instance.tail()}",
+    )
+
+
+def _arrivals(floor: Floor) -> dict[str, float]:
+    """Return the wall time (ms) at which the exchange accepted each order, by client id."""
+    wanted = {"method": "POST", "path": "/api/v3/order", "verdict": "accepted"}
+    entries = httpx.get(f"{floor.simex_url}/__sim/log", params=wanted, timeout=30.0).json()
+    return {each["client_order_id"]: float(each["wall_ms"]) for each in entries if each["path"] == "/api/v3/order"}
+
+
+# the bare script
+
+
+def _run_bare(floor: Floor, count: int, closes: int, series: Series) -> None:
+    """Let the bare script trade for a while, then add what it did to the series."""
+    task = Task(
+        simex_url=floor.simex_url,
+        redis_url=floor.instance.setting("REDIS_URL"),
+        symbol=SYMBOL,
+        accounts=floor.accounts,
+        traders=count,
+        closes=closes + WARM_UP,
+    )
+    answer = _ask_bare(task, timeout_s=_TIMEOUT_S + 5.0 * closes)
+    series.without_order += answer["skipped"]
+    arrivals = _arrivals(floor)
+    for sent in answer["sent"]:
+        if sent["close_number"] >= WARM_UP:
+            series.latencies.append(arrivals[sent["client_order_id"]] - sent["sent_at_ms"])
+
+
+def _ask_bare(task: Task, *, timeout_s: float) -> dict[str, Any]:
+    path = os.pathsep.join([str(ROOT / "backend"), str(ROOT)])
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.bare"],
+        input=json.dumps(asdict(task)),
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=timeout_s,
+        check=True,
+    )
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+# the answer
+
+
+def _outcome(series: Mapping[str, Series]) -> Outcome:
+    spreads = {name: spread(each.latencies) for name, each in series.items()}
+    one, many = "bots_1", f"bots_{MANY}"
+    ratios = {
+        "1_bot_to_1_bare": ratio(spreads[one], spreads["bare_1"]),
+        f"{MANY}_bots_to_{MANY}_bare": ratio(spreads[many], spreads[f"bare_{MANY}"]),
+        f"{MANY}_bots_to_1_bot": ratio(spreads[many], spreads[one]),
+        f"{MANY}_bare_to_1_bare": ratio(spreads[f"bare_{MANY}"], spreads["bare_1"]),
+    }
+    figures = {
+        "signal_to_order_ms": {name: plain(each) for name, each in spreads.items()},
+        "ratios": {name: plain(each) for name, each in ratios.items()},
+        "steps_ms": {name: _steps(series[name]) for name in (one, many)},
+        "without_order": {name: each.without_order for name, each in series.items()},
+        "missed": {name: each.missed for name, each in series.items()},
+    }
+    return Outcome("signal", figures, _text(series, spreads, figures))
+
+
+def _steps(series: Series) -> dict[str, dict[str, float]]:
+    found = {name: plain(spread(values)) for name, values in zip(STEPS, series.steps, strict=True)}
+    return {**found, "dont code de la stratégie": plain(spread(series.evaluations))}
+
+
+_LABELS = {
+    "bots_1": "1 bot",
+    "bare_1": "1 script nu",
+    f"bots_{MANY}": f"{MANY} bots",
+    f"bare_{MANY}": f"{MANY} scripts nus",
+}
+
+
+def _text(series: Mapping[str, Series], spreads: Mapping[str, Spread], figures: Mapping[str, Any]) -> str:
+    latencies = [
+        (label, s.count, s.p50, s.p99, s.highest, series[name].without_order, series[name].missed)
+        for name, label in _LABELS.items()
+        for s in (spreads[name],)
+    ]
+    ratios = [(name.replace("_", " "), each["p50"], each["p99"]) for name, each in figures["ratios"].items()]
+    steps = [
+        (f"{_LABELS[name]} : {step}", each["p50"], each["p99"])
+        for name, found in figures["steps_ms"].items()
+        for step, each in found.items()
+    ]
+    return "\n\n".join(
+        (
+            table(
+                ("Signal → arrivée de l'ordre (ms)", "n", "p50", "p99", "max", "sans ordre", "manqués"), latencies
+            ),
+            table(("Rapport", "p50", "p99"), ratios),
+            table(("Étape (ms)", "p50", "p99"), steps),
+        )
+    )
