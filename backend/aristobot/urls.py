@@ -19,7 +19,7 @@ _api: list[URLPattern | URLResolver] = [
     path("health/", HealthView.as_view(service=_health)),
     path("health/live", LiveView.as_view()),
     path("health/ready", ReadyView.as_view(service=_health)),
-    path("heartbeat/", HeartbeatView.as_view()),
+    path("heartbeat/", HeartbeatView.as_view(presences=web.presence_reader())),
     *(path("", include(f"apps.{room}.urls")) for room in ROOMS),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerView.as_view(url_name="schema")),

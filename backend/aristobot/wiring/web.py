@@ -73,6 +73,10 @@ async def _wake_terminal_5() -> None:
         await gateway.wake_orders()
 
 
+def presence_reader() -> RedisPresenceReader:
+    return RedisPresenceReader(settings.REDIS_URL)
+
+
 def health_service() -> HealthService:
     return HealthService(presences=RedisPresenceReader(settings.REDIS_URL), clock=SystemClock())
 

@@ -92,7 +92,7 @@ async def newest_minute_end(symbol: str) -> int:
 
 async def klines(exchange: SimexProcess, symbol: str, interval: str, start_ms: int) -> dict[tuple[str, int], Row]:
     rows = await exchange.get("/api/v3/klines", symbol=symbol, interval=interval, startTime=start_ms, limit=1000)
-    return {(interval, k[0]): (*(Decimal(v) for v in k[1:6]), k[8]) for k in rows}  # type: ignore[misc]
+    return {(interval, k[0]): (*(Decimal(v) for v in k[1:6]), k[8]) for k in rows}
 
 
 async def assert_no_minute_missing(symbol: str) -> None:
