@@ -3,22 +3,21 @@
 Synchronous; each function is one short transaction.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db import connection, transaction
+from django.db.models import F
 
 from apps.orders import ledger
 from apps.orders.models import OrderCommand, Trade
-from apps.orders.selectors import LIVE_STATUSES, RESTING_STATUSES
+from apps.orders.selectors import LIVE_STATUSES
 from domain.orders import OrderStatus, OrderTicket, OrderType, Side
 
 Key = tuple[int, str]  # broker, symbol: orders of one key leave one after the other
-
-_LIVE_COMMANDS = (OrderCommand.Status.PENDING, OrderCommand.Status.CLAIMED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,28 +56,73 @@ class Survey:
     commands: Sequence[tuple[int, int]]  # broker, command
 
 
+# Written out: this is the path from a signal to its order, where building a query costs more than running it.
+_SENDABLE = """t.status = 'pending' AND t.valid_until > %(now)s
+    AND (t.next_check_at IS NULL OR t.next_check_at <= %(now)s)
+    AND NOT EXISTS (
+        SELECT 1 FROM order_commands c WHERE c.trade_id = t.id AND c.status IN ('pending', 'claimed'))"""
+
+_DUE = f"""
+    SELECT 'overdue', t.id, t.broker_id, t.symbol FROM trades t
+    WHERE t.status = 'pending' AND t.valid_until <= %(now)s
+    UNION ALL
+    SELECT 'send', t.id, t.broker_id, t.symbol FROM trades t WHERE {_SENDABLE}
+    UNION ALL
+    SELECT 'follow', t.id, t.broker_id, t.symbol FROM trades t
+    WHERE t.status IN ('open', 'partially_filled', 'unknown')
+        AND (t.next_check_at IS NULL OR t.next_check_at <= %(now)s)
+    UNION ALL
+    -- What may not exist at the exchange cannot be cancelled there yet.
+    SELECT 'command', c.id, t.broker_id, t.symbol FROM order_commands c JOIN trades t ON t.id = c.trade_id
+    WHERE c.status = 'pending' AND c.kind = 'cancel' AND t.status NOT IN ('sending', 'unknown')
+        AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= %(now)s)
+    ORDER BY 2
+"""  # noqa: S608 — constants only
+
+_CLAIM = f"""
+    UPDATE trades SET status = 'sending', sending_at = %(now)s, updated_at = %(now)s
+    WHERE status = 'pending' AND id = (
+        SELECT t.id FROM trades t WHERE t.broker_id = %(broker)s AND t.symbol = %(symbol)s AND {_SENDABLE}
+        ORDER BY t.id LIMIT 1 FOR UPDATE SKIP LOCKED)
+    RETURNING id, valid_until, client_order_id, symbol, side, type, quantity, price, stop_price
+"""  # noqa: S608 — constants only
+
+
 def survey(now: datetime) -> Survey:
     """Close what was not sent in time and tell what is due."""
-    overdue = Trade.objects.filter(status=OrderStatus.PENDING, valid_until__lte=now)
-    for trade_id in list(overdue.order_by("id").values_list("id", flat=True)):
+    with connection.cursor() as cursor:
+        cursor.execute(_DUE, {"now": now})
+        due: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
+        for kind, row_id, broker_id, symbol in cursor.fetchall():
+            due[kind].append((row_id, broker_id, symbol))
+    for trade_id, _, _ in due["overdue"]:
         ledger.mark_expired(trade_id, now=now)
-    pending = _sendable(now).order_by("id").values_list("broker_id", "symbol")
-    due = Trade.objects.filter(status__in=(*RESTING_STATUSES, OrderStatus.UNKNOWN.value))
-    due = due.filter(Q(next_check_at__isnull=True) | Q(next_check_at__lte=now)).order_by("id")
+    followed = [trade_id for trade_id, _, _ in due["follow"]]
     return Survey(
-        sendable=list(dict.fromkeys(pending)),
-        followed=[_followed(trade) for trade in due],
-        commands=list(_due_commands(now).order_by("id").values_list("trade__broker_id", "id")),
+        sendable=list(dict.fromkeys((broker_id, symbol) for _, broker_id, symbol in due["send"])),
+        followed=[_followed(trade) for trade in Trade.objects.filter(id__in=followed)] if followed else [],
+        commands=[(broker_id, command_id) for command_id, broker_id, _ in due["command"]],
     )
 
 
 def claim_next(broker_id: int, symbol: str, *, now: datetime) -> Claimed | None:
     """Claim the oldest sendable order of a key (`pending` → `sending`), or None."""
-    for trade in _sendable(now).filter(broker_id=broker_id, symbol=symbol).order_by("id")[:1]:
-        waiting = _sendable(now).filter(id=trade.id)
-        if waiting.update(status=OrderStatus.SENDING.value, sending_at=now, updated_at=now):
-            return Claimed(trade_id=trade.id, ticket=_ticket(trade), valid_until=trade.valid_until)
-    return None
+    with connection.cursor() as cursor:
+        cursor.execute(_CLAIM, {"now": now, "broker": broker_id, "symbol": symbol})
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    trade_id, valid_until, client_order_id, market, side, kind, quantity, price, stop_price = row
+    ticket = OrderTicket(
+        client_order_id=client_order_id,
+        symbol=market,
+        side=Side(side),
+        order_type=OrderType(kind),
+        quantity=_plain(quantity),
+        price=None if price is None else _plain(price),
+        stop_price=None if stop_price is None else _plain(stop_price),
+    )
+    return Claimed(trade_id=trade_id, ticket=ticket, valid_until=valid_until)
 
 
 def oldest_pending(broker_id: int, symbol: str) -> int | None:
@@ -144,31 +188,6 @@ def attempts(command_id: int) -> int:
 def retry_delay(delays: Sequence[timedelta], count: int) -> timedelta:
     """Return the back-off after `count` attempts without an answer; the last delay repeats."""
     return delays[min(count, len(delays) - 1)]
-
-
-def _sendable(now: datetime) -> "QuerySet[Trade]":
-    cancelled = OrderCommand.objects.filter(trade=OuterRef("pk"), status__in=_LIVE_COMMANDS)
-    pending = Trade.objects.filter(status=OrderStatus.PENDING.value, valid_until__gt=now)
-    return pending.filter(Q(next_check_at__isnull=True) | Q(next_check_at__lte=now), ~Exists(cancelled))
-
-
-def _due_commands(now: datetime) -> "QuerySet[OrderCommand]":
-    unsure = [OrderStatus.SENDING.value, OrderStatus.UNKNOWN.value]
-    waiting = OrderCommand.objects.filter(status=OrderCommand.Status.PENDING, kind=OrderCommand.Kind.CANCEL)
-    due = waiting.filter(Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=now))
-    return due.exclude(trade__status__in=unsure)  # what may not exist cannot be cancelled yet
-
-
-def _ticket(trade: Trade) -> OrderTicket:
-    return OrderTicket(
-        client_order_id=trade.client_order_id,
-        symbol=trade.symbol,
-        side=Side(trade.side),
-        order_type=OrderType(trade.type),
-        quantity=_plain(trade.quantity),
-        price=None if trade.price is None else _plain(trade.price),
-        stop_price=None if trade.stop_price is None else _plain(trade.stop_price),
-    )
 
 
 def _plain(value: Decimal) -> Decimal:
