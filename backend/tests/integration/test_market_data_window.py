@@ -13,7 +13,7 @@ from apps.market_data.models import Candle as CandleRow
 from apps.market_data.services import candle_store
 from apps.market_data.services.window import SETTLE_S, ensure_window
 from domain.candles import Candle
-from domain.errors import DeadlineExceeded, ExchangeUnavailable, Unavailable
+from domain.errors import AuthenticationFailed, DeadlineExceeded, ExchangeUnavailable, Unavailable
 from domain.timeframes import Timeframe
 from tests.fakes.clock import FakeClock
 from tests.fakes.gateway import FakeGateway
@@ -192,3 +192,23 @@ async def test_stored_values_come_back_exact_and_a_correction_replaces() -> None
     mine = await in_database(selectors.closed_window, "fake", BTC, Timeframe.M1, until=START + MINUTE, count=1)
     assert mine[0].close == 100
     assert await stored_count() == 2
+
+
+async def test_twenty_bots_on_one_signal_cost_one_fetch() -> None:
+    gateway = Exchange(*(candle(n) for n in range(6)))
+    found = await asyncio.gather(*(window(gateway, until=5, count=5) for _ in range(20)))
+    assert gateway.calls == ["candles"]
+    assert all(each == found[0] for each in found)
+
+
+async def test_one_users_trouble_is_not_the_others() -> None:
+    gateway = Exchange(*(candle(n) for n in range(6)))
+    gateway.failures["candles"] = AuthenticationFailed("clés refusées")
+    first = asyncio.create_task(window(gateway, until=5, count=5))
+    await asyncio.wait_for(gateway.asked.wait(), 5)
+    second = asyncio.create_task(window(gateway, until=5, count=5))
+    await asyncio.wait([first], timeout=5)
+    gateway.failures.clear()
+    with pytest.raises(AuthenticationFailed):
+        await first
+    assert len(await second) == 5

@@ -60,11 +60,11 @@ class RedisRequestServer:
     async def run(self) -> None:
         """Serve until cancelled; survives restarts of the server."""
         async with asyncio.TaskGroup() as tasks:
-            while True:
+            while not _cancelling():
                 try:
                     await self._prepare()
                     await self._read_own(tasks)
-                    while True:
+                    while not _cancelling():
                         await self._read_new(tasks)
                 except (RedisError, OSError) as exc:
                     log.warning("gateway.redis_unavailable", error=str(exc))
@@ -200,7 +200,7 @@ class RedisRequestBus:
 
     async def _read_replies(self) -> None:
         last: bytes | str = "0"
-        while not self._closed:
+        while not self._closed and not _cancelling():
             await self._wanted.wait()
             try:
                 answer = await self._redis.xread({self.reply_to: last}, count=100, block=_BLOCK_MS)
@@ -223,6 +223,12 @@ class RedisRequestBus:
         future = self._waiting.get(reply.request_id)
         if future is not None and not future.done():
             future.set_result(reply)
+
+
+def _cancelling() -> bool:
+    """Tell whether this task was cancelled, even when a read of redis-py swallowed the exception."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _seconds_left(deadline: datetime, clock: Clock) -> float:

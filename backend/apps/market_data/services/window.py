@@ -4,20 +4,23 @@ An open candle never enters it. A candle counts as closed when the exchange alre
 failing that (nobody trades), it is taken as it stands after `SETTLE_S`, and not stored.
 """
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
+from weakref import WeakKeyDictionary
 
 from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.database import in_database
 from apps.market_data import selectors
 from apps.market_data.services import candle_store
 from domain.candles import Candle
-from domain.errors import DeadlineExceeded, Unavailable
+from domain.errors import AristobotError, DeadlineExceeded, Unavailable
 from domain.ports import Clock, Gateway
 from domain.timeframes import Timeframe
-
 
 SETTLE_S = 2.0  # how long the just-closed candle is waited for, once the signal said that it closed
 _POLL_S = 0.1
@@ -35,6 +38,11 @@ class WindowRequest:
     timeframe: Timeframe
     until: datetime
     count: int
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What two users' requests share."""
+        return self.source, self.symbol, self.timeframe, self.until, self.count
 
     @property
     def since(self) -> datetime:
@@ -69,11 +77,31 @@ async def ensure_window(
         ExchangeError, InvalidInput: what the exchange answered.
     """
     request = WindowRequest(broker_id, user_id, source, symbol, timeframe, timeframe.open_time(until), count)
-    stored = await in_database(selectors.closed_window, source, symbol, timeframe, until=request.until, count=count)
-    if _is_complete(stored, request):
-        return stored
-    fetched = await _Completion(gateway, clock or SystemClock(), request, deadline).fetch(stored)
-    return _contiguous({each.open_time: each for each in (*stored, *fetched)}, request)
+    running = _running.setdefault(gateway, {})
+    shared = running.get(request.key)
+    if shared is not None:
+        with suppress(AristobotError):  # another user's trouble is not ours: then we ask for ourselves
+            return list(await asyncio.shield(shared))
+    completion = _Completion(gateway, clock or SystemClock(), request, deadline)
+    task = asyncio.create_task(completion.window())
+    running[request.key] = task
+    task.add_done_callback(lambda done: _forget(running, request, done))
+    return list(await asyncio.shield(task))
+
+
+# Twenty bots on one signal want the same window: it is read, fetched and stored once.
+_running: "WeakKeyDictionary[Gateway, dict[tuple[Any, ...], asyncio.Task[list[Candle]]]]" = WeakKeyDictionary()
+
+
+def _forget(
+    running: "dict[tuple[Any, ...], asyncio.Task[list[Candle]]]",
+    request: WindowRequest,
+    done: "asyncio.Task[list[Candle]]",
+) -> None:
+    if running.get(request.key) is done:
+        del running[request.key]
+    if not done.cancelled():
+        done.exception()  # seen here in case that nobody waits any more
 
 
 class _Completion:
@@ -84,6 +112,22 @@ class _Completion:
         self._clock = clock
         self._request = request
         self._deadline = deadline
+
+    async def window(self) -> list[Candle]:
+        """Return the window: what is stored if it is complete, else completed."""
+        request = self._request
+        stored = await in_database(
+            selectors.closed_window,
+            request.source,
+            request.symbol,
+            request.timeframe,
+            until=request.until,
+            count=request.count,
+        )
+        if len(stored) == request.count:
+            return stored
+        fetched = await self.fetch(stored)
+        return _contiguous({each.open_time: each for each in (*stored, *fetched)}, request)
 
     async def fetch(self, stored: Sequence[Candle]) -> list[Candle]:
         """Return the fetched closed candles of the window; those proven closed are stored."""
@@ -152,10 +196,6 @@ class _Completion:
             f"bougie close à {request.until:%Y-%m-%d %H:%M:%S} UTC dans le délai.",
             code="candles_unavailable",
         )
-
-
-def _is_complete(stored: Sequence[Candle], request: WindowRequest) -> bool:
-    return len(stored) == request.count
 
 
 def _first_missing(stored: Sequence[Candle], request: WindowRequest) -> datetime:
