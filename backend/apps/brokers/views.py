@@ -46,6 +46,13 @@ class BrokerViewSet(ReadOnlyModelViewSet[Broker]):
         broker = self.get_object()
         return Response(_balance_body(_read_balance(broker.pk, request.user.pk)))
 
+    @extend_schema(request=None, responses=BrokerSerializer)
+    @action(detail=True, methods=["post"], url_path="load-markets")
+    def load_markets(self, request: Request, pk: str) -> Response:
+        """Load the exchange's markets again; every broker of that exchange shares them."""
+        _load_markets(self.get_object().pk, request.user.pk)
+        return Response(self.get_serializer(self.get_object()).data)
+
 
 class ExchangeViewSet(ReadOnlyModelViewSet[Exchange]):
     """The catalogue of exchanges that terminal 5 keeps."""
@@ -59,6 +66,12 @@ class ExchangeViewSet(ReadOnlyModelViewSet[Exchange]):
 async def _read_balance(broker_id: int, user_id: int) -> Balance:
     async with short_lived_gateway() as gateway:
         return await gateway.balance(broker_id, user_id=user_id)
+
+
+@async_to_sync
+async def _load_markets(broker_id: int, user_id: int) -> int:
+    async with short_lived_gateway() as gateway:
+        return await gateway.load_markets(broker_id, user_id=user_id)
 
 
 def _balance_body(balance: Balance) -> dict[str, Any]:

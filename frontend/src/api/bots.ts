@@ -1,65 +1,23 @@
 /** Active strategies, « bots » on screen (backend app `trading_engine`). */
-import { get, getAll, post, type Page } from './client'
-import type { Timeframe } from './core'
+import { answer, answerAll, api, type Schemas } from './client'
 import type { Position, Trade } from './orders'
-import type { TradingMode } from './session'
 
-export type BotState = 'running' | 'waiting' | 'suspended' | 'stopped' | 'paused_error' | 'ended'
+export type BotState = Schemas['BotStateEnum']
+export type Decision = Schemas['Decision']
+export type NewBot = Schemas['BotInputRequest']
 
-export interface Decision {
-  id: number
-  signal_id: string
-  close_time: string
-  status: 'leased' | 'decided' | 'missed' | 'failed'
-  action: 'buy' | 'sell' | 'none' | null
-  reason: string
-  details: Record<string, unknown> | null
-  decided_at: string | null
-  trade: number | null
-}
+/** A bot; its trades and position are those of the orders' room. */
+export type Bot = Omit<Schemas['Bot'], 'trades' | 'position'> & { trades: Trade[]; position: Position | null }
 
-export interface Bot {
-  id: number
-  strategy: number
-  strategy_name: string
-  broker: number
-  broker_name: string
-  mode: TradingMode
-  symbol: string
-  timeframe: Timeframe
-  start_date: string
-  end_date: string
-  is_active: boolean
-  amount: string | null
-  params: Record<string, unknown>
-  state: BotState
-  pause_reason: string
-  pause_details: { line?: number | null; traceback?: string } | null
-  paused_at: string | null
-  created_at: string
-  last_decision: Decision | null
-  position: Position | null
-  realized_pnl: string
-  unrealized_pnl: string | null
-  trades: Trade[]
-  quote_currency: string
-}
+const path = (id: number) => ({ params: { path: { id: String(id) } } })
 
-export interface NewBot {
-  strategy: number
-  broker: number
-  symbol: string
-  timeframe: Timeframe
-  start_date: string
-  end_date: string
-  is_active: boolean
-  amount?: string
-}
+// The description gives a bot's trades a looser status than the orders' own: the server sends the same bodies.
+const asBot = async (call: Promise<Schemas['Bot']>): Promise<Bot> => (await call) as Bot
 
-export const fetchBots = (): Promise<Bot[]> => getAll('/api/bots/')
-export const createBot = (bot: NewBot): Promise<Bot> => post('/api/bots/', bot)
-export const stopBot = (id: number, confirm: boolean): Promise<Bot> => post(`/api/bots/${id}/stop/`, { confirm })
-export const suspendBot = (id: number): Promise<Bot> => post(`/api/bots/${id}/suspend/`)
-export const resumeBot = (id: number): Promise<Bot> => post(`/api/bots/${id}/resume/`)
-export const sellBot = (id: number): Promise<Bot> => post(`/api/bots/${id}/sell/`)
-export const fetchDecisions = (id: number): Promise<Page<Decision>> => get(`/api/bots/${id}/decisions/`)
+export const fetchBots = async (): Promise<Bot[]> => (await answerAll((query) => api.GET('/api/bots/', { params: { query } }))) as Bot[]
+export const createBot = (body: NewBot): Promise<Bot> => asBot(answer(api.POST('/api/bots/', { body })))
+export const stopBot = (id: number, confirm: boolean): Promise<Bot> =>
+  asBot(answer(api.POST('/api/bots/{id}/stop/', { ...path(id), body: { confirm } })))
+export const suspendBot = (id: number): Promise<Bot> => asBot(answer(api.POST('/api/bots/{id}/suspend/', path(id))))
+export const resumeBot = (id: number): Promise<Bot> => asBot(answer(api.POST('/api/bots/{id}/resume/', path(id))))
+export const sellBot = (id: number): Promise<Bot> => asBot(answer(api.POST('/api/bots/{id}/sell/', path(id))))

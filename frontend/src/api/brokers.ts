@@ -1,43 +1,13 @@
 /** Brokers and their symbols (backend apps `brokers` and `market_data`). */
-import { get, getAll, post, type Page } from './client'
-import type { TradingMode } from './session'
+import { answer, answerAll, api, type Page, type Schemas } from './client'
 
-export interface MarketsState {
-  state: 'absent' | 'loading' | 'loaded' | 'error' | string
-  progress: number | null
-  count: number | null
-}
+export type Broker = Schemas['Broker']
+export type MarketSymbol = Schemas['Symbol']
+export type Balance = Schemas['Balance']
 
-export interface Broker {
-  id: number
-  name: string
-  exchange: string
-  exchange_name: string
-  is_default: boolean
-  is_testnet: boolean
-  is_active: boolean
-  mode: TradingMode
-  api_key_hint: string
-  markets: MarketsState
-}
-
-export interface MarketSymbol {
-  symbol: string
-  base: string
-  quote: string
-  tick_size: string | null
-  step_size: string | null
-  min_quantity: string | null
-  min_notional: string | null
-  active: boolean
-}
-
-export interface Balance {
-  currencies: { currency: string; free: string; locked: string; total: string }[]
-}
-
-export const fetchBrokers = (): Promise<Broker[]> => getAll('/api/brokers/')
-export const fetchBalance = (broker: number): Promise<Balance> => get(`/api/brokers/${broker}/balance/`)
-export const loadMarkets = (broker: number): Promise<unknown> => post(`/api/brokers/${broker}/load-markets/`)
+export const fetchBrokers = (): Promise<Broker[]> => answerAll((query) => api.GET('/api/brokers/', { params: { query } }))
+export const fetchBalance = (id: number): Promise<Balance> => answer(api.GET('/api/brokers/{id}/balance/', { params: { path: { id: String(id) } } }))
+export const loadMarkets = (id: number): Promise<Broker> =>
+  answer(api.POST('/api/brokers/{id}/load-markets/', { params: { path: { id: String(id) } } }))
 export const searchSymbols = (broker: number, search: string): Promise<Page<MarketSymbol>> =>
-  get('/api/symbols/', { broker, search })
+  answer(api.GET('/api/symbols/', { params: { query: { broker, search } } }))

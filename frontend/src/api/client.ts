@@ -1,25 +1,33 @@
-/** The one door to the REST API: session cookie, CSRF token, errors as `ApiError`. */
+/**
+ * The one door to the REST API, typed by the server's own description (`schema.d.ts`).
+ *
+ * Carries the session cookie and the CSRF token; every failure is an `ApiError`.
+ */
+import createClient from 'openapi-fetch'
 import { ApiError } from './errors'
+import type { components, paths } from './schema'
+
+export type Schemas = components['schemas']
 
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
+
+export const api = createClient<paths>({
+  baseUrl: location.origin,
+  credentials: 'same-origin',
+  // Read at each call, not once: specs replace the global.
+  fetch: (request) => fetch(request),
+})
 
 function csrfToken(): string {
   return /(?:^|;\s*)csrftoken=([^;]+)/.exec(document.cookie)?.[1] ?? ''
 }
 
-function unreachable(path: string, cause: unknown): ApiError {
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  return new ApiError(`Le serveur Aristobot ne répond pas (${path}) : ${reason}`, 'unreachable', 0)
-}
-
-async function failure(response: Response, path: string): Promise<ApiError> {
-  const body: unknown = await response.json().catch(() => null)
-  if (body && typeof body === 'object' && 'message' in body && 'code' in body) {
-    const details = 'details' in body && body.details && typeof body.details === 'object' ? body.details : {}
-    return new ApiError(String(body.message), String(body.code), response.status, details as Record<string, unknown>)
-  }
-  return new ApiError(`Réponse inattendue du serveur (${path}) : HTTP ${response.status}`, 'unexpected', response.status)
-}
+api.use({
+  onRequest({ request }) {
+    if (!SAFE.has(request.method)) request.headers.set('X-CSRFToken', csrfToken())
+    return request
+  },
+})
 
 let onUnauthenticated: () => void = () => undefined
 
@@ -28,67 +36,58 @@ export function setUnauthenticatedHandler(handler: () => void): void {
   onUnauthenticated = handler
 }
 
-export type Query = Record<string, string | number | boolean | null | undefined>
-
-function withQuery(path: string, query?: Query): string {
-  const pairs = Object.entries(query ?? {}).filter(([, value]) => value !== null && value !== undefined && value !== '')
-  const search = new URLSearchParams(pairs.map(([key, value]) => [key, String(value)])).toString()
-  return search ? `${path}?${search}` : path
+function unreachable(cause: unknown): ApiError {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return new ApiError(`Le serveur Aristobot ne répond pas : ${reason}`, 'unreachable', 0)
 }
 
-interface RequestOptions {
-  body?: unknown
-  query?: Query
-  signal?: AbortSignal
+function failure(response: Response, body: unknown): ApiError {
+  if (body && typeof body === 'object' && 'message' in body && 'code' in body) {
+    const details = 'details' in body && body.details && typeof body.details === 'object' ? body.details : {}
+    return new ApiError(String(body.message), String(body.code), response.status, details as Record<string, unknown>)
+  }
+  return new ApiError(`Réponse inattendue du serveur : HTTP ${response.status}`, 'unexpected', response.status)
+}
+
+interface Outcome<T> {
+  data?: T
+  error?: unknown
+  response: Response
 }
 
 /**
- * Sends one request and returns its JSON body.
+ * Waits for one call and returns its body.
  *
  * Raises: ApiError with the server's code and French message, or `unreachable` without an answer.
  */
-export async function request<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
-  const headers: Record<string, string> = { Accept: 'application/json' }
-  if (options.body !== undefined) headers['Content-Type'] = 'application/json'
-  if (!SAFE.has(method)) headers['X-CSRFToken'] = csrfToken()
-  const body = options.body === undefined ? undefined : JSON.stringify(options.body)
-  let response: Response
-  try {
-    const init: RequestInit = { method, headers, body, credentials: 'same-origin', signal: options.signal }
-    response = await fetch(withQuery(path, options.query), init)
-  } catch (cause) {
-    throw unreachable(path, cause)
-  }
-  if (!response.ok) {
-    const error = await failure(response, path)
-    if (error.status === 401 || error.code === 'not_authenticated') onUnauthenticated()
-    throw error
-  }
-  return (response.status === 204 ? undefined : await response.json()) as T
+export async function answer<T>(call: Promise<Outcome<T>>): Promise<T> {
+  const { data, error, response } = await call.catch((cause: unknown) => {
+    throw unreachable(cause)
+  })
+  if (response.ok) return data as T
+  const refused = failure(response, error)
+  if (refused.status === 401 || refused.code === 'not_authenticated') onUnauthenticated()
+  throw refused
 }
-
-export const get = <T>(path: string, query?: Query): Promise<T> => request<T>('GET', path, { query })
-export const post = <T>(path: string, body: unknown = {}): Promise<T> => request<T>('POST', path, { body })
-export const patch = <T>(path: string, body: unknown): Promise<T> => request<T>('PATCH', path, { body })
-export const del = <T>(path: string, body?: unknown): Promise<T> => request<T>('DELETE', path, { body })
 
 export interface Page<T> {
   results: T[]
-  next: string | null
-  previous: string | null
+  next?: string | null
 }
 
+/** How many rows a page of a list holds; the server's maximum is 500. */
+export const PAGE_SIZE = 100
 const MAX_PAGES = 50
 
-/** Follows `next` to the end and returns every row (stops with an error past 50 pages). */
-export async function getAll<T>(path: string, query?: Query): Promise<T[]> {
+/** Follows the pages to the end and returns every row (stops with an error past 50 pages). */
+export async function answerAll<T>(call: (query: { limit: number; cursor?: string }) => Promise<Outcome<Page<T>>>): Promise<T[]> {
   const rows: T[] = []
-  let page = await get<Page<T>>(path, query)
-  for (let count = 1; ; count += 1) {
+  let cursor: string | undefined
+  for (let count = 0; count < MAX_PAGES; count += 1) {
+    const page = await answer(call({ limit: PAGE_SIZE, cursor }))
     rows.push(...page.results)
-    if (!page.next) return rows
-    if (count >= MAX_PAGES) throw new ApiError(`Liste trop longue (${path}) : plus de ${MAX_PAGES} pages`, 'too_long', 200)
-    const next = new URL(page.next, location.origin)
-    page = await get<Page<T>>(next.pathname + next.search)
+    cursor = page.next ? (new URL(page.next, location.origin).searchParams.get('cursor') ?? undefined) : undefined
+    if (!cursor) return rows
   }
+  throw new ApiError(`Liste trop longue : plus de ${MAX_PAGES * PAGE_SIZE} lignes`, 'too_long', 200)
 }

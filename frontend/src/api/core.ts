@@ -1,8 +1,8 @@
 /** Health of the services and the heartbeat (backend app `core`). */
-import { get } from './client'
+import { answer, api, type Schemas } from './client'
 
-export const TIMEFRAMES = ['1m', '3m', '5m', '10m', '15m', '1h', '2h', '4h'] as const
-export type Timeframe = (typeof TIMEFRAMES)[number]
+export const TIMEFRAMES = ['1m', '3m', '5m', '10m', '15m', '1h', '2h', '4h'] as const satisfies Timeframe[]
+export type Timeframe = Schemas['TimeframeEnum']
 
 const MINUTE_MS = 60_000
 
@@ -29,83 +29,20 @@ export const SERVICES = [
 ] as const
 export type ServiceName = (typeof SERVICES)[number]
 
-export interface ServiceHealth {
-  state: 'up' | 'down' | 'starting' | 'absent'
-  since: string | null
-  last_seen: string | null
-  lag_ms: number | null
-  details?: Record<string, unknown>
-}
+export type ServiceHealth = Schemas['ServiceHealth']
+export type Health = Omit<Schemas['Health'], 'services'> & { services: Partial<Record<ServiceName, ServiceHealth>> }
+export type CandleRow = Omit<Schemas['CandleRow'], 'timeframe'> & { timeframe: Timeframe }
+export type HeartbeatStatus = Schemas['HeartbeatStatus']
+export type Incident = Schemas['Incident']
+export type HeartbeatRun = Schemas['Run']
 
-export interface Health {
-  status: 'ok' | 'degraded' | 'down'
-  services: Partial<Record<ServiceName, ServiceHealth>>
-}
-
-export interface CandleRow {
-  id: number | null
-  timeframe: Timeframe
-  symbol: string
-  open_time: string
-  close_time: string
-  open: string
-  high: string
-  low: string
-  close: string
-  volume: string
-  trade_count: number
-  revision: number
-  is_late: boolean
-  source: string
-  received_at: string | null
-}
-
-export interface HeartbeatStatus {
-  id: number
-  source: string
-  location: string
-  feed: string
-  is_connected: boolean
-  is_coherent: boolean
-  last_application_start: string | null
-  last_application_stop: string | null
-  last_error: string | null
-  last_error_at: string | null
-  last_message_at: string | null
-  market_time: string | null
-  symbols_monitored: string[]
-  latency_ms_p50: number | null
-  latency_ms_p99: number | null
-  messages_per_minute: number | null
-  candles_24h: { closed: number; expected: number } | null
-}
-
-export interface Incident {
-  id: number
-  kind: 'gap' | 'stall' | 'disconnect' | 'correction'
-  symbol: string
-  market_time: string | null
-  missing_trades: number | null
-  message: string
-  detected_at: string
-  mended_at: string | null
-}
-
-export interface HeartbeatRun {
-  id: number
-  source: string
-  last_application_start: string
-  last_application_stop: string | null
-}
-
-export interface HeartbeatPage {
-  status: HeartbeatStatus | null
+/** The page's body, its maps keyed by timeframe. */
+export type HeartbeatPage = Omit<Schemas['Heartbeat'], 'candles' | 'forming'> & {
   candles: Partial<Record<Timeframe, CandleRow[]>>
-  forming?: Partial<Record<Timeframe, CandleRow>>
-  incidents: Incident[]
-  runs: HeartbeatRun[]
+  forming: Partial<Record<Timeframe, CandleRow>>
 }
 
+/** One message of the raw stream; it travels on the socket only. */
 export interface RawTrade {
   id: number | string
   trade_time: string | number
@@ -116,5 +53,6 @@ export interface RawTrade {
   is_buyer_maker: boolean
 }
 
-export const fetchHealth = (): Promise<Health> => get('/api/health/')
-export const fetchHeartbeat = (): Promise<HeartbeatPage> => get('/api/heartbeat/')
+export const fetchHealth = (): Promise<Health> => answer(api.GET('/api/health/'))
+// The description knows timeframes as text; the server only ever sends the eight.
+export const fetchHeartbeat = async (): Promise<HeartbeatPage> => (await answer(api.GET('/api/heartbeat/'))) as HeartbeatPage

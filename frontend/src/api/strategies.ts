@@ -1,15 +1,6 @@
 /** Users' strategies (backend app `strategies`). */
-import { getAll } from './client'
-import type { Timeframe } from './core'
+import { answerAll, api, type Schemas } from './client'
 
-export interface Strategy {
-  id: number
-  name: string
-  description: string
-  code: string
-  timeframe: Timeframe
-  created_at: string
-  updated_at: string
-}
+export type Strategy = Schemas['Strategy']
 
-export const fetchStrategies = (): Promise<Strategy[]> => getAll('/api/strategies/')
+export const fetchStrategies = (): Promise<Strategy[]> => answerAll((query) => api.GET('/api/strategies/', { params: { query } }))

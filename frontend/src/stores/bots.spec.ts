@@ -54,8 +54,11 @@ it('shows the newest decision, whatever order they come in', () => {
 
 it('reads every page of the list', async () => {
   fakeServer({
-    'GET /api/bots/': { body: { results: [bot({ id: 1 })], next: 'http://x/api/bots/more/', previous: null } },
-    'GET /api/bots/more/': { body: { results: [bot({ id: 2, state: 'paused_error' })], next: null, previous: null } },
+    'GET /api/bots/': ({ search }) => ({
+      body: search.includes('cursor=two')
+        ? { results: [bot({ id: 2, state: 'paused_error' })], next: null }
+        : { results: [bot({ id: 1 })], next: 'http://elsewhere/api/bots/?cursor=two&limit=100' },
+    }),
   })
   const bots = useBots()
   await bots.refresh()

@@ -8,8 +8,8 @@ import { useStatus } from './status'
 const health = (state: 'up' | 'down', secondary: 'up' | 'absent' = 'absent'): Health => ({
   status: 'ok',
   services: {
-    heartbeat: { state, since: null, last_seen: new Date(Date.now() - 42_000).toISOString(), lag_ms: 1 },
-    heartbeat_secondary: { state: secondary, since: null, last_seen: null, lag_ms: null },
+    heartbeat: { state, since: null, last_seen: new Date(Date.now() - 42_000).toISOString(), lag_ms: 1, details: {} },
+    heartbeat_secondary: { state: secondary, since: null, last_seen: null, lag_ms: null, details: {} },
   },
 })
 
@@ -17,7 +17,7 @@ beforeEach(() => setActivePinia(createPinia()))
 
 it('keeps the closes of the reference market only', () => {
   const heartbeat = useHeartbeat()
-  heartbeat.adopt({ status: heartbeatStatus(), candles: { '1m': [candle(2), candle(1)] }, incidents: [], runs: [] })
+  heartbeat.adopt({ status: heartbeatStatus(), candles: { '1m': [candle(2), candle(1)] }, forming: {}, incidents: [], runs: [] })
   heartbeat.addCandle(candle(3, { symbol: 'ETHUSDT' }))
   heartbeat.addCandle(candle(3))
   expect(heartbeat.candles['1m'].map((one) => [one.at / 60_000, one.live])).toEqual([[3, true], [2, false], [1, false]])
@@ -26,7 +26,7 @@ it('keeps the closes of the reference market only', () => {
 it('keeps what came live green when the page is read again', () => {
   const heartbeat = useHeartbeat()
   heartbeat.addCandle(candle(3))
-  heartbeat.adopt({ status: heartbeatStatus(), candles: { '1m': [candle(4), candle(3)] }, incidents: [], runs: [] })
+  heartbeat.adopt({ status: heartbeatStatus(), candles: { '1m': [candle(4), candle(3)] }, forming: {}, incidents: [], runs: [] })
   expect(heartbeat.candles['1m'].map((one) => one.live)).toEqual([false, true])
 })
 

@@ -40,6 +40,7 @@ export const useStatus = defineStore('status', () => {
   const upCount = computed(() => expected.value.filter((service) => service.state === 'up').length)
   const exchangeList = computed(() => Object.values(exchanges.value))
   const loading = computed(() => exchangeList.value.find((exchange) => exchange.state === 'loading') ?? null)
+  const broken = computed(() => exchangeList.value.find((exchange) => exchange.state === 'failed') ?? null)
   const loaded = computed(() => exchangeList.value.filter((exchange) => (exchange.count ?? 0) > 0))
   const marketCount = computed(() => loaded.value.reduce((sum, exchange) => sum + (exchange.count ?? 0), 0))
   const liveStrategies = computed(() => activeStrategies.value ?? useSession().limits?.active_strategies ?? null)
@@ -85,7 +86,7 @@ export const useStatus = defineStore('status', () => {
   }
 
   return {
-    health, receivedAt, services, expected, upCount, exchanges, exchangeList, loading, loaded, marketCount,
+    health, receivedAt, services, expected, upCount, exchanges, exchangeList, loading, broken, loaded, marketCount,
     liveStrategies, link, refresh, setHealth, setSummary, setMarkets, start, stop,
   }
 })

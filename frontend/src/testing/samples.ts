@@ -16,15 +16,15 @@ export const candle = (minute: number, over: Partial<CandleRow> = {}): CandleRow
   id: minute, timeframe: '1m', symbol: 'BTCUSDT',
   open_time: new Date(minute * 60_000).toISOString(), close_time: new Date((minute + 1) * 60_000).toISOString(),
   open: '100', high: '102', low: '99', close: '101', volume: '3', trade_count: 4, revision: 1, is_late: false,
-  source: 'primary', received_at: null,
+  source: 'primary', received_at: '2026-11-22T12:00:00Z',
   ...over,
 })
 
 export const heartbeatStatus = (over: Partial<HeartbeatStatus> = {}): HeartbeatStatus => ({
   id: 1, source: 'primary', location: 'local', feed: 'simex:1', is_connected: true, is_coherent: true,
-  last_application_start: null, last_application_stop: null, last_error: null, last_error_at: null,
+  last_application_start: '2026-11-22T11:00:00Z', last_application_stop: null, last_error: '', last_error_at: null,
   last_message_at: '2026-11-22T12:00:00Z', market_time: '2026-11-22T12:00:00Z', symbols_monitored: ['BTCUSDT'],
-  latency_ms_p50: 38, latency_ms_p99: 142, messages_per_minute: 100, candles_24h: null,
+  latency_ms_p50: 38, latency_ms_p99: 142, messages_per_minute: 100, candles_24h: { closed: 3, expected: 3 },
   ...over,
 })
 
@@ -42,7 +42,7 @@ export const position = (over: Partial<Position> = {}): Position => ({
 })
 
 export const trade = (id: number, over: Partial<Trade> = {}): Trade => ({
-  id, client_order_id: `c${id}`, broker: 1, bot: 1, strategy: 1, source: 'bot', intent: 'entry', symbol: 'BTC/USDT',
+  id, client_order_id: `c${id}`, broker: 1, bot: 1, strategy: 1, source: 'strategy', intent: 'entry', symbol: 'BTC/USDT',
   side: 'buy', type: 'market', quantity: '0.06', price: null, average_price: '94012.4', filled_quantity: '0.06',
   fee: '1', fee_currency: 'USDT', status: 'filled', error_message: '', profit_loss: null,
   created_at: '2026-11-22T12:00:00Z', market_time: null,
@@ -52,7 +52,7 @@ export const trade = (id: number, over: Partial<Trade> = {}): Trade => ({
 export const bot = (over: Partial<Bot> = {}): Bot => ({
   id: 1, strategy: 1, strategy_name: 'Croisement EMA 10/20', broker: 1, broker_name: 'Simulateur', mode: 'simulation',
   symbol: 'BTC/USDT', timeframe: '15m', start_date: '2026-11-20T00:00:00Z', end_date: '2027-02-22T00:00:00Z',
-  is_active: true, amount: null, params: {}, state: 'running', pause_reason: '', pause_details: null, paused_at: null,
+  is_active: true, amount: null, params: {}, state: 'running', pause_reason: '', pause_details: {}, paused_at: null,
   created_at: '2026-11-20T00:00:00Z', last_decision: decision(), position: null, realized_pnl: '642.18',
   unrealized_pnl: null, trades: [], quote_currency: 'USDT',
   ...over,

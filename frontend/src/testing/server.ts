@@ -4,6 +4,7 @@ import { vi } from 'vitest'
 export interface Call {
   method: string
   path: string
+  search: string
   body: unknown
 }
 
@@ -12,14 +13,17 @@ export type Answer = { status?: number; body?: unknown } | ((call: Call) => { st
 export function fakeServer(answers: Record<string, Answer>): { calls: Call[]; set: (key: string, answer: Answer) => void } {
   const calls: Call[] = []
   const table = new Map(Object.entries(answers))
-  vi.stubGlobal('fetch', async (input: string, init?: RequestInit) => {
-    const path = String(input).split('?')[0]
-    const call: Call = { method: init?.method ?? 'GET', path, body: init?.body ? JSON.parse(String(init.body)) : undefined }
+  vi.stubGlobal('fetch', async (input: Request | string) => {
+    const request = input instanceof Request ? input : new Request(new URL(input, location.origin))
+    const text = await request.text()
+    const sent: unknown = text ? JSON.parse(text) : undefined
+    const { pathname: path, search } = new URL(request.url)
+    const call: Call = { method: request.method, path, search, body: sent }
     calls.push(call)
     const answer = table.get(`${call.method} ${path}`)
-    if (!answer) return new Response(JSON.stringify({ code: 'not_found', message: `Rien pour ${path}`, details: {} }), { status: 404 })
+    if (!answer) return Response.json({ code: 'not_found', message: `Rien pour ${path}`, details: {} }, { status: 404 })
     const { status = 200, body } = typeof answer === 'function' ? answer(call) : answer
-    return new Response(status === 204 ? null : JSON.stringify(body), { status })
+    return status === 204 ? new Response(null, { status }) : Response.json(body, { status })
   })
   return { calls, set: (key, answer) => table.set(key, answer) }
 }

@@ -9,7 +9,7 @@ const row = (minute: number, over: Partial<CandleRow> = {}): CandleRow => ({
   open_time: new Date(minute * 60_000).toISOString(),
   close_time: new Date((minute + 1) * 60_000).toISOString(),
   open: '1', high: '2', low: '1', close: '2', volume: '3',
-  trade_count: 4, revision: 1, is_late: false, source: 'primary', received_at: null,
+  trade_count: 4, revision: 1, is_late: false, source: 'primary', received_at: '',
   ...over,
 })
 const minutes = (candles: { at: number }[]): number[] => candles.map((candle) => candle.at / 60_000)
