@@ -15,7 +15,8 @@ from simex.streams import Hub, agg_trade_text, kline_text, trade_text
 from simex.tickers import book_message, ticker_message
 
 TICK_S = 0.01
-JUMP_MS = 60_000
+MINUTE_MS = 60_000
+JUMP_MS = 5 * MINUTE_MS  # how far a free market goes in one go: fewer, larger writes
 END_MARGIN_MS = 5_000
 YIELD_EVERY = 500  # trades between two turns given to requests and consumers
 SLICE_WORTH = 20  # what a slice without trades costs, in trades
@@ -120,7 +121,7 @@ class Pump:
         target = self._clock.capped(self._clock.now_ms + JUMP_MS)
         if self.end_ms is None:
             return target
-        halt_ms = (self.end_ms // JUMP_MS + 1) * JUMP_MS + END_MARGIN_MS
+        halt_ms = (self.end_ms // MINUTE_MS + 1) * MINUTE_MS + END_MARGIN_MS
         return min(target, halt_ms) if self._clock.now_ms < halt_ms else None
 
     async def _play_until(self, stop_ms: int) -> None:
