@@ -48,7 +48,7 @@ class Service:
     prepare: Callable[[], None] | None = None
     ready: Callable[[int], bool] | None = None
     stop_signal: signal.Signals = signal.SIGTERM
-    stop_timeout_s: float = 5.0
+    stop_timeout_s: float = 10.0
     start_timeout_s: float = 180.0
     stable_after_s: float = 10.0
     tier: int = 1
