@@ -105,3 +105,8 @@ def test_quote_gives_the_exchanges_own_sentence() -> None:
         quote(ccxt.InvalidOrder(words(-1013, "Filter failure: LOT_SIZE")))
         == "Filter failure: LOT_SIZE (code -1013)"
     )
+
+
+def test_quote_says_why_no_answer_came() -> None:
+    error = because(ccxt.RequestTimeout("binance POST https://api.binance.com/api/v3/order"), TimeoutError())
+    assert quote(error) == "POST https://api.binance.com/api/v3/order : TimeoutError"

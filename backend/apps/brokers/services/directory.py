@@ -6,7 +6,7 @@ import structlog
 
 from apps.brokers.models import Broker
 from apps.core.adapters import secrets
-from apps.core.adapters.database import in_database
+from apps.core.adapters.database import read_database
 from domain.errors import NotFound
 from domain.ports import BrokerAccess
 
@@ -18,10 +18,10 @@ class DjangoBrokerDirectory:
 
     async def active(self) -> Sequence[BrokerAccess]:
         """Return the active brokers; one whose credentials cannot be read is left out and logged."""
-        return await in_database(_active)
+        return await read_database(_active)
 
     async def get(self, broker_id: int) -> BrokerAccess:
-        return await in_database(_get, broker_id)
+        return await read_database(_get, broker_id)
 
 
 def _active() -> list[BrokerAccess]:

@@ -77,6 +77,11 @@ class CcxtSession:
         """Return ccxt's own rate for the exchange, in its cost units per second."""
         return 1000.0 / float(self._client.rateLimit)
 
+    @property
+    def counts_by_the_minute(self) -> bool:
+        """Tell whether the exchange's limit is a weight per minute (Binance's), which allows bursts."""
+        return is_binance(self._client)
+
     def share_markets_of(self, other: "CcxtSession") -> None:
         """Take the markets another session of the same exchange loaded."""
         self._client.set_markets_from_exchange(other._client)

@@ -29,6 +29,7 @@ PARSE_ERRORS = (KeyError, IndexError, TypeError, ValueError, AttributeError, Ari
 
 _CODE = re.compile(r'"code"\s*:\s*"?(-?\d+)')
 _URL_QUERY = re.compile(r"(https?://[^\s?]+)\?\S*")
+_CCXT_ID = re.compile(r"^[a-z0-9]+ (?=[A-Z{])")  # "binance {…}": simex is one of its subclasses
 _MESSAGE = re.compile(r'"msg"\s*:\s*"((?:[^"\\]|\\.)*)"')
 _MAX_WORDS = 300
 
@@ -107,7 +108,9 @@ def exchange_code(error: Exception) -> int | None:
 
 def quote(error: Exception) -> str:
     """Return the exchange's own words without query strings (they hold signatures), shortened."""
-    text = _URL_QUERY.sub(r"\1", str(error)).strip() or type(error).__name__
+    text = _CCXT_ID.sub("", _URL_QUERY.sub(r"\1", str(error)).strip()) or type(error).__name__
+    if isinstance(error.__cause__, aiohttp.ClientError | TimeoutError):  # ccxt keeps the address only
+        text = f"{text} : {str(error.__cause__) or type(error.__cause__).__name__}"
     found = _MESSAGE.search(text)
     words = f"{found.group(1)} (code {exchange_code(error)})" if found else text
     return words if len(words) <= _MAX_WORDS else f"{words[:_MAX_WORDS]}…"

@@ -32,6 +32,18 @@ async def in_database(function: Callable[P, R], *args: P.args, **kwargs: P.kwarg
     return result
 
 
+async def read_database(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run a function that only reads; asked once more when the connection turned out to be dead.
+
+    Raises:
+        Unavailable: PostgreSQL does not answer on a new connection either.
+    """
+    try:
+        return await in_database(function, *args, **kwargs)
+    except Unavailable:
+        return await in_database(function, *args, **kwargs)
+
+
 async def close_database() -> None:
     """Close the database thread's connection at the end of a process (or of a test)."""
     await sync_to_async(_close)()

@@ -21,8 +21,9 @@ from domain.ports import Balance, BrokerAccess, BrokerDirectory, Clock, MarketSt
 log = structlog.get_logger(__name__)
 
 _ACCESS_CHECKED_EVERY_S = 1.0  # how long a changed or deleted broker may still be served
-_BURST_S = 15.0  # of the exchange's rate that may be spent at once; Binance counts by the minute
-_RATE_PART = 0.75  # the burst comes on top, so the steady rate stays below the exchange's
+# Binance counts by the minute: half of it may be spent at once, the other half evenly.
+_MINUTE_BURST_S, _MINUTE_RATE_PART = 30.0, 0.5
+_OTHER_BURST_S = 1.0  # exchanges that count by the second
 
 
 class ExchangeCatalogue(Protocol):
@@ -245,14 +246,16 @@ class CcxtManager:
         hub = self._hubs.get(key)
         if hub is None:
             speed = await self._speed_of(access.exchange)
-            probe = CcxtSession(access, budget=self._budget(1.0), clock=self._clock)
-            rate = probe.budget_rate_per_s() * _RATE_PART * speed
+            unused = RateBudget(clock=self._clock, rate_per_s=1.0, capacity=1.0)
+            probe = CcxtSession(access, budget=unused, clock=self._clock)
+            rate, by_minute = probe.budget_rate_per_s() * speed, probe.counts_by_the_minute
             await probe.close()
-            hub = self._hubs.setdefault(key, _Hub(budget=self._budget(rate)))
+            hub = self._hubs.setdefault(key, _Hub(budget=self._budget(rate, by_minute=by_minute)))
         return hub
 
-    def _budget(self, rate_per_s: float) -> RateBudget:
-        return RateBudget(clock=self._clock, rate_per_s=rate_per_s, capacity=rate_per_s * _BURST_S)
+    def _budget(self, rate_per_s: float, *, by_minute: bool) -> RateBudget:
+        burst_s, part = (_MINUTE_BURST_S, _MINUTE_RATE_PART) if by_minute else (_OTHER_BURST_S, 1.0)
+        return RateBudget(clock=self._clock, rate_per_s=rate_per_s * part, capacity=rate_per_s * burst_s)
 
     async def _drop(self, broker_id: int) -> None:
         """Close the session. A lender stays as such: its markets are only read."""

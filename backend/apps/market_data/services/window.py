@@ -14,7 +14,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from apps.core.adapters.clock import SystemClock
-from apps.core.adapters.database import in_database
+from apps.core.adapters.database import in_database, read_database
 from apps.market_data import selectors
 from apps.market_data.services import candle_store
 from domain.candles import Candle
@@ -116,7 +116,7 @@ class _Completion:
     async def window(self) -> list[Candle]:
         """Return the window: what is stored if it is complete, else completed."""
         request = self._request
-        stored = await in_database(
+        stored = await read_database(
             selectors.closed_window,
             request.source,
             request.symbol,
