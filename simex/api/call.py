@@ -91,7 +91,7 @@ class Route:
     signed: bool = False
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
-    threaded: bool = False
+    is_slow: Callable[[Mapping[str, str]], bool] | None = None
     any_parameters: bool = False
 
     def cost(self, params: Mapping[str, str]) -> int:

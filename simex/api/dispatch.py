@@ -102,7 +102,7 @@ class Dispatcher:
         """Run the request; what it changed and its log line are kept before this returns."""
         try:
             route = self._admit(call)
-            if route.threaded:
+            if route.is_slow is not None and route.is_slow(call.params):
                 content = await asyncio.to_thread(route.handler, call)
             else:
                 content = route.handler(call)

@@ -7,7 +7,7 @@ import orjson
 
 from simex.api.call import Call, Route, Routes
 from simex.engine.errors import ApiError
-from simex.market.klines import INTERVALS, traded_klines
+from simex.market.klines import DAY_MS, FIXED_MS, INTERVALS, traded_klines
 from simex.market.query import klines_between
 from simex.market.symbols import SymbolRules
 from simex.market.tradelog import AggTrade, RawTrade, split_raw
@@ -156,6 +156,13 @@ def klines(call: Call) -> Any:
     return [one.row() for one in klines_between(feed, interval, now_ms, span, limit)]
 
 
+def _is_long(params: Mapping[str, str]) -> bool:
+    """Tell whether the candles may span days of trades: computed aside, off the loop."""
+    length_ms = FIXED_MS.get(params["interval"], 31 * DAY_MS)
+    limit = params.get("limit", "500")
+    return length_ms * (int(limit) if limit.isdigit() else 0) > 2 * DAY_MS
+
+
 def avg_price(call: Call) -> Any:
     """Return the mean price of five minutes."""
     rules = call.rules()
@@ -217,7 +224,7 @@ PUBLIC: Routes = {
     ),
     ("GET", "/api/v3/aggTrades"): Route(agg_trades, 4, required=("symbol",), optional=("fromId", *RANGE)),
     ("GET", "/api/v3/klines"): Route(
-        klines, 2, required=("symbol", "interval"), optional=("timeZone", *RANGE), threaded=True
+        klines, 2, False, ("symbol", "interval"), ("timeZone", *RANGE), is_slow=_is_long
     ),
     ("GET", "/api/v3/avgPrice"): Route(avg_price, 2, required=("symbol",)),
     ("GET", "/api/v3/ticker/24hr"): Route(ticker_24hr, _by_symbol(2, 80), optional=("symbol", "symbols", "type")),

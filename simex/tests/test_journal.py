@@ -18,7 +18,7 @@ import pytest
 
 from simex.journal import NAME, FileJournal
 from simex.simulation import Simulation
-from simex.tests.support import ROOT, START_MS, WITHIN_S, Client, running, serving, stepped
+from simex.tests.support import ROOT, START_MS, WITHIN_S, Client, messages, running, serving, stepped
 
 
 @asynccontextmanager
@@ -157,6 +157,21 @@ async def test_torn_last_line_is_cut_off(tmp_path: Path) -> None:
     async with running(options) as client:
         assert (await client.ask("state"))["orders"] == 1
     assert b'["alice","USD\n' not in (tmp_path / NAME).read_bytes()
+
+
+async def test_asked_to_stop_it_leaves_at_once_with_a_consumer_still_there(tmp_path: Path) -> None:
+    options = ("--symbols", "BTCUSDT", "--speed", "60", "--start", "2018-03-02",
+               "--data-dir", str(tmp_path))  # fmt: skip
+    async with (
+        process(*options) as (client, child),
+        client.session.ws_connect(f"{client.url}/ws/btcusdt@aggTrade") as socket,
+    ):
+        await messages(socket, 1)
+        child.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(WITHIN_S):
+            assert await child.wait() == 0
+    lines = (tmp_path / NAME).read_bytes().splitlines()
+    assert lines[-1].startswith(b'{"clock":')
 
 
 def test_two_simex_on_one_folder_are_refused(tmp_path: Path) -> None:
