@@ -23,6 +23,30 @@ BUILT_IN = {"alice", "bob", "house"}  # simex's own, nobody of ours trades with 
 LIVE = "status IN ('pending', 'sending', 'unknown', 'open', 'partially_filled')"
 
 
+# Trades at each close: buys when flat, sells when long. Kills then meet orders in flight.
+EVERY_CLOSE = """
+class AChaqueCloture(Strategy):
+    def __init__(self, candles, balance, position=None):
+        self.balance = balance
+        self.position = position
+
+    def should_long(self) -> bool:
+        return True
+
+    def should_short(self) -> bool:
+        return self.position is not None
+
+    def calculate_position_size(self) -> float:
+        return self.balance * 0.1
+
+    def calculate_stop_loss(self) -> float:
+        return 0.0
+
+    def calculate_take_profit(self) -> float:
+        return 0.0
+"""
+
+
 def data_folder() -> Path:
     """Where the real recordings are (they are not part of the project)."""
     return Path(os.environ.get("ARISTOBOT_TEST_DATA", str(ROOT.parent / "shared" / "data")))
@@ -59,7 +83,7 @@ class Desk:
 
     def count(self, what: str) -> int:
         """Rows of a table that match, e.g. "trades WHERE status = 'filled'"."""
-        return int(query(self.database_url, f"SELECT count(*) AS n FROM {what}")[0]["n"])  # type: ignore[arg-type]  # noqa: S608
+        return int(query(self.database_url, f"SELECT count(*) AS n FROM {what}")[0]["n"])  # noqa: S608
 
     def stop_bots(self) -> None:
         for bot in self.bots:
@@ -75,14 +99,14 @@ class Desk:
         return f"orders in flight: {waiting}\n{self.instance.tail()}"
 
 
-def open_desk(instance: Instance, *, bots: int, name: str = "lea", **more: Any) -> Desk:
-    """Register a trader, give every account ETH, switch on his bots."""
+def open_desk(instance: Instance, *, bots: int, code: str | None = None, name: str = "lea", **more: Any) -> Desk:
+    """Register a trader, give every account ETH, switch on his bots (the EMA cross unless `code` is given)."""
     simex_url = instance.setting("SIMEX_URL")
     person = Trader(instance.url)
     person.register(name)
     desk = Desk(instance, person, simex_url, instance.setting("DATABASE_URL"))
     desk.deposits = give_eth(simex_url)
-    broker, strategy = person.simulateur()["id"], person.example_strategy()["id"]
+    broker, strategy = person.simulateur()["id"], _strategy(person, code)
     wait_until(
         lambda: any(row["symbol"] == SYMBOL for row in person.all("/api/symbols/", broker=broker)),
         timeout_s=30,
@@ -92,6 +116,13 @@ def open_desk(instance: Instance, *, bots: int, name: str = "lea", **more: Any) 
         body = {"strategy": strategy, "broker": broker, "symbol": SYMBOL, "timeframe": "1m", **more}
         desk.bots.append(person.start_bot(**body)["id"])
     return desk
+
+
+def _strategy(person: Trader, code: str | None) -> int:
+    if code is None:
+        return int(person.example_strategy()["id"])
+    body = {"name": "À chaque clôture", "description": "", "code": code, "timeframe": "1m"}
+    return int(person.post("/api/strategies/", **body)["id"])
 
 
 def give_eth(simex_url: str) -> dict[str, dict[str, Decimal]]:
