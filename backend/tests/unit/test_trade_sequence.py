@@ -86,7 +86,8 @@ def test_kline_that_knows_a_trade_we_miss_closes_nothing_until_it_came() -> None
     t.on_trade(trade(1), START)
     t.on_kline(kline(M + 2_000, last_trade_id=29))
     assert t.drain() == []
-    assert t.missing == Hole(2, 1)
+    told = t.missing
+    assert told == Hole(2, 1)
     t.on_backfill([trade(2, 59_000, "11")])
     assert not t.missing
     assert [(c.candle.close, c.is_correction) for c in t.drain()] == [(Decimal(11), False)]
