@@ -33,7 +33,7 @@ def _measure(options: argparse.Namespace) -> Callable[[], Outcome]:
         return lambda: heartbeat.run(trades=options.trades, minutes=options.closes)
     from bench import signal
 
-    return lambda: signal.run(closes=options.closes, rounds=options.rounds)
+    return lambda: signal.run(closes=options.closes, rounds=options.rounds, speed=options.speed)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="une ligne de JSON")
     parser.add_argument("--closes", type=int, default=60, help="clôtures 1m mesurées, par série (60)")
     parser.add_argument("--rounds", type=int, default=2, help="signal : tours des quatre séries (2)")
+    parser.add_argument("--speed", type=int, default=60, help="signal : vitesse du marché (60)")
     parser.add_argument("--trades", type=int, default=200_000, help="heartbeat : messages du débit (200000)")
     return parser
 

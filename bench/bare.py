@@ -10,6 +10,7 @@ import asyncio
 import json
 import re
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -114,11 +115,14 @@ async def run(task: Task) -> dict[str, Any]:
         await client.load_markets()
     traders = [Trader(clients[n % len(clients)], task.symbol, strategy) for n in range(task.traders)]
     try:
+        began = time.process_time()
         skipped = await _follow(task, traders)
+        cpu_ms = (time.process_time() - began) * 1000
     finally:
         for client in clients:
             await client.close()
-    return {"sent": [asdict(each) for trader in traders for each in trader.sent], "skipped": skipped}
+    sent = [asdict(each) for trader in traders for each in trader.sent]
+    return {"sent": sent, "skipped": skipped, "cpu_ms": cpu_ms}
 
 
 async def _follow(task: Task, traders: list[Trader]) -> int:

@@ -14,11 +14,11 @@ _START_TIMEOUT_S = 180.0
 
 
 @contextmanager
-def instance() -> Iterator[Instance]:
+def instance(*, speed: int = SPEED) -> Iterator[Instance]:
     """Start an instance in a temporary folder; stop it and remove the folder at the end."""
     folder = Path(tempfile.mkdtemp(prefix="aristobot-bench-"))
     passwords = {"ARISTOBOT_DEV_PASSWORD": PASSWORD, "ARISTOBOT_DAC_PASSWORD": PASSWORD}
-    running = Instance(folder / "data", feed="walk", speed=str(SPEED), environment=passwords)
+    running = Instance(folder / "data", feed="walk", speed=str(speed), environment=passwords)
     try:
         running.start(timeout_s=_START_TIMEOUT_S)
         yield running

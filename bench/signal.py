@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -17,7 +18,7 @@ from typing import Any
 
 import httpx
 
-from bench import desk
+from bench import cpu, desk
 from bench.bare import Task
 from bench.figures import Outcome, Spread, plain, ratio, spread, table
 from bench.strategy import CODE
@@ -30,6 +31,7 @@ MANY = 20
 USERS = ("dev", "dac", "lea", "max", "zoe")
 WARM_UP = 3  # closes left out at the beginning of each series, on both sides
 _TIMEOUT_S = 120.0
+_LONGEST_CLOSE_S = 15.0  # wall time that one close may take before the bench gives up
 _IN_FLIGHT = (
     "SELECT count(*) AS n FROM trades WHERE status IN ('pending', 'sending', 'unknown', 'open', 'partially_filled')"
 )
@@ -45,6 +47,8 @@ class Series:
     evaluations: list[float] = field(default_factory=list)
     without_order: int = 0  # closes at which a trader sent nothing (its last order was still under way)
     missed: int = 0
+    cpu_ms: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # by service, idle part taken off
+    decisions: int = 0  # warm-up included, as the CPU time does
 
 
 @dataclass(slots=True)
@@ -58,21 +62,22 @@ class Floor:
     accounts: list[dict[str, str]]
 
 
-def run(*, closes: int, rounds: int) -> Outcome:
+def run(*, closes: int, rounds: int, speed: int) -> Outcome:
     """Measure.
 
     Args:
         closes: one-minute closes of each series and round, warm-up not counted.
         rounds: how many times the four series follow each other.
+        speed: market seconds per second; a close comes every 60 / speed seconds.
     """
     series: dict[str, Series] = defaultdict(Series)
-    with desk.instance() as instance:
+    with desk.instance(speed=speed) as instance:
         floor = _open(instance)
         for _ in range(rounds):
             for count in (1, MANY):
-                _run_bots(floor, count, closes, series[f"bots_{count}"])
-                _run_bare(floor, count, closes, series[f"bare_{count}"])
-    return _outcome(series)
+                idle = _run_bare(floor, count, closes, series[f"bare_{count}"])
+                _run_bots(floor, count, closes, series[f"bots_{count}"], idle=idle)
+    return _outcome(series, speed)
 
 
 def _open(instance: Instance) -> Floor:
@@ -116,9 +121,14 @@ def _bot(person: Trader, number: int) -> int:
 # bots
 
 
-def _run_bots(floor: Floor, count: int, closes: int, series: Series) -> None:
-    """Let the first bots trade for a while, then add what they did to the series."""
+def _run_bots(floor: Floor, count: int, closes: int, series: Series, *, idle: Mapping[str, float]) -> None:
+    """Let the first bots trade for a while, then add what they did to the series.
+
+    Args:
+        idle: CPU ms per second of each service while no bot trades.
+    """
     newest = _newest_decision(floor)
+    began, spent = time.monotonic(), cpu.spent_ms(floor.instance)
     chosen = floor.bots[:count]
     ids = [bot for _, bot in chosen]
     for person, bot in chosen:
@@ -126,14 +136,18 @@ def _run_bots(floor: Floor, count: int, closes: int, series: Series) -> None:
     wanted = (closes + WARM_UP) * count
     wait_until(
         lambda: len(_decisions(floor, newest)) >= wanted,
-        timeout_s=_TIMEOUT_S + 5.0 * closes,
+        timeout_s=_TIMEOUT_S + _LONGEST_CLOSE_S * closes,
         what=lambda: f"{wanted} decisions of {count} bots\n{floor.instance.tail()}",
         period_s=0.5,
     )
     for person, bot in chosen:
         person.post(f"/api/bots/{bot}/suspend/")
     _wait_settled(floor)
+    lasted_s = time.monotonic() - began
+    for service, used in cpu.since(spent, cpu.spent_ms(floor.instance)).items():
+        series.cpu_ms[service] += max(0.0, used - idle[service] * lasted_s)
     rows = _decisions(floor, newest)
+    series.decisions += sum(1 for row in rows if row["status"] != "missed")
     arrivals = _arrivals(floor)
     for bot in ids:
         mine = [row for row in rows if row["bot_id"] == bot]
@@ -193,8 +207,12 @@ def _arrivals(floor: Floor) -> dict[str, float]:
 # the bare script
 
 
-def _run_bare(floor: Floor, count: int, closes: int, series: Series) -> None:
-    """Let the bare script trade for a while, then add what it did to the series."""
+def _run_bare(floor: Floor, count: int, closes: int, series: Series) -> dict[str, float]:
+    """Let the bare script trade for a while, then add what it did to the series.
+
+    Returns:
+        CPU ms per second of each service of the instance meanwhile: nobody trades there.
+    """
     task = Task(
         simex_url=floor.simex_url,
         redis_url=floor.instance.setting("REDIS_URL"),
@@ -203,12 +221,18 @@ def _run_bare(floor: Floor, count: int, closes: int, series: Series) -> None:
         traders=count,
         closes=closes + WARM_UP,
     )
-    answer = _ask_bare(task, timeout_s=_TIMEOUT_S + 5.0 * closes)
+    began, spent = time.monotonic(), cpu.spent_ms(floor.instance)
+    answer = _ask_bare(task, timeout_s=_TIMEOUT_S + _LONGEST_CLOSE_S * closes)
+    used = cpu.since(spent, cpu.spent_ms(floor.instance))
+    lasted_s = time.monotonic() - began
     series.without_order += answer["skipped"]
+    series.decisions += len(answer["sent"])
+    series.cpu_ms["script"] += answer["cpu_ms"]
     arrivals = _arrivals(floor)
     for sent in answer["sent"]:
         if sent["close_number"] >= WARM_UP:
             series.latencies.append(arrivals[sent["client_order_id"]] - sent["sent_at_ms"])
+    return {service: each / lasted_s for service, each in used.items()}
 
 
 def _ask_bare(task: Task, *, timeout_s: float) -> dict[str, Any]:
@@ -230,9 +254,10 @@ def _ask_bare(task: Task, *, timeout_s: float) -> dict[str, Any]:
 # the answer
 
 
-def _outcome(series: Mapping[str, Series]) -> Outcome:
+def _outcome(series: Mapping[str, Series], speed: int) -> Outcome:
     spreads = {name: spread(each.latencies) for name, each in series.items()}
     one, many = "bots_1", f"bots_{MANY}"
+    cpu_each = {name: _cpu_each(each) for name, each in series.items()}
     ratios = {
         "1_bot_to_1_bare": ratio(spreads[one], spreads["bare_1"]),
         f"{MANY}_bots_to_{MANY}_bare": ratio(spreads[many], spreads[f"bare_{MANY}"]),
@@ -240,13 +265,23 @@ def _outcome(series: Mapping[str, Series]) -> Outcome:
         f"{MANY}_bare_to_1_bare": ratio(spreads[f"bare_{MANY}"], spreads["bare_1"]),
     }
     figures = {
+        "seconds_between_closes": round(60 / speed, 3),
         "signal_to_order_ms": {name: plain(each) for name, each in spreads.items()},
         "ratios": {name: plain(each) for name, each in ratios.items()},
         "steps_ms": {name: _steps(series[name]) for name in (one, many)},
+        "cpu_ms_per_decision": cpu_each,
+        "cpu_ratios": {
+            count: round(sum(cpu_each[f"bots_{count}"].values()) / cpu_each[f"bare_{count}"]["script"], 2)
+            for count in (1, MANY)
+        },
         "without_order": {name: each.without_order for name, each in series.items()},
         "missed": {name: each.missed for name, each in series.items()},
     }
     return Outcome("signal", figures, _text(series, spreads, figures))
+
+
+def _cpu_each(series: Series) -> dict[str, float]:
+    return {service: round(used / max(1, series.decisions), 1) for service, used in series.cpu_ms.items()}
 
 
 def _steps(series: Series) -> dict[str, dict[str, float]]:
@@ -274,6 +309,10 @@ def _text(series: Mapping[str, Series], spreads: Mapping[str, Spread], figures: 
         for name, found in figures["steps_ms"].items()
         for step, each in found.items()
     ]
+    costs = [
+        (_LABELS[name], round(sum(each.values()), 1), ", ".join(f"{key} {ms:.1f}" for key, ms in each.items()))
+        for name, each in figures["cpu_ms_per_decision"].items()
+    ]
     return "\n\n".join(
         (
             table(
@@ -281,5 +320,8 @@ def _text(series: Mapping[str, Series], spreads: Mapping[str, Spread], figures: 
             ),
             table(("Rapport", "p50", "p99"), ratios),
             table(("Étape (ms)", "p50", "p99"), steps),
+            table(("CPU par décision (ms)", "total", "par service"), costs),
+            "CPU, rapport au script nu : " + ", ".join(f"{k} : {v}" for k, v in figures["cpu_ratios"].items()),
+            f"Une clôture toutes les {figures['seconds_between_closes']} s.",
         )
     )
