@@ -86,10 +86,9 @@ class Pump:
 
     @property
     def end_ms(self) -> int | None:
-        """Time of the last recorded trade, None when some market never ends."""
-        ends = [feed.last_ms for feed in self._feeds.values()]
-        known = [end for end in ends if end is not None]
-        return max(known) if known and len(known) == len(ends) else None
+        """Time of the last recorded trade, None when every market walks."""
+        known = [feed.last_ms for feed in self._feeds.values() if feed.last_ms is not None]
+        return max(known, default=None)
 
     @property
     def ended(self) -> bool:

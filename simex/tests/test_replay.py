@@ -12,7 +12,7 @@ from simex.market.query import klines_between
 from simex.market.replay import RecordingError, block_of_candles, load_candles, load_trades
 from simex.market.tradelog import TradeLog
 from simex.options import Options
-from simex.tests.support import messages, recording, running
+from simex.tests.support import START_MS, messages, recording, running
 
 XRPETH = "binance_XRPETH_aggTrades_2019-10-11_13.parquet"
 
@@ -50,6 +50,26 @@ async def test_end_of_a_recording_is_told_and_closes_the_last_minute() -> None:
         # last trade 1570965568844: its minute ends at 1570965600000, the clock halts 5 s later
         assert closed == list(range(closed[0], 1_570_965_600_001, 60_000))
         assert run["market_time"] <= 1_570_965_605_000
+
+
+async def test_other_symbols_walk_beside_a_recording_which_alone_decides_the_end(
+    tmp_path: Path,
+) -> None:
+    lines = "".join(f"{i},100.5,0.2,{i},{i},{START_MS + i * 70_000},false\n" for i in range(5))
+    path = tmp_path / "ETHUSDT.csv"
+    path.write_text("a,p,q,f,l,T,m\n" + lines)
+    options = Options(symbols=("BTCUSDT", "ETHUSDT"), source=f"trades:{path}", speed="step")
+    async with running(options) as client:
+        assert not (await client.ask("run"))["ended"]
+        await client.admin("clock", to=START_MS + 280_000)
+        assert (await client.ask("run"))["ended"]
+        found = {
+            name: (await client.call("GET", "/api/v3/aggTrades", symbol=name)).body for name in options.symbols
+        }
+        assert [t["a"] for t in found["ETHUSDT"]] == [0, 1, 2, 3, 4]
+        assert found["BTCUSDT"][-1]["T"] > START_MS
+        rows = (await client.call("GET", "/api/v3/klines", symbol="ETHUSDT", interval="1m")).body
+        assert [row[5] for row in rows] == ["0.20000000"] * 5  # 0, 70, 140, 210, 280 s
 
 
 def test_recorded_klines_of_each_interval_hold_every_trade() -> None:
