@@ -1,5 +1,7 @@
 """Each way ccxt reports trouble, and what it means for an order (exchange-simulator.md's table)."""
 
+from types import SimpleNamespace
+
 import aiohttp
 import ccxt
 import pytest
@@ -26,7 +28,8 @@ def words(code: int, text: str = "x") -> str:
     return f'binance {{"code":{code},"msg":"{text}"}}'
 
 
-CONNECTION_REFUSED = aiohttp.ClientConnectorError(None, OSError(111, "refused"))  # type: ignore[arg-type]
+HOST = SimpleNamespace(host="api.binance.com", port=443, ssl=True)
+CONNECTION_REFUSED = aiohttp.ClientConnectorError(HOST, OSError(111, "refused"))  # type: ignore[arg-type]
 
 ORDER_TABLE = [
     ("lot size", ccxt.InvalidOrder(words(-1013, "Filter failure: LOT_SIZE")), 400, OrderRejected),
