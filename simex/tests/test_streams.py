@@ -1,5 +1,6 @@
 """The WebSocket protocol, and streams that agree with REST."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
@@ -8,7 +9,8 @@ import orjson
 import pytest
 
 from simex.api.ws import text_frame
-from simex.tests.support import START_MS, Client, messages, running, stepped
+from simex.options import Options
+from simex.tests.support import START_MS, WITHIN_S, Client, messages, running, stepped
 
 
 @pytest.fixture
@@ -97,6 +99,32 @@ async def test_recorded_order_of_two_markets_is_by_time(client: Client) -> None:
         times = [m["T"] for m in await messages(socket, 80)]
     assert times == sorted(times)
     assert times[0] >= START_MS
+
+
+async def standing_still(client: Client) -> int:
+    """Wait until the market time no longer moves and return it."""
+    async with asyncio.timeout(WITHIN_S):
+        seen = [-1, -2]
+        while seen[-1] != seen[-2]:
+            for _ in range(40):
+                await client.call("GET", "/api/v3/ping")
+            seen.append((await client.ask("run"))["market_time"])
+    return seen[-1]
+
+
+async def test_market_at_max_waits_for_its_consumer_and_loses_nothing() -> None:
+    options = Options(speed="max", start_ms=START_MS, wait_for_consumer=True, pause_without_consumer=True)
+    async with running(options) as client:
+        assert await standing_still(client) == START_MS
+        async with client.session.ws_connect(f"{client.url}/ws/btcusdt@aggTrade") as socket:
+            held_ms = await standing_still(client)  # the consumer does not read: it holds
+            assert held_ms > START_MS
+            found = await messages(socket, 30_000)
+            assert [m["a"] for m in found] == list(range(found[0]["a"], found[0]["a"] + 30_000))
+            assert found[0]["T"] - START_MS < 3_600_000
+            assert (await client.ask("run"))["market_time"] > held_ms
+        left_ms = await standing_still(client)  # nobody listens: it holds again
+        assert left_ms < held_ms + 90 * 86_400_000
 
 
 @pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
