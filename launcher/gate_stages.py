@@ -84,6 +84,7 @@ def _python_tests() -> list[Stage]:
         _pytest("unit", "domaine et applications", _BACKEND, _TESTS / "unit"),
         _pytest("unit", "lanceur", ROOT, ROOT / "launcher" / "tests", "-c", str(ROOT / "launcher" / "pytest.ini")),
         _pytest("unit", "mesures", ROOT, ROOT / "bench" / "tests", "-c", str(ROOT / "bench" / "pytest.ini")),
+        _pytest("unit", "mesures", ROOT, ROOT / "bench" / "tests", "-c", str(ROOT / "bench" / "pytest.ini")),
         _pytest("integration", "échange simulé", ROOT, ROOT / "simex" / "tests", *_simex_config()),
         _pytest("integration", "contrats", _BACKEND, _TESTS / "contract"),
         _pytest("integration", "PostgreSQL, Redis, simex", _BACKEND, _TESTS / "integration"),

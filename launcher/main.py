@@ -70,8 +70,13 @@ def _add_test_and_bench(commands: argparse._SubParsersAction[argparse.ArgumentPa
         parser.add_argument("groups", nargs="*", metavar="étape", type=_group, help=", ".join(gate.GROUPS))
     measure = commands.add_parser("bench", help="mesure, en rapports")
     measure.add_argument("name", nargs="?", default=None)
-    measure.add_argument("--json", action="store_true")
-    measure.set_defaults(run=lambda namespace: bench.run(namespace.name, as_json=namespace.json))
+    measure.add_argument("--json", action="store_true", help="les chiffres en JSON")
+    measure.add_argument("options", nargs=argparse.REMAINDER, help="options de la mesure")
+    measure.set_defaults(run=_run_bench)
+
+
+def _run_bench(namespace: argparse.Namespace) -> int:
+    return bench.run(namespace.name, [*(["--json"] if namespace.json else []), *namespace.options])
 
 
 def _group(name: str) -> str:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 _LOG_BYTES = 10_000_000
 _LOG_BACKUPS = 3
@@ -23,8 +24,9 @@ def french_seconds(seconds: float) -> str:
 class Screen:
     """The terminal. A closed terminal never stops the services, so write errors are dropped."""
 
-    def __init__(self, *, total_steps: int = 0, done_steps: int = 0) -> None:
+    def __init__(self, *, total_steps: int = 0, done_steps: int = 0, stream: TextIO | None = None) -> None:
         self.total_steps = total_steps
+        self._stream = stream
         self._started = done_steps
         self._lock = threading.Lock()
 
@@ -32,8 +34,9 @@ class Screen:
         """Print one line at once."""
         with self._lock:
             try:
-                sys.stdout.write(text + "\n")
-                sys.stdout.flush()
+                stream = self._stream or sys.stdout
+                stream.write(text + "\n")
+                stream.flush()
             except (OSError, ValueError):
                 return
 
