@@ -84,14 +84,20 @@ class PositionWatch:
             price = await self._gateway.price(
                 broker_id, user_id=user_id, symbol=symbol, timeout_s=self._price_timeout_s
             )
+            for position_id in position_ids:
+                await self._judge(position_id, price)
         except AristobotError as exc:
             log.warning("watch.no_price", broker_id=broker_id, symbol=symbol, reason=exc.message)
-            return
-        for position_id in position_ids:
-            try:
-                await self._database.run(judge, position_id, price, now=self._clock.now())
-            except AristobotError as exc:
-                log.error("watch.exit_refused", position_id=position_id, symbol=symbol, reason=exc.message)
+        except DatabaseDown as exc:
+            log.warning("watch.database_down", error=str(exc).strip())
+        except Exception:  # boundary: the other markets are looked at
+            log.exception("watch.market_failed", broker_id=broker_id, symbol=symbol)
+
+    async def _judge(self, position_id: int, price: Decimal) -> None:
+        try:
+            await self._database.run(judge, position_id, price, now=self._clock.now())
+        except AristobotError as exc:
+            log.error("watch.exit_refused", position_id=position_id, reason=exc.message)
 
 
 def open_positions() -> dict[Group, list[int]]:

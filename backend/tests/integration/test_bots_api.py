@@ -20,7 +20,7 @@ from apps.trading_engine.services import bots
 from domain.errors import LimitReached
 from tests.engine_world import CLOSE, FEED, SYMBOL, hold, make_bot, make_broker, make_user
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("apps.trading_engine.urls")]
+pytestmark = [pytest.mark.django_db(transaction=True)]
 JSON = "application/json"
 
 
@@ -62,7 +62,7 @@ def body(strategy: Strategy, broker: Broker, /, **changes: Any) -> dict[str, Any
 def test_a_new_bot_takes_its_strategys_timeframe_and_is_complete(
     client: Client, strategy: Strategy, broker: Broker
 ) -> None:
-    answer = client.post("/bots/", body(strategy, broker, amount="250.5"), content_type=JSON)
+    answer = client.post("/api/bots/", body(strategy, broker, amount="250.5"), content_type=JSON)
     assert answer.status_code == 201
     made = answer.json()
     assert set(made) == set(BotSerializer().fields)
@@ -74,8 +74,8 @@ def test_a_new_bot_takes_its_strategys_timeframe_and_is_complete(
         None,
         [],
     )
-    assert client.get(f"/bots/{made['id']}/").json() == made
-    assert client.get("/bots/").json()["results"] == [made]
+    assert client.get(f"/api/bots/{made['id']}/").json() == made
+    assert client.get("/api/bots/").json()["results"] == [made]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_new_bot_takes_its_strategys_timeframe_and_is_complete(
 def test_a_bad_setting_is_refused_in_french(
     client: Client, strategy: Strategy, broker: Broker, changes: dict[str, Any], status: int, words: str
 ) -> None:
-    answer = client.post("/bots/", body(strategy, broker, **changes), content_type=JSON)
+    answer = client.post("/api/bots/", body(strategy, broker, **changes), content_type=JSON)
     assert answer.status_code == status
     assert words in answer.json()["message"]
     assert not ActiveStrategy.objects.exists()
@@ -105,29 +105,29 @@ def test_anothers_strategy_broker_and_bots_do_not_exist(client: Client, strategy
     other = make_user("bob")
     theirs = make_broker(other)
     bot = make_bot(other, theirs)
-    assert client.post("/bots/", body(strategy, theirs), content_type=JSON).status_code == 404
-    assert client.post("/bots/", body(bot.strategy, broker), content_type=JSON).status_code == 404
-    path = f"/bots/{bot.id}/"
+    assert client.post("/api/bots/", body(strategy, theirs), content_type=JSON).status_code == 404
+    assert client.post("/api/bots/", body(bot.strategy, broker), content_type=JSON).status_code == 404
+    path = f"/api/bots/{bot.id}/"
     assert client.get(path).status_code == 404
     assert client.patch(path, {"amount": "1"}, content_type=JSON).status_code == 404
     assert client.delete(path).status_code == 404
     for verb in ("stop", "suspend", "resume", "sell"):
         assert client.post(f"{path}{verb}/", {}, content_type=JSON).status_code == 404
     assert client.get(f"{path}decisions/").status_code == 404
-    assert client.get("/bots/").json()["results"] == []
+    assert client.get("/api/bots/").json()["results"] == []
     bot.refresh_from_db()
     assert bot.is_active
 
 
 def test_an_anonymous_visitor_is_refused(transactional_db: None) -> None:
-    assert Client().get("/bots/").status_code == 403
+    assert Client().get("/api/bots/").status_code == 403
 
 
 def test_suspend_and_resume_only_flip_the_switch(client: Client, user: User, broker: Broker) -> None:
     bot = make_bot(user, broker, start_date=CLOSE, end_date=CLOSE + timedelta(days=3650))
-    suspended = client.post(f"/bots/{bot.id}/suspend/").json()
+    suspended = client.post(f"/api/bots/{bot.id}/suspend/").json()
     assert (suspended["state"], suspended["is_active"]) == ("suspended", False)
-    resumed = client.post(f"/bots/{bot.id}/resume/").json()
+    resumed = client.post(f"/api/bots/{bot.id}/resume/").json()
     assert (resumed["state"], resumed["end_date"]) == ("running", suspended["end_date"])
 
 
@@ -135,31 +135,31 @@ def test_resume_forgets_the_error_that_paused(client: Client, user: User, broker
     bot = make_bot(
         user, broker, end_date=CLOSE + timedelta(days=3650), pause_reason="boucle", pause_details={"line": 2}
     )
-    assert client.get(f"/bots/{bot.id}/").json()["state"] == "paused_error"
-    resumed = client.post(f"/bots/{bot.id}/resume/").json()
+    assert client.get(f"/api/bots/{bot.id}/").json()["state"] == "paused_error"
+    resumed = client.post(f"/api/bots/{bot.id}/resume/").json()
     assert (resumed["state"], resumed["pause_reason"], resumed["pause_details"]) == ("running", "", {})
 
 
 def test_stop_ends_for_good_and_asks_when_a_position_is_open(client: Client, user: User, broker: Broker) -> None:
     bot = make_bot(user, broker)
     hold(bot)
-    refused = client.post(f"/bots/{bot.id}/stop/", {}, content_type=JSON)
+    refused = client.post(f"/api/bots/{bot.id}/stop/", {}, content_type=JSON)
     assert (refused.status_code, refused.json()["code"]) == (409, "open_position")
     bot.refresh_from_db()
     assert bot.is_active
-    stopped = client.post(f"/bots/{bot.id}/stop/", {"confirm": True}, content_type=JSON).json()
+    stopped = client.post(f"/api/bots/{bot.id}/stop/", {"confirm": True}, content_type=JSON).json()
     assert (stopped["state"], stopped["is_active"]) == ("stopped", False)
     assert stopped["end_date"] == "2001-01-01T00:00:00Z"
     assert Position.objects.get().status == "open"
-    again = client.post(f"/bots/{bot.id}/resume/")
+    again = client.post(f"/api/bots/{bot.id}/resume/")
     assert (again.status_code, again.json()["code"]) == (409, "bot_stopped")
 
 
 def test_sell_commits_one_exit_and_keeps_the_strategy(client: Client, user: User, broker: Broker) -> None:
     bot = make_bot(user, broker, end_date=CLOSE + timedelta(days=3650))
-    assert client.post(f"/bots/{bot.id}/sell/").json()["code"] == "no_position"
+    assert client.post(f"/api/bots/{bot.id}/sell/").json()["code"] == "no_position"
     hold(bot, current_price=Decimal(101), unrealized_pnl=Decimal("0.5"))
-    sold = client.post(f"/bots/{bot.id}/sell/")
+    sold = client.post(f"/api/bots/{bot.id}/sell/")
     assert sold.status_code == 200
     shown = sold.json()
     assert (shown["state"], shown["position"]["status"], shown["unrealized_pnl"]) == ("running", "closing", "0.5")
@@ -170,7 +170,7 @@ def test_sell_commits_one_exit_and_keeps_the_strategy(client: Client, user: User
         "0.5",
         "pending",
     )
-    again = client.post(f"/bots/{bot.id}/sell/")
+    again = client.post(f"/api/bots/{bot.id}/sell/")
     assert (again.status_code, again.json()["code"]) == (409, "order_in_progress")
     assert Trade.objects.count() == 1
 
@@ -180,7 +180,7 @@ def test_an_engaged_bot_keeps_its_market_and_is_not_deleted(
 ) -> None:
     bot = make_bot(user, broker)
     hold(bot)
-    path = f"/bots/{bot.id}/"
+    path = f"/api/bots/{bot.id}/"
     assert client.patch(path, {"strategy": strategy.pk}, content_type=JSON).json()["code"] == "open_position"
     assert client.delete(path).json()["code"] == "open_position"
     changed = client.patch(path, {"amount": "12.5"}, content_type=JSON)
@@ -196,7 +196,7 @@ def test_the_last_ten_trades_and_the_realised_profit_are_the_bots_own(
     for index in range(12):
         _trade(bot, index, profit=Decimal("1.5"))
     _trade(other, 99, profit=Decimal(-4))
-    shown = {each["id"]: each for each in client.get("/bots/").json()["results"]}
+    shown = {each["id"]: each for each in client.get("/api/bots/").json()["results"]}
     assert shown[bot.id]["realized_pnl"] == "18"  # 12 × 1.5
     assert [trade["client_order_id"] for trade in shown[bot.id]["trades"]] == [f"c{n}" for n in range(11, 1, -1)]
     assert shown[other.id]["realized_pnl"] == "-4"
@@ -231,10 +231,10 @@ def test_decisions_are_listed_by_close_newest_first(client: Client, user: User, 
             status="decided",
             reason="aucun signal d'achat",
         )
-    listed = client.get(f"/bots/{bot.id}/decisions/").json()["results"]
+    listed = client.get(f"/api/bots/{bot.id}/decisions/").json()["results"]
     assert [row["signal_id"] for row in listed] == ["5m_15", "5m_10", "5m_5"]
     assert set(listed[0]) == set(DecisionSerializer().fields)
-    assert client.get(f"/bots/{bot.id}/").json()["last_decision"] == listed[0]
+    assert client.get(f"/api/bots/{bot.id}/").json()["last_decision"] == listed[0]
 
 
 def test_dates_go_by_the_simulated_markets_clock(client: Client, user: User, broker: Broker) -> None:
@@ -243,8 +243,8 @@ def test_dates_go_by_the_simulated_markets_clock(client: Client, user: User, bro
         source="primary", location="local", feed=FEED, last_application_start=CLOSE, market_time=market_time
     )
     bot = make_bot(user, broker)
-    assert client.get(f"/bots/{bot.id}/").json()["state"] == "waiting"
-    resumed = client.post(f"/bots/{bot.id}/resume/").json()
+    assert client.get(f"/api/bots/{bot.id}/").json()["state"] == "waiting"
+    resumed = client.post(f"/api/bots/{bot.id}/resume/").json()
     assert resumed["state"] == "waiting"
     bot.refresh_from_db()
     assert bot.active_since == market_time
@@ -255,12 +255,12 @@ def test_the_twenty_first_active_bot_is_refused(client: Client, strategy: Strate
     theirs = make_broker(other)
     for _ in range(20):
         make_bot(other, theirs)
-    refused = client.post("/bots/", body(strategy, broker), content_type=JSON)
+    refused = client.post("/api/bots/", body(strategy, broker), content_type=JSON)
     assert (refused.status_code, refused.json()["code"]) == (409, "limit_reached")
     assert "20 stratégies sont déjà actives" in refused.json()["message"]
-    made = client.post("/bots/", body(strategy, broker, is_active=False), content_type=JSON)
+    made = client.post("/api/bots/", body(strategy, broker, is_active=False), content_type=JSON)
     assert made.status_code == 201
-    path = f"/bots/{made.json()['id']}/"
+    path = f"/api/bots/{made.json()['id']}/"
     assert client.post(f"{path}resume/").json()["code"] == "limit_reached"
     assert client.patch(path, {"is_active": True}, content_type=JSON).json()["code"] == "limit_reached"
     ActiveStrategy.objects.filter(user=other).first().delete()
