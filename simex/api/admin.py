@@ -47,6 +47,8 @@ class Admin:
         self, answer: Callable[[web.Request], Awaitable[Any]]
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
+            if "Origin" in request.headers:  # a web page open in a browser has no business here
+                return web.Response(status=403)
             try:
                 content, status = await answer(request), 200
             except (AdminError, FaultError, TypeError, ValueError, InvalidOperation) as error:

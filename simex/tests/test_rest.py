@@ -246,6 +246,13 @@ async def test_accounts_are_opened_funded_and_separate(client: Client) -> None:
     assert "not a positive amount" in refused["error"]
 
 
+async def test_admin_refuses_web_pages(client: Client) -> None:
+    address = f"{client.url}/__sim/accounts"
+    async with client.session.post(address, headers={"Origin": "https://example.org"}) as got:
+        assert got.status == 403
+    assert set((await client.ask("state"))["balances"]) == {"alice", "bob", "house"}
+
+
 async def test_same_script_gives_the_same_log_but_for_wall_fields() -> None:
     async def script() -> list[dict[str, Any]]:
         async with running(stepped(symbols=("BTCUSDT",))) as one:
