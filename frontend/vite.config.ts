@@ -26,5 +26,5 @@ export default defineConfig({
     port: Number(process.env.ARISTOBOT_FRONT_PORT ?? 5173),
     proxy: { '/api': backend, '/ws': { target: backend, ws: true } },
   },
-  test: { environment: 'happy-dom', include: ['src/**/*.spec.ts'], restoreMocks: true },
+  test: { environment: 'happy-dom', include: ['src/**/*.spec.ts'], setupFiles: ['src/testing/setup.ts'], testTimeout: 30_000, restoreMocks: true },
 })

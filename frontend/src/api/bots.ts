@@ -15,6 +15,9 @@ const path = (id: number) => ({ params: { path: { id: String(id) } } })
 const asBot = async (call: Promise<Schemas['Bot']>): Promise<Bot> => (await call) as Bot
 
 export const fetchBots = async (): Promise<Bot[]> => (await answerAll((query) => api.GET('/api/bots/', { params: { query } }))) as Bot[]
+/** The newest decisions of one bot. */
+export const fetchDecisions = async (id: number, limit: number): Promise<Decision[]> =>
+  (await answer(api.GET('/api/bots/{id}/decisions/', { params: { path: { id: String(id) }, query: { limit } } }))).results
 export const createBot = (body: NewBot): Promise<Bot> => asBot(answer(api.POST('/api/bots/', { body })))
 export const stopBot = (id: number, confirm: boolean): Promise<Bot> =>
   asBot(answer(api.POST('/api/bots/{id}/stop/', { ...path(id), body: { confirm } })))

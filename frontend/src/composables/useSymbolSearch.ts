@@ -10,20 +10,24 @@ export function useSymbolSearch(broker: () => number | undefined) {
   const message = ref<string | null>(null)
   let asked = 0
 
-  async function search(text: string): Promise<void> {
+  /** Returns what was found for this very question, even if another one has been asked since. */
+  async function search(text: string): Promise<string[]> {
     const id = broker()
     const ticket = ++asked
     message.value = null
     if (id === undefined) {
       options.value = []
-      return
+      return []
     }
     pending.value = true
     try {
       const page = await searchSymbols(id, text.trim())
-      if (ticket === asked) options.value = page.results.filter((row) => row.active).map((row) => row.symbol)
+      const found = page.results.filter((row) => row.active).map((row) => row.symbol)
+      if (ticket === asked) options.value = found
+      return found
     } catch (error) {
       if (ticket === asked) message.value = messageOf(error)
+      return []
     } finally {
       if (ticket === asked) pending.value = false
     }

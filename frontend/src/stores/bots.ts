@@ -8,6 +8,7 @@ import { live } from '@/websocket/live'
 
 export const MAX_TRADES = 10
 export const MAX_FEED = 50
+const FEED_PER_BOT = 10
 
 export interface FeedEntry extends Decision {
   bot: number
@@ -65,6 +66,14 @@ export const useBots = defineStore('bots', () => {
     loaded.value = true
   }
 
+  /** Fills the feed with what the bots at work decided before this page was opened. */
+  async function refreshFeed(): Promise<void> {
+    const atWork = list.value.filter((bot) => bot.state === 'running' || bot.state === 'paused_error')
+    await Promise.all(
+      atWork.map(async ({ id }) => (await api.fetchDecisions(id, FEED_PER_BOT)).forEach((one) => addDecision({ ...one, bot: id }))),
+    )
+  }
+
   async function create(bot: NewBot): Promise<Bot> {
     const made = await api.createBot(bot)
     merge(made)
@@ -96,7 +105,7 @@ export const useBots = defineStore('bots', () => {
   }
 
   return {
-    byId, list, feed, loaded, inError, merge, addDecision, addTrade, setPosition, refresh, start, stop,
+    byId, list, feed, loaded, inError, merge, addDecision, addTrade, setPosition, refresh, refreshFeed, start, stop,
     create,
     stopBot: (id: number, confirm: boolean) => act(api.stopBot(id, confirm)),
     suspend: (id: number) => act(api.suspendBot(id)),
