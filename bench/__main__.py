@@ -30,19 +30,21 @@ def _measure(options: argparse.Namespace) -> Callable[[], Outcome]:
     if options.name == "heartbeat":
         from bench import heartbeat
 
-        return lambda: heartbeat.run(trades=options.trades, minutes=options.closes)
+        return lambda: heartbeat.run(trades=options.trades, minutes=options.closes or 120)
     from bench import signal
 
-    return lambda: signal.run(closes=options.closes, rounds=options.rounds, speed=options.speed)
+    return lambda: signal.run(closes=options.closes or 20, rounds=options.rounds, speed=options.speed)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Mesures, en rapports.")
     parser.add_argument("name", choices=("heartbeat", "signal", *LATER))
     parser.add_argument("--json", action="store_true", help="une ligne de JSON")
-    parser.add_argument("--closes", type=int, default=60, help="clôtures 1m mesurées, par série (60)")
+    parser.add_argument(
+        "--closes", type=int, help="clôtures 1m mesurées (heartbeat : 120 ; signal, par série : 20)"
+    )
     parser.add_argument("--rounds", type=int, default=2, help="signal : tours des quatre séries (2)")
-    parser.add_argument("--speed", type=int, default=60, help="signal : vitesse du marché (60)")
+    parser.add_argument("--speed", type=int, default=12, help="signal : vitesse du marché (12)")
     parser.add_argument("--trades", type=int, default=200_000, help="heartbeat : messages du débit (200000)")
     return parser
 

@@ -35,7 +35,12 @@ _LONGEST_CLOSE_S = 15.0  # wall time that one close may take before the bench gi
 _IN_FLIGHT = (
     "SELECT count(*) AS n FROM trades WHERE status IN ('pending', 'sending', 'unknown', 'open', 'partially_filled')"
 )
-STEPS = ("signal → bail pris", "bail → décision validée", "décision → ordre réclamé", "ordre réclamé → arrivée")
+STEPS = (
+    "signal → bail pris",
+    "bail → réponse de la stratégie",  # candles and balance asked, code run
+    "réponse → ordre réclamé",  # decision and order committed, terminal 5 woken
+    "ordre réclamé → arrivée",
+)
 
 
 @dataclass(slots=True)
@@ -68,7 +73,8 @@ def run(*, closes: int, rounds: int, speed: int) -> Outcome:
     Args:
         closes: one-minute closes of each series and round, warm-up not counted.
         rounds: how many times the four series follow each other.
-        speed: market seconds per second; a close comes every 60 / speed seconds.
+        speed: market seconds per second; a close comes every 60 / speed seconds. Where twenty decisions take the
+            machine longer than that, closes pile up and the figures are those of a queue.
     """
     series: dict[str, Series] = defaultdict(Series)
     with desk.instance(speed=speed) as instance:
@@ -138,7 +144,7 @@ def _run_bots(floor: Floor, count: int, closes: int, series: Series, *, idle: Ma
         lambda: len(_decisions(floor, newest)) >= wanted,
         timeout_s=_TIMEOUT_S + _LONGEST_CLOSE_S * closes,
         what=lambda: f"{wanted} decisions of {count} bots\n{floor.instance.tail()}",
-        period_s=0.5,
+        period_s=2.0,  # each look costs PostgreSQL a connection
     )
     for person, bot in chosen:
         person.post(f"/api/bots/{bot}/suspend/")
