@@ -12,22 +12,21 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from itertools import pairwise
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import httpx
 
 from bench import cpu, desk
 from bench.bare import Task
-from bench.figures import Outcome, Spread, plain, ratio, spread, table
+from bench.figures import Outcome
+from bench.series import MANY, Series, outcome
 from bench.strategy import CODE
 from tests.system.instance import ROOT, Instance, wait_until
 from tests.system.judge import query
 from tests.system.trader import Trader
 
 SYMBOL = "BTC/USDT"
-MANY = 20
 USERS = ("dev", "dac", "lea", "max", "zoe")
 WARM_UP = 3  # closes left out at the beginning of each series, on both sides
 _TIMEOUT_S = 120.0
@@ -35,25 +34,6 @@ _LONGEST_CLOSE_S = 15.0  # wall time that one close may take before the bench gi
 _IN_FLIGHT = (
     "SELECT count(*) AS n FROM trades WHERE status IN ('pending', 'sending', 'unknown', 'open', 'partially_filled')"
 )
-STEPS = (
-    "signal → bail pris",
-    "bail → réponse de la stratégie",  # candles and balance asked, code run
-    "réponse → ordre réclamé",  # decision and order committed, terminal 5 woken
-    "ordre réclamé → arrivée",
-)
-
-
-@dataclass(slots=True)
-class Series:
-    """Latencies of one kind of trader, in ms, over all rounds."""
-
-    latencies: list[float] = field(default_factory=list)
-    steps: list[list[float]] = field(default_factory=lambda: [[] for _ in STEPS])
-    evaluations: list[float] = field(default_factory=list)
-    without_order: int = 0  # closes at which a trader sent nothing (its last order was still under way)
-    missed: int = 0
-    cpu_ms: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # by service, idle part taken off
-    decisions: int = 0  # warm-up included, as the CPU time does
 
 
 @dataclass(slots=True)
@@ -83,7 +63,7 @@ def run(*, closes: int, rounds: int, speed: int) -> Outcome:
             for count in (1, MANY):
                 idle = _run_bare(floor, count, closes, series[f"bare_{count}"])
                 _run_bots(floor, count, closes, series[f"bots_{count}"], idle=idle)
-    return _outcome(series, speed)
+    return outcome(series, speed=speed)
 
 
 def _open(instance: Instance) -> Floor:
@@ -158,22 +138,7 @@ def _run_bots(floor: Floor, count: int, closes: int, series: Series, *, idle: Ma
     for bot in ids:
         mine = [row for row in rows if row["bot_id"] == bot]
         for row in mine[WARM_UP:]:
-            _add(series, row, arrivals)
-
-
-def _add(series: Series, row: Mapping[str, Any], arrivals: Mapping[str, float]) -> None:
-    if row["status"] == "missed":
-        series.missed += 1
-        return
-    arrived = arrivals.get(row["client_order_id"] or "")
-    if arrived is None:
-        series.without_order += 1
-        return
-    moments = [row[name] for name in ("sent_ms", "leased_ms", "decided_ms", "claimed_ms")] + [arrived]
-    series.latencies.append(arrived - moments[0])
-    series.evaluations.append(float(row["evaluation_ms"] or 0))
-    for step, (before, after) in zip(series.steps, pairwise(moments), strict=True):
-        step.append(after - before)
+            series.add(row, arrivals)
 
 
 def _decisions(floor: Floor, after: int) -> list[dict[str, Any]]:
@@ -255,79 +220,3 @@ def _ask_bare(task: Task, *, timeout_s: float) -> dict[str, Any]:
     )
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
-
-
-# the answer
-
-
-def _outcome(series: Mapping[str, Series], speed: int) -> Outcome:
-    spreads = {name: spread(each.latencies) for name, each in series.items()}
-    one, many = "bots_1", f"bots_{MANY}"
-    cpu_each = {name: _cpu_each(each) for name, each in series.items()}
-    ratios = {
-        "1_bot_to_1_bare": ratio(spreads[one], spreads["bare_1"]),
-        f"{MANY}_bots_to_{MANY}_bare": ratio(spreads[many], spreads[f"bare_{MANY}"]),
-        f"{MANY}_bots_to_1_bot": ratio(spreads[many], spreads[one]),
-        f"{MANY}_bare_to_1_bare": ratio(spreads[f"bare_{MANY}"], spreads["bare_1"]),
-    }
-    figures = {
-        "seconds_between_closes": round(60 / speed, 3),
-        "signal_to_order_ms": {name: plain(each) for name, each in spreads.items()},
-        "ratios": {name: plain(each) for name, each in ratios.items()},
-        "steps_ms": {name: _steps(series[name]) for name in (one, many)},
-        "cpu_ms_per_decision": cpu_each,
-        "cpu_ratios": {
-            count: round(sum(cpu_each[f"bots_{count}"].values()) / cpu_each[f"bare_{count}"]["script"], 2)
-            for count in (1, MANY)
-        },
-        "without_order": {name: each.without_order for name, each in series.items()},
-        "missed": {name: each.missed for name, each in series.items()},
-    }
-    return Outcome("signal", figures, _text(series, spreads, figures))
-
-
-def _cpu_each(series: Series) -> dict[str, float]:
-    return {service: round(used / max(1, series.decisions), 1) for service, used in series.cpu_ms.items()}
-
-
-def _steps(series: Series) -> dict[str, dict[str, float]]:
-    found = {name: plain(spread(values)) for name, values in zip(STEPS, series.steps, strict=True)}
-    return {**found, "dont code de la stratégie": plain(spread(series.evaluations))}
-
-
-_LABELS = {
-    "bots_1": "1 bot",
-    "bare_1": "1 script nu",
-    f"bots_{MANY}": f"{MANY} bots",
-    f"bare_{MANY}": f"{MANY} scripts nus",
-}
-
-
-def _text(series: Mapping[str, Series], spreads: Mapping[str, Spread], figures: Mapping[str, Any]) -> str:
-    latencies = [
-        (label, s.count, s.p50, s.p99, s.highest, series[name].without_order, series[name].missed)
-        for name, label in _LABELS.items()
-        for s in (spreads[name],)
-    ]
-    ratios = [(name.replace("_", " "), each["p50"], each["p99"]) for name, each in figures["ratios"].items()]
-    steps = [
-        (f"{_LABELS[name]} : {step}", each["p50"], each["p99"])
-        for name, found in figures["steps_ms"].items()
-        for step, each in found.items()
-    ]
-    costs = [
-        (_LABELS[name], round(sum(each.values()), 1), ", ".join(f"{key} {ms:.1f}" for key, ms in each.items()))
-        for name, each in figures["cpu_ms_per_decision"].items()
-    ]
-    return "\n\n".join(
-        (
-            table(
-                ("Signal → arrivée de l'ordre (ms)", "n", "p50", "p99", "max", "sans ordre", "manqués"), latencies
-            ),
-            table(("Rapport", "p50", "p99"), ratios),
-            table(("Étape (ms)", "p50", "p99"), steps),
-            table(("CPU par décision (ms)", "total", "par service"), costs),
-            "CPU, rapport au script nu : " + ", ".join(f"{k} : {v}" for k, v in figures["cpu_ratios"].items()),
-            f"Une clôture toutes les {figures['seconds_between_closes']} s.",
-        )
-    )

@@ -7,6 +7,7 @@ import pytest
 
 from bench.__main__ import main
 from bench.figures import Outcome, Spread, percentile, plain, ratio, spread, table
+from bench.series import Series, outcome
 from bench.throughput import measure, walk_sample
 
 
@@ -73,3 +74,44 @@ def test_throughput_counts_every_trade_and_its_candles() -> None:
 def test_a_measure_to_come_says_so(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name]) == 2
     assert "n'existe pas encore" in capsys.readouterr().err
+
+
+def _row(**changes: object) -> dict[str, object]:
+    moments = {"sent_ms": 1000.0, "leased_ms": 1004.0, "decided_ms": 1030.0, "claimed_ms": 1050.0}
+    return {"status": "decided", "client_order_id": "a", "evaluation_ms": "2.5", **moments, **changes}
+
+
+def test_a_decision_adds_its_latency_and_each_step() -> None:
+    series = Series()
+    series.add(_row(), {"a": 1060.0})
+    assert series.latencies == [60.0]
+    assert series.steps == [[4.0], [26.0], [20.0], [10.0]]
+    assert series.evaluations == [2.5]
+
+
+@pytest.mark.parametrize(
+    ("changes", "without_order", "missed"),
+    [({"client_order_id": None}, 1, 0), ({"client_order_id": "never sent"}, 1, 0), ({"status": "missed"}, 0, 1)],
+)
+def test_a_decision_without_order_is_counted_apart(
+    changes: dict[str, object], without_order: int, missed: int
+) -> None:
+    series = Series()
+    series.add(_row(**changes), {"a": 1060.0})
+    assert (series.latencies, series.without_order, series.missed) == ([], without_order, missed)
+
+
+def test_outcome_compares_bots_with_bare_scripts() -> None:
+    series = {
+        name: Series(latencies=[ms], cpu_ms={"x": ms}, decisions=2)
+        for name, ms in (("bots_1", 60.0), ("bots_20", 300.0))
+    }
+    for each in series.values():
+        each.add(_row(), {"a": 1000.0 + each.latencies[0]})
+    for name, ms in (("bare_1", 20.0), ("bare_20", 100.0)):
+        series[name] = Series(latencies=[ms], cpu_ms={"script": ms}, decisions=4)
+    figures = outcome(series, speed=12).figures
+    assert figures["ratios"]["1_bot_to_1_bare"] == {"p50": 3.0, "p99": 3.0}
+    assert figures["ratios"]["20_bots_to_1_bot"]["p50"] == 5.0
+    assert figures["cpu_ratios"] == {1: 6.0, 20: 6.0}  # 30 ms a decision against 5, 150 against 25
+    assert figures["seconds_between_closes"] == 5.0
