@@ -84,7 +84,6 @@ def _python_tests() -> list[Stage]:
         _pytest("unit", "domaine et applications", _BACKEND, _TESTS / "unit"),
         _pytest("unit", "lanceur", ROOT, ROOT / "launcher" / "tests", "-c", str(ROOT / "launcher" / "pytest.ini")),
         _pytest("unit", "mesures", ROOT, ROOT / "bench" / "tests", "-c", str(ROOT / "bench" / "pytest.ini")),
-        _pytest("unit", "mesures", ROOT, ROOT / "bench" / "tests", "-c", str(ROOT / "bench" / "pytest.ini")),
         _pytest("integration", "échange simulé", ROOT, ROOT / "simex" / "tests", *_simex_config()),
         _pytest("integration", "contrats", _BACKEND, _TESTS / "contract"),
         _pytest("integration", "PostgreSQL, Redis, simex", _BACKEND, _TESTS / "integration"),
@@ -130,5 +129,9 @@ def _node(group: str, name: str, cwd: Path, script: Path, *arguments: str) -> St
 
 
 def _end_to_end() -> list[Stage]:
-    cli = _E2E / "node_modules" / "@playwright" / "test" / "cli.js"
-    return [_node("e2e", "Playwright", _E2E, cli, "test", "--reporter=list,junit")]
+    modules = _E2E / "node_modules"
+    playwright = modules / "@playwright" / "test" / "cli.js"
+    return [
+        _node("e2e", "types des parcours", _E2E, modules / "typescript" / "bin" / "tsc", "--noEmit"),
+        _node("e2e", "Playwright", _E2E, playwright, "test", "--reporter=list,junit"),
+    ]
