@@ -35,7 +35,10 @@ export function useActivation() {
   const chosenBroker = computed(() => brokers.list.find((one) => one.id === broker.value) ?? null)
   const chosenStrategy = computed(() => strategies.list.find((one) => one.id === strategy.value) ?? null)
   const quote = computed(() => symbol.value.split('/')[1] ?? '')
-  const free = computed(() => balance.value?.currencies.find((one) => one.currency === quote.value)?.free ?? null)
+  const free = computed(() => {
+    if (!balance.value || !quote.value) return null
+    return balance.value.currencies.find((one) => one.currency === quote.value)?.free ?? '0'
+  })
 
   const startError = computed(() => (start.value && !time.parse(start.value) ? 'Attendu : AA.MM.JJ_HH:MM' : null))
   const endError = computed(() => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { commonDigits, formatNumber, formatRatio, parseDecimal, plural, signOf, sumDecimals, toneOf } from './format'
+import { commonDigits, formatMoney, formatNumber, formatRatio, parseDecimal, plural, signOf, sumDecimals, toneOf } from './format'
 
 describe('formatNumber', () => {
   it.each([
@@ -57,4 +57,9 @@ it('reads figures typed the French way', () => {
 it('finds the decimals a column needs', () => {
   expect(commonDigits(['0.00153440', '0.0015'])).toBe(7)
   expect(commonDigits(['94218.4', null])).toBe(2)
+})
+
+it('gives coins the decimals that cents do not need', () => {
+  expect(formatMoney('0.00031', 'ETH', { sign: true })).toBe('+0,000310')
+  expect(formatMoney('12.345', 'USDT', { unit: 'USDT' })).toBe('12,35\u00A0USDT')
 })

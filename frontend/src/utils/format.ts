@@ -125,3 +125,10 @@ export function sumDecimals(values: Numeric[]): string {
   const cut = digits.length - scale
   return `${total < 0n ? '-' : ''}${digits.slice(0, cut)}${scale ? `.${digits.slice(cut)}` : ''}`
 }
+
+const CENTS = new Set(['USDT', 'USDC', 'FDUSD', 'TUSD', 'BUSD', 'DAI', 'USD', 'EUR', 'GBP'])
+
+/** An amount of money: two decimals for what counts in cents, six for coins, always with its sign on request. */
+export function formatMoney(value: Numeric, currency: string, format: Pick<NumberFormat, 'sign' | 'unit'> = {}): string {
+  return formatNumber(value, { ...format, digits: CENTS.has(currency) ? 2 : 6 })
+}
