@@ -38,7 +38,6 @@ MAX_USERS = 5
 MAX_ACTIVE_STRATEGIES = 20
 
 INSTALLED_APPS = [
-    "daphne",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
