@@ -6,6 +6,7 @@ export const MAX_LINES = 60
 
 export interface RawLine {
   key: string
+  symbol: string
   at: number
   price: string
   quantity: string
@@ -17,6 +18,7 @@ const toMs = (instant: string | number): number => (typeof instant === 'number' 
 
 const toLine = (trade: RawTrade): RawLine => ({
   key: `${trade.symbol}:${trade.id}`,
+  symbol: trade.symbol,
   at: toMs(trade.trade_time),
   price: trade.price,
   quantity: trade.quantity,

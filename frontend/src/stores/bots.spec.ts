@@ -65,3 +65,30 @@ it('reads every page of the list', async () => {
   expect(bots.list.map((one) => one.id)).toEqual([2, 1])
   expect(bots.inError).toBe(1)
 })
+
+it('is not taken back in time by an answer that events have overtaken', async () => {
+  fakeServer({
+    'POST /api/bots/1/sell/': { body: bot({ position: position({ status: 'closing' }), trades: [trade(2, { status: 'sending' })], realized_pnl: '0' }) },
+    'GET /api/bots/': { body: { results: [bot({ position: position(), trades: [trade(2, { status: 'pending' })] })], next: null } },
+  })
+  const bots = useBots()
+  bots.merge(bot({ position: position() }))
+  const selling = bots.sell(1)
+  bots.addTrade(trade(2, { status: 'filled' }))
+  bots.setPosition(position({ status: 'closed' }))
+  bots.merge({ id: 1, realized_pnl: '12.36' })
+  await selling
+  expect(bots.byId[1]).toMatchObject({ position: null, realized_pnl: '12.36' })
+  expect(bots.byId[1].trades[0].status).toBe('filled')
+  await bots.refresh()
+  expect(bots.byId[1].position).toBeNull()
+  expect(bots.byId[1].trades[0].status).toBe('filled')
+})
+
+it('shows a new position after the last one was closed', () => {
+  const bots = useBots()
+  bots.merge(bot({ position: position() }))
+  bots.setPosition(position({ status: 'closed' }))
+  bots.setPosition(position({ opened_at: '2026-11-22T12:30:00Z' }))
+  expect(bots.byId[1].position?.opened_at).toBe('2026-11-22T12:30:00Z')
+})

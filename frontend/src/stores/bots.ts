@@ -3,7 +3,7 @@ import { computed, ref } from 'vue'
 import * as api from '@/api/bots'
 import type { Bot, Decision, NewBot } from '@/api/bots'
 import type { Position, Trade } from '@/api/orders'
-import { upsertById } from '@/utils/rows'
+import { mergeTrades, upsertById } from '@/utils/rows'
 import { live } from '@/websocket/live'
 
 export const MAX_TRADES = 10
@@ -16,6 +16,8 @@ export interface FeedEntry extends Decision {
 
 const BLANK = { trades: [], position: null, last_decision: null, realized_pnl: '0', unrealized_pnl: null }
 
+const positionKey = (position: Position): string => `${position.id}@${position.opened_at}`
+
 const byClose = (a: Decision, b: Decision): number => Date.parse(b.close_time) - Date.parse(a.close_time) || b.id - a.id
 
 /** The user's bots by id. Fetches and events go through the same `merge`. */
@@ -24,6 +26,8 @@ export const useBots = defineStore('bots', () => {
   const feed = ref<FeedEntry[]>([])
   const loaded = ref(false)
   const stops: (() => void)[] = []
+  /** Positions known to be closed: a slower answer must not open them again. */
+  const closed = new Set<string>()
 
   const list = computed(() => Object.values(byId.value).sort((a, b) => b.id - a.id))
   const inError = computed(() => list.value.filter((bot) => bot.state === 'paused_error').length)
@@ -32,7 +36,10 @@ export const useBots = defineStore('bots', () => {
   function merge(changes: Partial<Bot> & Pick<Bot, 'id'>): void {
     const current = byId.value[changes.id]
     if (!current && changes.strategy_name === undefined) return
-    byId.value[changes.id] = { ...(current ?? BLANK), ...changes } as Bot
+    const next = { ...(current ?? BLANK), ...changes } as Bot
+    if (changes.trades) next.trades = mergeTrades(current?.trades ?? [], changes.trades, MAX_TRADES)
+    if (next.position && closed.has(positionKey(next.position))) next.position = null
+    byId.value[changes.id] = next
   }
 
   function addDecision(decision: FeedEntry): void {
@@ -46,12 +53,12 @@ export const useBots = defineStore('bots', () => {
   function addTrade(trade: Trade): void {
     const bot = trade.bot === null ? undefined : byId.value[trade.bot]
     if (!bot) return
-    bot.trades = upsertById(bot.trades, trade)
-      .sort((a, b) => b.id - a.id)
-      .slice(0, MAX_TRADES)
+    bot.trades = mergeTrades(bot.trades, [trade], MAX_TRADES)
   }
 
   function setPosition(position: Position): void {
+    if (position.status === 'closed') closed.add(positionKey(position))
+    else if (closed.has(positionKey(position))) return
     const bot = position.bot === null ? undefined : byId.value[position.bot]
     if (!bot) return
     if (position.status !== 'closed') bot.position = position
@@ -60,7 +67,9 @@ export const useBots = defineStore('bots', () => {
 
   async function refresh(): Promise<void> {
     const bots = await api.fetchBots()
-    byId.value = Object.fromEntries(bots.map((bot) => [bot.id, bot]))
+    const present = new Set(bots.map((bot) => bot.id))
+    for (const id of Object.keys(byId.value)) if (!present.has(Number(id))) delete byId.value[Number(id)]
+    bots.forEach(merge)
     const known = bots.flatMap((bot) => (bot.last_decision ? [{ ...bot.last_decision, bot: bot.id }] : []))
     known.forEach(addDecision)
     loaded.value = true
@@ -80,9 +89,11 @@ export const useBots = defineStore('bots', () => {
     return made
   }
 
+  /** Takes over what an action decided. Money and positions come as events, which may have overtaken the answer. */
   async function act(action: Promise<Bot>): Promise<Bot> {
     const bot = await action
-    merge(bot)
+    const { id, state, is_active, start_date, end_date, pause_reason, pause_details, paused_at, trades } = bot
+    merge({ id, state, is_active, start_date, end_date, pause_reason, pause_details, paused_at, trades })
     return bot
   }
 
@@ -102,6 +113,7 @@ export const useBots = defineStore('bots', () => {
     byId.value = {}
     feed.value = []
     loaded.value = false
+    closed.clear()
   }
 
   return {

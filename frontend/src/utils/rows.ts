@@ -1,5 +1,6 @@
 /** Pure merging of the lists that are fetched once and then fed by events. */
 import type { CandleRow } from '@/api/core'
+import type { OrderStatus, Trade } from '@/api/orders'
 
 /** How many candles a timeframe keeps on screen. */
 export const KEPT = 60
@@ -56,4 +57,19 @@ export function upsertById<T extends { id: number }>(list: T[], item: T, cap = I
   const index = list.findIndex((other) => other.id === item.id)
   if (index < 0) return [item, ...list].slice(0, cap)
   return list.with(index, { ...list[index], ...item })
+}
+
+/** How far along an order is: what was learnt later never goes back (an answer may overtake an event). */
+const PROGRESS: Record<OrderStatus, number> = {
+  pending: 0, sending: 1, unknown: 2, open: 3, partially_filled: 4, filled: 5, cancelled: 5, rejected: 5, expired: 5,
+}
+
+/** Merges what is known of orders into a list, newest first: none goes back to an earlier state. */
+export function mergeTrades(list: Trade[], incoming: Trade[], cap: number): Trade[] {
+  const byId = new Map(list.map((trade) => [trade.id, trade]))
+  for (const trade of incoming) {
+    const known = byId.get(trade.id)
+    if (!known || PROGRESS[trade.status] >= PROGRESS[known.status]) byId.set(trade.id, trade)
+  }
+  return [...byId.values()].sort((a, b) => b.id - a.id).slice(0, cap)
 }
