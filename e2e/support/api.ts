@@ -52,14 +52,56 @@ export const BUY_AND_HOLD = {
   code: strategy('AcheterEtGarder', 'False'),
 }
 
-function strategy(name: string, sells: string): string {
+/** Raises at its first evaluation: the bot must pause and show why. */
+export const BROKEN = {
+  name: 'Division par zéro',
+  description: 'Lève une erreur à la première évaluation.',
+  timeframe: '1m',
+  code: strategy('DivisionParZero', '1 / 0 > 0', '1 / 0 > 0'),
+}
+
+interface Listed<T> {
+  results: T[]
+}
+
+interface Strategy {
+  name: string
+  description: string
+  timeframe: string
+  code: string
+}
+
+/** The strategy's number; it is created when the account has none of that name. */
+export async function strategyId(api: Api, name: string, strategy?: Strategy): Promise<number> {
+  const { results } = await api.get<Listed<{ id: number; name: string }>>('/api/strategies/')
+  const known = results.find((one) => one.name.includes(name))
+  if (known) return known.id
+  if (!strategy) throw new Error(`no strategy « ${name} »`)
+  return (await api.post<{ id: number }>('/api/strategies/', strategy)).id
+}
+
+/** What activates a bot at any date of the market, on the account's Simulateur. */
+export async function botBody(api: Api, strategy: number, symbol: string): Promise<object> {
+  const { results } = await api.get<Listed<{ id: number; exchange: string }>>('/api/brokers/')
+  const broker = results.find((one) => one.exchange === 'simex')?.id
+  const dates = { start_date: '2001-01-01T00:00:00Z', end_date: '2099-01-01T00:00:00Z' }
+  return { strategy, broker, symbol, timeframe: '1m', amount: '1000', is_active: true, ...dates }
+}
+
+/** Stops every bot of the account, so that a test starts from an empty page. */
+export async function stopBots(api: Api): Promise<void> {
+  const { results } = await api.get<Listed<{ id: number; state: string }>>('/api/bots/')
+  for (const bot of results.filter((one) => one.state !== 'stopped')) await api.post(`/api/bots/${bot.id}/stop/`, { confirm: true })
+}
+
+function strategy(name: string, sells: string, buys = 'True'): string {
   return `class ${name}(Strategy):
     def __init__(self, candles, balance, position=None):
         self.balance = balance
         self.position = position
 
     def should_long(self) -> bool:
-        return True
+        return ${buys}
 
     def should_short(self) -> bool:
         return ${sells}

@@ -74,7 +74,7 @@ test('eight timeframes show their last candle, and the services answer', async (
     await expect(page.getByRole('article', { name: `Unité de temps ${timeframe}`, exact: true })).toBeVisible()
   }
   const first = page.getByRole('article', { name: 'Unité de temps 1m', exact: true })
-  await expect(first.getByRole('definition').first()).toHaveText(/^[\d  ]+,\d+$/)
+  await expect(first.getByRole('definition').first()).toHaveText(/^[\d\s]+,\d+$/)
   await page.getByRole('button', { name: /Heartbeat actif/ }).click()
   const panel = page.getByRole('dialog')
   for (const service of ['Serveur web', 'Heartbeat primaire', 'Moteur de trading', 'Service CCXT', 'PostgreSQL', 'Redis']) {

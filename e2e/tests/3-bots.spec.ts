@@ -1,12 +1,8 @@
 /** From a strategy to a filled order on the page: activate, see why, see the money move, stop. */
-import { type Api, BUY_AND_HOLD, EVERY_CLOSE } from '../support/api.ts'
+import { botBody, BUY_AND_HOLD, EVERY_CLOSE, stopBots, strategyId } from '../support/api.ts'
 import { expect, expectAlive, type Page, test } from '../support/test.ts'
 
 const CLOSE_TIMEOUT = 60_000 // a market minute lasts a second; a busy machine takes its time
-
-interface Page1<T> {
-  results: T[]
-}
 
 async function choose(page: Page, label: string, option: string | RegExp): Promise<void> {
   await page.getByRole('region', { name: 'Activer une stratégie' }).getByLabel(label, { exact: true }).click()
@@ -32,20 +28,16 @@ async function activate(page: Page, strategy: string | RegExp, amount: string) {
   await fillForm(page, strategy, amount)
   await page.getByRole('button', { name: 'Activer en simulation' }).click()
   await expect(page.getByText('Stratégie activée').first()).toBeVisible()
-  const card = page.getByRole('article', { name: new RegExp(`^${typeof strategy === 'string' ? strategy : strategy.source}.*, BTC/USDT$`) })
+  const card = page.getByRole('article', { name: new RegExp(`${typeof strategy === 'string' ? strategy : strategy.source}.*, BTC/USDT$`) })
   await expect(card).toBeVisible()
   return card
 }
 
-async function ensureStrategy(api: Api, strategy: { name: string }): Promise<void> {
-  const known = await api.get<Page1<{ name: string }>>('/api/strategies/')
-  if (!known.results.some((one) => one.name === strategy.name)) await api.post('/api/strategies/', strategy)
-}
-
 test.beforeEach(async ({ api, page }) => {
   await api.login('dac')
-  await ensureStrategy(api, EVERY_CLOSE)
-  await ensureStrategy(api, BUY_AND_HOLD)
+  await strategyId(api, EVERY_CLOSE.name, EVERY_CLOSE)
+  await strategyId(api, BUY_AND_HOLD.name, BUY_AND_HOLD)
+  await stopBots(api)
   await page.goto('/bots')
   await expectAlive(page)
 })
@@ -65,9 +57,9 @@ test('a bot trades at the close: the fills appear and the P&L moves', async ({ p
   const trades = card.getByRole('table')
   const bought = trades.getByRole('row', { name: /Achat/ }).filter({ hasNot: page.locator('.badge') })
   await expect(bought.first(), 'a buy is filled').toBeVisible({ timeout: CLOSE_TIMEOUT })
-  await expect(bought.first().getByRole('cell').nth(2)).toHaveText(/^[\d  ]+,\d+$/)
+  await expect(bought.first().getByRole('cell').nth(2)).toHaveText(/^[\d\s]+,\d+$/)
   const sold = trades.getByRole('row', { name: /Vente/ }).filter({ hasNot: page.locator('.badge') })
-  await expect(sold.first().getByRole('cell').last(), 'a sale shows its net gain').toHaveText(/^[+−]?[\d  ]+,\d\d$/, {
+  await expect(sold.first().getByRole('cell').last(), 'a sale shows its net gain').toHaveText(/^[+−]?[\d\s]+,\d\d$/, {
     timeout: CLOSE_TIMEOUT,
   })
   const realised = card.locator('dt', { hasText: 'P&L réalisé' }).locator('+ dd')
@@ -78,7 +70,7 @@ test('a bot trades at the close: the fills appear and the P&L moves', async ({ p
 
 test('an open position: its gain moves with the market, and Stop asks first', async ({ page }) => {
   const card = await activate(page, BUY_AND_HOLD.name, '500')
-  await expect(card).toContainText(/Position\s*[\d,  ]+ BTC à/, { timeout: CLOSE_TIMEOUT })
+  await expect(card).toContainText(/Position\s*[\d,\s]+BTC à/, { timeout: CLOSE_TIMEOUT })
   const latent = card.locator('dt', { hasText: 'P&L latent' }).locator('+ dd')
   const before = await latent.innerText()
   await expect(latent).not.toHaveText(before, { timeout: CLOSE_TIMEOUT })
@@ -94,7 +86,7 @@ test('an open position: its gain moves with the market, and Stop asks first', as
   await dialog.getByRole('button', { name: 'Vendre, puis arrêter' }).click()
   await expect(dialog).toBeHidden()
   await page.getByRole('button', { name: /Afficher \d+ bots? arrêtés?/ }).click()
-  await expect(card.getByText('Arrêté', { exact: true })).toBeVisible()
+  await expect(card.getByText('Arrêté', { exact: true }).first()).toBeVisible()
   await expect(card.getByRole('row', { name: /Vente/ }).first()).toBeVisible()
 })
 
@@ -113,17 +105,7 @@ test('bad input is refused in French, on the form, and nothing is activated', as
   await expect(page.getByText('Aucun symbole')).toBeVisible()
   expect(await cards.count()).toBe(count)
 
-  const { results: strategies } = await api.get<Page1<{ id: number }>>('/api/strategies/')
-  const { results: brokers } = await api.get<Page1<{ id: number }>>('/api/brokers/')
-  const body = {
-    strategy: strategies[0].id,
-    broker: brokers[0].id,
-    symbol: 'ZZZ/USDT',
-    timeframe: '1m',
-    start_date: '2001-01-01T00:00:00Z',
-    end_date: '2099-01-01T00:00:00Z',
-    is_active: true,
-  }
+  const body = await botBody(api, await strategyId(api, 'EMA'), 'ZZZ/USDT')
   const refusal = await api.tryPost('/api/bots/', body)
   expect(refusal.status()).toBe(400)
   expect(await refusal.text(), 'the server refuses it too').toContain('symbole « ZZZ/USDT » inconnu')

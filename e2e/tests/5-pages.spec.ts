@@ -1,5 +1,6 @@
 /** Every page, in both themes and three widths: photographed, nothing beside the screen, nothing unformatted. */
 import { join } from 'node:path'
+import { type Api, botBody, BROKEN, BUY_AND_HOLD, EVERY_CLOSE, stopBots, strategyId } from '../support/api.ts'
 import { RESULTS } from '../support/instance.ts'
 import { expect, expectAlive, foreign, type Page, test } from '../support/test.ts'
 
@@ -11,8 +12,8 @@ const SIZES = [
   { width: 2560, height: 1440 },
 ]
 
-async function photograph(page: Page, name: string): Promise<void> {
-  for (const size of SIZES) {
+async function photograph(page: Page, name: string, sizes = SIZES): Promise<void> {
+  for (const size of sizes) {
     await page.setViewportSize(size)
     const label = `${name}-${size.width}`
     await expect
@@ -31,6 +32,27 @@ async function expectNoRawValue(page: Page): Promise<void> {
   expect(text).not.toMatch(/\b(NaN|undefined|null|Infinity)\b|\[object |\d{4}-\d\d-\d\dT\d\d:/)
 }
 
+/** Bots in each state: trading, holding a position, waiting for a signal, paused by an error. */
+async function fillDesk(api: Api): Promise<void> {
+  await stopBots(api)
+  const names = [[EVERY_CLOSE.name, EVERY_CLOSE], [BUY_AND_HOLD.name, BUY_AND_HOLD], [BROKEN.name, BROKEN], ['EMA']] as const
+  for (const [name, strategy] of names) {
+    const id = await strategyId(api, name, strategy)
+    await api.post('/api/bots/', await botBody(api, id, 'BTC/USDT'))
+  }
+}
+
+test('a strategy that raises pauses its bot, and the page shows the traceback', async ({ api, page }) => {
+  await api.login('dac')
+  await fillDesk(api)
+  await page.goto('/bots')
+  const card = page.getByRole('article', { name: `${BROKEN.name}, BTC/USDT` }).first()
+  await expect(card.getByText('En pause sur erreur')).toBeVisible({ timeout: 60_000 })
+  await expect(card.getByLabel('Trace de l’erreur')).toContainText('ZeroDivisionError')
+  const neighbour = page.getByRole('article', { name: `${EVERY_CLOSE.name}, BTC/USDT` }).first()
+  await expect(neighbour.getByText('Actif', { exact: true }), 'its neighbours go on').toBeVisible()
+})
+
 for (const theme of THEMES) {
   test(`login, ${theme}`, async ({ page }) => {
     await page.goto('/login')
@@ -40,10 +62,11 @@ for (const theme of THEMES) {
     await photograph(page, `login-${theme}`)
     await page.getByRole('button', { name: 'Nouveau compte' }).click()
     await expect(page.getByRole('dialog')).toBeVisible()
-    await photograph(page, `register-${theme}`)
+    await photograph(page, `register-${theme}`, SIZES.slice(0, 1))
   })
 
   test(`the eight pages, ${theme}`, async ({ addresses, api, page }) => {
+    test.setTimeout(300_000)
     await api.login('dac')
     await page.goto('/account')
     await expectAlive(page)
