@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
 
 from domain.errors import InvalidInput
+from domain.french import number
 from domain.orders import Side
 
 
@@ -50,27 +51,29 @@ class Market:
         head = f"Ordre refusé avant envoi ({exchange}, {self.symbol})"
         if quantity <= 0:
             raise InvalidInput(
-                f"{head} : quantité nulle après arrondi au pas de {self.step_size} {self.base}.",
+                f"{head} : quantité nulle après arrondi au pas de {number(self.step_size)} {self.base}.",
                 details={"step_size": str(self.step_size)},
                 code="quantity_too_small",
             )
         if self.min_quantity is not None and quantity < self.min_quantity:
             raise InvalidInput(
-                f"{head} : quantité {quantity} {self.base} inférieure au minimum {self.min_quantity} {self.base}.",
+                f"{head} : quantité {number(quantity)} {self.base} inférieure au minimum "
+                f"{number(self.min_quantity)} {self.base}.",
                 details={"quantity": str(quantity), "minimum": str(self.min_quantity)},
                 code="quantity_too_small",
             )
         if self.max_quantity is not None and quantity > self.max_quantity:
             raise InvalidInput(
-                f"{head} : quantité {quantity} {self.base} supérieure au maximum {self.max_quantity} {self.base}.",
+                f"{head} : quantité {number(quantity)} {self.base} supérieure au maximum "
+                f"{number(self.max_quantity)} {self.base}.",
                 details={"quantity": str(quantity), "maximum": str(self.max_quantity)},
                 code="quantity_too_large",
             )
         notional = quantity * price
         if self.min_notional is not None and notional < self.min_notional:
             raise InvalidInput(
-                f"{head} : notionnel {notional.normalize():f} {self.quote} inférieur au minimum "
-                f"{self.min_notional.normalize():f} {self.quote}.",
+                f"{head} : notionnel {number(notional)} {self.quote} inférieur au minimum "
+                f"{number(self.min_notional)} {self.quote}.",
                 details={"notional": str(notional), "minimum": str(self.min_notional)},
                 code="notional_too_small",
             )

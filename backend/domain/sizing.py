@@ -6,6 +6,7 @@ Nothing here knows an exchange's filters: `Market` rounds and checks once, when 
 from dataclasses import dataclass
 from decimal import Decimal
 
+from domain.french import number
 from domain.markets import Market
 from domain.orders import OrderRequest, OrderType, Side
 from domain.strategies.contract import Evaluation
@@ -98,4 +99,4 @@ def _decimal(value: float) -> Decimal:
 
 
 def _text(value: Decimal) -> str:
-    return f"{round(value, 8).normalize():f}".replace(".", ",")
+    return number(round(value, 8))

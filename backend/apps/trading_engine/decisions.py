@@ -19,6 +19,7 @@ from apps.orders.selectors import live_position, reserved_by_currency
 from apps.trading_engine.jobs import Job, live_orders, owner_of
 from apps.trading_engine.models import ActiveStrategy, BotDecision
 from domain.errors import AristobotError, InvalidInput
+from domain.french import number
 from domain.orders import OrderRequest, OrderSource, Side
 from domain.ports import Balance
 from domain.sizing import Funds, NoOrder, size_order
@@ -167,7 +168,7 @@ def submit(job: Job, request: OrderRequest, *, price: Decimal, now: datetime) ->
 
 def _order_reason(trade: Trade, request: OrderRequest, price: Decimal) -> str:
     base, quote = request.symbol.split("/")
-    quantity = f"{trade.quantity.normalize():f} {base} vers {price.normalize():f} {quote}".replace(".", ",")
+    quantity = f"{number(trade.quantity)} {base} vers {number(price)} {quote}"
     return f"signal d'achat : {quantity}" if request.side is Side.BUY else f"signal de vente : {quantity}"
 
 
