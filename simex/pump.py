@@ -1,7 +1,7 @@
 """Moves the market forward: trades in order of time, books, fills, stream messages."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from heapq import merge
 
 import orjson
@@ -64,7 +64,10 @@ class Cursor:
 
 
 class Pump:
-    """The market's engine room."""
+    """The market's engine room.
+
+    What a trade does to orders is given to `keep` before the next trade is played.
+    """
 
     def __init__(
         self,
@@ -73,12 +76,14 @@ class Pump:
         hub: Hub,
         clock: MarketClock,
         kline_every_ms: int,
+        keep: Callable[[], None] = lambda: None,
     ) -> None:
         self._feeds = feeds
         self._exchange = exchange
         self._hub = hub
         self._clock = clock
         self._every_ms = kline_every_ms
+        self._keep = keep
         self._cursors = {name: Cursor(feed, clock.now_ms) for name, feed in feeds.items()}
         self._live: dict[tuple[str, str], Kline] = {}
         self._since_yield = 0
@@ -138,6 +143,8 @@ class Pump:
 
     def _play(self, symbol: str, trade: AggTrade) -> None:
         self._exchange.on_trade(symbol, trade)
+        if self._exchange.has_changed:
+            self._keep()
         lower = symbol.lower()
         hub = self._hub
         if hub.wanted(f"{lower}@aggTrade"):

@@ -96,6 +96,8 @@ class Simulation:
             if isinstance(feed, Walk):
                 feed.add_shift(shift)
         self.exchange.run = self.run
+        if past.run != self.run:
+            self.exchange.replayed.clear()
         self._wire(now_ms)
         self.journal.append(
             {
@@ -116,7 +118,7 @@ class Simulation:
             self.exchange.books[symbol].last = log.last_at(now_ms)
         usual = KLINE_EVERY_MAX_MS if options.speed == MAX else KLINE_EVERY_MS
         every_ms = options.kline_every_ms or usual
-        self.pump = Pump(self.feeds, self.exchange, self.hub, self.clock, every_ms)
+        self.pump = Pump(self.feeds, self.exchange, self.hub, self.clock, every_ms, self.commit)
 
     def _read(self, journal: FileJournal) -> Past:
         past = Past()

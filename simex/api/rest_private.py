@@ -95,7 +95,7 @@ def _place(call: Call, request: OrderRequest) -> dict[str, Any]:
 
 def _order_answer(order: Order, fills: list[Fill], response: str) -> dict[str, Any]:
     described = {**order.describe(), "transactTime": order.updated_ms}
-    described["workingTime"] = order.created_ms
+    described["workingTime"] = order.on_book_ms
     if response == "ACK":
         kept = ("symbol", "orderId", "orderListId", "clientOrderId", "transactTime")
         return {name: described[name] for name in kept}

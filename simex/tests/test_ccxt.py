@@ -140,8 +140,8 @@ async def test_refusals_become_the_expected_ccxt_errors(client: Client) -> None:
             await exchange.cancel_order("99", BTC)
         with pytest.raises(ccxt.InvalidOrder):
             await exchange.create_order(BTC, "limit", "buy", 0.01, last * 1.1, {"postOnly": True})
-        with pytest.raises(ccxt.InvalidOrder, match="not allowed"):  # by ccxt, from orderTypes
-            await exchange.create_order(BTC, "limit", "sell", 0.01, last, {"stopLossPrice": last * 0.9})
+        with pytest.raises(ccxt.InvalidOrder, match="trigger immediately"):
+            await exchange.create_order(BTC, "market", "sell", 0.01, None, {"stopLossPrice": last * 1.1})
         with pytest.raises(ccxt.ExchangeError, match="OCO orders are not supported"):
             await exchange.private_post_orderlist_oco({"symbol": "BTCUSDT"})
         await client.admin("faults", kind="rate_limit", params={"retry_after": 1})
@@ -153,3 +153,29 @@ async def test_refusals_become_the_expected_ccxt_errors(client: Client) -> None:
         exchange.secret = "wrong"
         with pytest.raises((ccxt.AuthenticationError, ccxt.DDoSProtection)):
             await exchange.fetch_balance()
+
+
+async def test_stop_orders_by_their_unified_parameters(client: Client) -> None:
+    async with binance(client, **SPOT) as exchange:
+        await exchange.load_markets()
+        last = (await exchange.fetch_ticker(BTC))["last"]
+        await exchange.create_order(BTC, "market", "buy", 0.05)
+        low = float(exchange.price_to_precision(BTC, last * 0.98))
+        high = float(exchange.price_to_precision(BTC, last * 1.02))
+        loss = await exchange.create_order(BTC, "market", "sell", 0.01, None, {"stopLossPrice": low})
+        gain = await exchange.create_order(BTC, "limit", "sell", 0.01, high, {"takeProfitPrice": high})
+        entry = await exchange.create_order(BTC, "limit", "buy", 0.001, high, {"triggerPrice": high})
+        found = [await exchange.fetch_order(o["id"], BTC) for o in (loss, gain, entry)]
+        assert [o["info"]["type"] for o in found] == ["STOP_LOSS", "TAKE_PROFIT_LIMIT", "STOP_LOSS_LIMIT"]
+        assert [(o["status"], o["triggerPrice"]) for o in found] == [("open", p) for p in (low, high, high)]
+        balance = await exchange.fetch_balance()
+        assert (balance["BTC"]["used"], balance["USDT"]["used"]) == (0.02, round(0.001 * high, 8))
+        moved = await exchange.edit_order(loss["id"], BTC, "market", "sell", 0.02, None, {"stopPrice": low})
+        assert (await exchange.fetch_order(loss["id"], BTC))["status"] == "canceled"
+        await client.admin("price", symbol="BTCUSDT", price=str(last * 0.97))
+        await client.admin("clock", advance_ms=600_000)
+        sold = await exchange.fetch_order(moved["id"], BTC)
+        assert (sold["status"], sold["filled"]) == ("closed", 0.02)
+        assert (await exchange.fetch_order(gain["id"], BTC))["status"] == "open"
+        assert (await exchange.cancel_order(gain["id"], BTC))["status"] == "canceled"
+        assert (await client.ask("state"))["conserved"]

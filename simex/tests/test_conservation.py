@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from simex.engine.errors import ApiError
 from simex.engine.exchange import Account, Exchange
-from simex.engine.filters import OrderRequest
+from simex.engine.filters import UNPRICED, OrderRequest
+from simex.engine.triggers import STOPS
 from simex.market.symbols import plausible_rules
 from simex.market.tradelog import AggTrade
 
@@ -24,13 +25,22 @@ PLACE = st.tuples(
     WHO,
     SYMBOL,
     st.sampled_from(("BUY", "SELL")),
-    st.sampled_from(("GTC", "IOC", "FOK", "MAKER", "MARKET", "QUOTE")),
+    st.sampled_from(("GTC", "IOC", "FOK", "MAKER", "MARKET", "QUOTE", *STOPS)),
+    PERMILLE,
+    st.integers(1, 400),
+)
+STOP = st.tuples(
+    st.just("place"),
+    WHO,
+    SYMBOL,
+    st.sampled_from(("BUY", "SELL")),
+    st.sampled_from(STOPS),
     PERMILLE,
     st.integers(1, 400),
 )
 CANCEL = st.tuples(st.just("cancel"), WHO, st.integers(0, 5))
 TRADE = st.tuples(st.just("trade"), SYMBOL, PERMILLE, st.integers(1, 100_000))
-EVENTS = st.lists(st.one_of(PLACE, PLACE, CANCEL, TRADE), max_size=40)
+EVENTS = st.lists(st.one_of(PLACE, STOP, CANCEL, TRADE), max_size=40)
 
 
 def make() -> Exchange:
@@ -60,8 +70,10 @@ def play(exchange: Exchange, number: int, event: tuple[Any, ...]) -> None:
 def place(exchange: Exchange, event: tuple[Any, ...]) -> None:
     _, who, symbol, side, force, permille, size = event
     quantity = exchange.rules[symbol].step * size * 10
-    kind = {"MAKER": "LIMIT_MAKER", "MARKET": "MARKET", "QUOTE": "MARKET"}.get(force, "LIMIT")
-    market = kind == "MARKET"
+    named = {"MAKER": "LIMIT_MAKER", "MARKET": "MARKET", "QUOTE": "MARKET"}
+    kind = force if force in STOPS else named.get(force, "LIMIT")
+    market = kind in UNPRICED
+    trigger = price_at(symbol, permille) if kind in STOPS else Decimal(0)
     request = OrderRequest(
         symbol,
         side,
@@ -72,6 +84,7 @@ def place(exchange: Exchange, event: tuple[Any, ...]) -> None:
         quantity * price_at(symbol, 1000) if force == "QUOTE" else Decimal(0),
         None,
         "FULL",
+        trigger,
     )
     with suppress(ApiError):  # a refusal changes nothing, which is what is checked afterwards
         exchange.place(who, request)

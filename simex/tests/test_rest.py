@@ -43,7 +43,15 @@ BAD = [
     ({"quantity": "0.00001"}, -1013, "Filter failure: NOTIONAL"),
     ({"quantity": "1"}, -2010, "Account has insufficient balance for requested action."),
     ({"side": "SELL"}, -2010, "Account has insufficient balance for requested action."),
-    ({"type": "STOP_LOSS", "stopPrice": "1"}, -2010, "Stop loss orders are not supported for this"),
+    ({"stopPrice": "50000"}, -1106, "Parameter 'stopPrice' sent when not required."),
+    ({"type": "STOP_LOSS"}, -1102, "Param 'stopPrice' or 'trailingDelta' must be sent"),
+    ({"type": "STOP_LOSS", "stopPrice": "50000.001"}, -1013, "Filter failure: PRICE_FILTER"),
+    ({"type": "STOP_LOSS", "stopPrice": "50000", "price": "1"}, -1106, "Parameter 'price' sent when"),
+    ({"type": "STOP_LOSS", "stopPrice": "50000", "timeInForce": "GTC"}, -1106, "Parameter 'timeInForce'"),
+    ({"type": "STOP_LOSS_LIMIT", "stopPrice": "50000", "price": "50000"}, -1102, "Mandatory parameter 'timeI"),
+    ({"type": "STOP_LOSS", "stopPrice": "20000"}, -2010, "Stop price would trigger immediately."),
+    ({"type": "TAKE_PROFIT", "stopPrice": "200000"}, -2010, "Stop price would trigger immediately."),
+    ({"type": "STOP_LOSS", "trailingDelta": "100", "stopPrice": "1"}, -2010, "Trailing stop orders are not"),
 ]
 
 
