@@ -12,6 +12,7 @@ import orjson
 from aiohttp import web
 
 from simex.api.call import Call, Route
+from simex.api.rest_lists import LISTS
 from simex.api.rest_private import PRIVATE, ReplaceError
 from simex.api.rest_public import PUBLIC
 from simex.api.signing import check_signature, check_timestamp, signed_payload
@@ -20,8 +21,9 @@ from simex.engine.errors import ApiError, missing
 from simex.faults import Fault
 from simex.simulation import Simulation
 
-ROUTES = {**PUBLIC, **PRIVATE}
+ROUTES = {**PUBLIC, **PRIVATE, **LISTS}
 JSON = "application/json;charset=UTF-8"
+CLIENT_IDS = ("newClientOrderId", "origClientOrderId", "listClientOrderId")
 LOGGED = ("symbol", "side", "type", "quantity", "quoteOrderQty", "price", "orderId")
 
 
@@ -158,7 +160,7 @@ class Dispatcher:
             "method": call.method,
             "path": call.path,
             "account": self._claimed(call) or None,
-            "client_order_id": call.params.get("newClientOrderId") or call.params.get("origClientOrderId"),
+            "client_order_id": next((call.params[n] for n in CLIENT_IDS if call.params.get(n)), None),
             "verdict": reply.verdict,
             "status": reply.status,
             "order_id": call.order_id,

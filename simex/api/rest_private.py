@@ -7,6 +7,7 @@ from simex.api.call import Call, Route, Routes
 from simex.engine.errors import UNKNOWN_CANCEL, UNKNOWN_ORDER, ApiError, missing
 from simex.engine.exchange import COMMISSION
 from simex.engine.filters import OrderRequest, read_order
+from simex.engine.lists import OrderList
 from simex.engine.orders import Fill, Order
 from simex.units import money
 
@@ -138,10 +139,11 @@ def cancel_order(call: Call) -> Any:
     """Cancel an order."""
     order = call.sim.exchange.cancel(call.owner, _sought(call))
     call.order_id = order.order_id
-    return _cancelled(call, order)
+    return cancel_report(call, order)
 
 
-def _cancelled(call: Call, order: Order) -> dict[str, Any]:
+def cancel_report(call: Call, order: Order) -> dict[str, Any]:
+    """Return the answer to the cancellation of one order."""
     return {
         **order.describe(),
         "origClientOrderId": order.client_id,
@@ -161,7 +163,7 @@ def cancel_replace(call: Call) -> Any:
     exchange = call.sim.exchange
     found = exchange.find(call.owner, request.symbol, order_id, client_id)
     try:
-        cancelled: Any = _cancelled(call, exchange.cancel(call.owner, found))
+        cancelled: Any = cancel_report(call, exchange.cancel(call.owner, found))
         cancel_result = "SUCCESS"
     except ApiError as error:
         cancelled, cancel_result = {"code": error.code, "msg": error.message}, "FAILURE"
@@ -216,7 +218,21 @@ def cancel_open_orders(call: Call) -> Any:
     found = exchange.open_orders(call.owner, call.rules().symbol)
     if not found:
         raise UNKNOWN_CANCEL
-    return [_cancelled(call, exchange.cancel(call.owner, order)) for order in found]
+    answers: list[dict[str, Any]] = []
+    for order in found:
+        if not order.is_open:  # it went with the other leg of its list
+            continue
+        exchange.cancel(call.owner, order)
+        listed = exchange.lists.get(order.list_id)
+        answers.append(cancel_report(call, order) if listed is None else cancelled_list(call, listed))
+    return answers
+
+
+def cancelled_list(call: Call, found: OrderList) -> dict[str, Any]:
+    """Return the answer to the cancellation of a list."""
+    orders = call.sim.exchange.orders
+    reports = [cancel_report(call, orders[one]) for one in found.order_ids]
+    return {**found.describe(orders), "orderReports": reports}
 
 
 def all_orders(call: Call) -> Any:
@@ -273,21 +289,6 @@ def _count(interval: str, number: int, limit: int, count: int) -> dict[str, Any]
         "limit": limit,
         "count": count,
     }
-
-
-def no_lists(_call: Call) -> Any:
-    """Return no order list: they are not simulated yet."""
-    return []
-
-
-def oco(_call: Call) -> Any:
-    """Refuse an OCO: not simulated yet."""
-    raise ApiError(-2010, "OCO orders are not supported for this symbol.")
-
-
-def no_such_list(_call: Call) -> Any:
-    """Say that there is no such order list."""
-    raise ApiError(-2018, "Order list does not exist.")
 
 
 def trade_fee(call: Call) -> Any:
@@ -381,11 +382,6 @@ PRIVATE: Routes = {
         my_trades, 20, True, ("symbol",), ("orderId", "startTime", "endTime", "fromId", "limit")
     ),
     ("GET", "/api/v3/rateLimit/order"): Route(order_rate, 40, True),
-    ("POST", "/api/v3/orderList/oco"): Route(oco, 1, True, any_parameters=True),
-    ("GET", "/api/v3/orderList"): Route(no_such_list, 4, True, any_parameters=True),
-    ("DELETE", "/api/v3/orderList"): Route(no_such_list, 1, True, any_parameters=True),
-    ("GET", "/api/v3/allOrderList"): Route(no_lists, 20, True, any_parameters=True),
-    ("GET", "/api/v3/openOrderList"): Route(no_lists, 6, True, any_parameters=True),
     ("GET", "/sapi/v1/asset/tradeFee"): Route(trade_fee, 1, True, (), ("symbol",)),
     ("GET", "/sapi/v1/system/status"): Route(system_status),
     ("GET", "/sapi/v1/capital/config/getall"): Route(coins, 10, True),

@@ -6,6 +6,7 @@ from decimal import Decimal
 from simex.engine.errors import DUPLICATE, INSUFFICIENT, UNKNOWN_CANCEL, WOULD_TAKE, WOULD_TRIGGER, rejected
 from simex.engine.filters import UNPRICED, OrderRequest, check_filters
 from simex.engine.ledger import HOUSE
+from simex.engine.lists import BAD_PRICES, OcoRequest, OrderList
 from simex.engine.matching import (
     Match,
     cost,
@@ -25,6 +26,7 @@ from simex.units import ZERO, ceil8, decimal8, floor8
 
 COMMISSION = Decimal("0.001")
 FIRST_ORDER_ID = 1_000_001
+FIRST_LIST_ID = 1
 FIRST_FILL_ID = 1_000_000_000_001  # far from the public trades' ids
 OPPOSITE = {"BUY": "SELL", "SELL": "BUY"}
 __all__ = ("COMMISSION", "Account", "Exchange")
@@ -72,7 +74,7 @@ class Exchange(State):
         return order, fills
 
     def cancel(self, account_id: str, order: Order | None) -> Order:
-        """Cancel an open order and release its money.
+        """Cancel an open order, with the rest of its list, and release its money.
 
         Raises:
             ApiError: -2011 when there is no such open order.
@@ -119,6 +121,7 @@ class Exchange(State):
 
     def _wake(self, order: Order) -> list[Fill]:
         """Put a triggered order to work as the taker it has become."""
+        self._end_siblings(order, "EXPIRED")
         self._unlock(order)
         order.working, order.working_ms, order.updated_ms = True, self.now_ms, self.now_ms
         self._changed_orders[order.order_id] = order
@@ -148,6 +151,72 @@ class Exchange(State):
         if order.side == "SELL" or cost(matches) <= free:
             return matches
         return match_quote([match.offer for match in matches], free, rules.step)
+
+    # lists
+
+    def validate_oco(self, account_id: str, request: OcoRequest) -> None:
+        """Apply the checks that come before a list is placed.
+
+        Raises:
+            ApiError: a filter, a duplicate id, prices on the wrong sides of the market.
+        """
+        above, below = request.above, request.below
+        for leg in (above, below):
+            self.validate(account_id, leg)
+        same_legs = above.client_id is not None and above.client_id == below.client_id
+        known = {one.client_id for one in self.lists_of(account_id) if not one.done}
+        if same_legs or request.client_id in known:
+            raise rejected(DUPLICATE)
+        high, low = above.stop_price or above.price, below.stop_price or below.price
+        last = self.books[above.symbol].last_price
+        if last is None or not low < last < high or not request.is_right_way_up:
+            raise rejected(BAD_PRICES)
+
+    def place_oco(self, account_id: str, request: OcoRequest) -> OrderList:
+        """Open both legs of a list with money set aside once, for the dearer of the two.
+
+        Raises:
+            ApiError: Binance's refusal; nothing has changed then.
+        """
+        self.validate_oco(account_id, request)
+        for wanted in (request.above, request.below):
+            if wanted.kind == "LIMIT_MAKER" and self._would_take(wanted):
+                raise rejected(WOULD_TAKE)
+            self._check_funds(account_id, wanted, ())
+        list_id = next(reversed(self.lists), FIRST_LIST_ID - 1) + 1
+        legs = [self._new_order(account_id, one, ()) for one in (request.above, request.below)]
+        made = OrderList(
+            list_id=list_id,
+            account_id=account_id,
+            symbol=request.above.symbol,
+            client_id=request.client_id or f"simexlist{list_id:013d}",
+            order_ids=[leg.order_id for leg in legs],
+            created_ms=self.now_ms,
+            updated_ms=self.now_ms,
+        )
+        for leg in legs:
+            leg.list_id, leg.working = list_id, leg.kind not in STOPS
+            self._open[leg.symbol][leg.order_id] = leg
+        self._relock(max(legs, key=lambda leg: leg.price or leg.stop_price))
+        self.lists[list_id] = self._changed_lists[list_id] = made
+        return made
+
+    def _end_siblings(self, order: Order, status: str) -> None:
+        """End the rest of an order's list: it is woken, filled in part or closed."""
+        if order.list_id not in self.lists:
+            return
+        for order_id in self.lists[order.list_id].order_ids:
+            other = self.orders[order_id]
+            if other is not order and other.is_open:
+                self._end(other, status)
+
+    def _note_list(self, order: Order) -> None:
+        """Close an order's list once none of its orders is open."""
+        found = self.lists.get(order.list_id)
+        if found is None or found.done or any(self.orders[one].is_open for one in found.order_ids):
+            return
+        found.done, found.updated_ms = True, self.now_ms
+        self._changed_lists[found.list_id] = found
 
     # execution
 
@@ -226,6 +295,7 @@ class Exchange(State):
             order.status = "EXPIRED"
         if not order.is_open:
             self._open[order.symbol].pop(order.order_id, None)
+            self._note_list(order)
             return
         self._open[order.symbol][order.order_id] = order
         self._relock(order)
@@ -233,6 +303,7 @@ class Exchange(State):
     def _fill(self, order: Order, price: Decimal, quantity: Decimal, is_maker: bool) -> Fill:
         rules = self.rules[order.symbol]
         quote = floor8(price * quantity)
+        self._end_siblings(order, "EXPIRED")
         self._unlock(order)
         buying = order.side == "BUY"
         received = quantity if buying else quote
@@ -271,6 +342,7 @@ class Exchange(State):
             self._relock(order)
         else:
             self._open[order.symbol].pop(order.order_id, None)
+            self._note_list(order)
 
     def _spent(self, order: Order) -> str:
         rules = self.rules[order.symbol]
@@ -287,18 +359,23 @@ class Exchange(State):
         order.locked = ZERO
 
     def _close(self, order: Order, status: str) -> None:
+        self._end_siblings(order, "CANCELED" if status == "CANCELED" else "EXPIRED")
+        self._end(order, status)
+
+    def _end(self, order: Order, status: str) -> None:
         self._unlock(order)
         order.status = status
         order.updated_ms = self.now_ms
         self._open.get(order.symbol, {}).pop(order.order_id, None)
         self._changed_orders[order.order_id] = order
+        self._note_list(order)
 
     # other markets
 
     def expire_other_runs(self) -> None:
         """Close the orders left open on another market and release their money."""
         for order in [o for book in self._open.values() for o in book.values()]:
-            if order.run != self.run:
+            if order.run != self.run and order.is_open:
                 self._release_foreign(order)
 
     def _release_foreign(self, order: Order) -> None:
@@ -311,3 +388,4 @@ class Exchange(State):
         order.locked, order.status = ZERO, "EXPIRED"
         self._open[order.symbol].pop(order.order_id, None)
         self._changed_orders[order.order_id] = order
+        self._note_list(order)

@@ -33,6 +33,7 @@ class Order:
     stop_price: Decimal = ZERO
     working: bool = True
     working_ms: int = 0
+    list_id: int = -1
 
     @property
     def remaining(self) -> Decimal:
@@ -55,7 +56,7 @@ class Order:
         return {
             "symbol": self.symbol,
             "orderId": self.order_id,
-            "orderListId": -1,
+            "orderListId": self.list_id,
             "clientOrderId": self.client_id,
             "price": money(self.price),
             "origQty": money(self.quantity),

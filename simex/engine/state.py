@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from simex.engine.ledger import Ledger
+from simex.engine.lists import OrderList
 from simex.engine.orders import Fill, Order, fill_from, order_from, to_record
 from simex.market.depth import SyntheticBook
 from simex.market.symbols import SymbolRules
@@ -37,6 +38,7 @@ class State:
     accounts: dict[str, Account] = field(default_factory=dict)
     orders: dict[int, Order] = field(default_factory=dict)
     fills: list[Fill] = field(default_factory=list)
+    lists: dict[int, OrderList] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.books = {name: SyntheticBook(rules, self.seed) for name, rules in self.rules.items()}
@@ -45,6 +47,7 @@ class State:
         self._changed_orders: dict[int, Order] = {}
         self._new_fills: list[Fill] = []
         self._new_accounts: list[Account] = []
+        self._changed_lists: dict[int, OrderList] = {}
         self._seen: dict[str, int] = {}
         self.replayed: dict[str, int] = {}
 
@@ -86,6 +89,19 @@ class State:
                 return order
         return None
 
+    # lists
+
+    def lists_of(self, account_id: str) -> list[OrderList]:
+        """Return an account's order lists, oldest first."""
+        return [one for one in self.lists.values() if one.account_id == account_id]
+
+    def find_list(self, account_id: str, list_id: int | None, client_id: str | None) -> OrderList | None:
+        """Return a list by id, or the newest one with a client id."""
+        for one in reversed(self.lists_of(account_id)):
+            if (list_id is None or one.list_id == list_id) and (client_id is None or one.client_id == client_id):
+                return one
+        return None
+
     # journal
 
     @property
@@ -105,6 +121,7 @@ class State:
             "accounts": [asdict(account) for account in self._new_accounts],
             "orders": [to_record(order) for order in self._changed_orders.values()],
             "fills": [to_record(fill) for fill in self._new_fills],
+            "lists": [one.to_record() for one in self._changed_lists.values()],
             "balances": [self._balance_record(*pair) for pair in touched],
             "deposited": {a: str(self.ledger.deposited.get(a, ZERO)) for _, a in touched},
         }
@@ -112,6 +129,7 @@ class State:
             changes["seen"] = dict(self._seen)
         self.ledger.touched.clear()
         self._changed_orders, self._new_fills, self._new_accounts = {}, [], []
+        self._changed_lists = {}
         return {name: value for name, value in changes.items() if value}
 
     def _balance_record(self, account_id: str, asset: str) -> list[str]:
@@ -124,6 +142,8 @@ class State:
             self.add_account(Account(**record))
         for record in changes.get("orders", ()):
             self._restore_order(order_from(record))
+        for record in changes.get("lists", ()):
+            self.lists[record["list_id"]] = OrderList(**record)
         self.fills += [fill_from(record) for record in changes.get("fills", ())]
         for account_id, asset, free, locked in changes.get("balances", ()):
             held = self.ledger.balance(account_id, asset)

@@ -77,7 +77,7 @@ class SymbolRules:
             "quoteCommissionPrecision": 8,
             "orderTypes": list(ORDER_TYPES),
             "icebergAllowed": False,
-            "ocoAllowed": False,
+            "ocoAllowed": True,
             "otoAllowed": False,
             "quoteOrderQtyMarketAllowed": True,
             "allowTrailingStop": False,

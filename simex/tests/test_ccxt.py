@@ -142,8 +142,8 @@ async def test_refusals_become_the_expected_ccxt_errors(client: Client) -> None:
             await exchange.create_order(BTC, "limit", "buy", 0.01, last * 1.1, {"postOnly": True})
         with pytest.raises(ccxt.InvalidOrder, match="trigger immediately"):
             await exchange.create_order(BTC, "market", "sell", 0.01, None, {"stopLossPrice": last * 1.1})
-        with pytest.raises(ccxt.ExchangeError, match="OCO orders are not supported"):
-            await exchange.private_post_orderlist_oco({"symbol": "BTCUSDT"})
+        with pytest.raises(ccxt.BadRequest, match="aboveType"):
+            await exchange.private_post_orderlist_oco({"symbol": "BTCUSDT", "side": "SELL", "quantity": "1"})
         await client.admin("faults", kind="rate_limit", params={"retry_after": 1})
         with pytest.raises(ccxt.DDoSProtection):
             await exchange.fetch_ticker(BTC)
@@ -179,3 +179,26 @@ async def test_stop_orders_by_their_unified_parameters(client: Client) -> None:
         assert (await exchange.fetch_order(gain["id"], BTC))["status"] == "open"
         assert (await exchange.cancel_order(gain["id"], BTC))["status"] == "canceled"
         assert (await client.ask("state"))["conserved"]
+
+
+async def test_one_cancels_the_other_by_the_raw_call(client: Client) -> None:
+    async with binance(client, **SPOT) as exchange:
+        await exchange.load_markets()
+        last = (await exchange.fetch_ticker(BTC))["last"]
+        await exchange.create_order(BTC, "market", "buy", 0.05)
+        up, down = (exchange.price_to_precision(BTC, last * ratio) for ratio in (1.02, 0.98))
+        legs = {"aboveType": "LIMIT_MAKER", "abovePrice": up, "belowType": "STOP_LOSS", "belowStopPrice": down}
+        made = await exchange.private_post_orderlist_oco(
+            {"symbol": "BTCUSDT", "side": "SELL", "quantity": "0.02", "listClientOrderId": "pair", **legs}
+        )
+        assert (await exchange.fetch_balance())["BTC"]["used"] == 0.02
+        opened = await exchange.fetch_open_orders(BTC)
+        assert [one["info"]["type"] for one in opened] == ["LIMIT_MAKER", "STOP_LOSS"]
+        found = await exchange.private_get_orderlist({"orderListId": made["orderListId"]})
+        assert found["listOrderStatus"] == "EXECUTING"
+        await client.admin("price", symbol="BTCUSDT", price=str(last * 0.97))
+        await client.admin("clock", advance_ms=600_000)
+        orders = [await exchange.fetch_order(one["orderId"], BTC) for one in made["orders"]]
+        assert [one["status"] for one in orders] == ["expired", "closed"]
+        found = await exchange.private_get_orderlist({"origClientOrderId": "pair"})
+        assert found["listOrderStatus"] == "ALL_DONE"

@@ -210,10 +210,14 @@ async def test_killed_after_any_line_triggers_and_fills_happen_once(tmp_path: Pa
             limits = {"price": at, "timeInForce": force} if force else {}
             placed = await client.order("SELL", kind, stopPrice=at, quantity="0.02", **limits)
             assert placed.status == 200, placed.body
+        up, down = (str((last * permille / 1000).quantize(Decimal("0.01"))) for permille in (1003, 997))
+        legs = {"aboveType": "LIMIT_MAKER", "abovePrice": up, "belowType": "STOP_LOSS", "belowStopPrice": down}
+        pair = {"symbol": "BTCUSDT", "side": "SELL", "quantity": "0.01", **legs}
+        assert (await client.signed("POST", "/api/v3/orderList/oco", **pair)).status == 200
         await client.admin("price", symbol="BTCUSDT", price=str(last * Decimal("0.995")))
     lines = (tmp_path / "first" / NAME).read_bytes().splitlines(keepends=True)
     expected = await settled(first, end_ms)
-    assert expected[1]["fills"] >= 4  # the purchase and three stops at least
+    assert expected[1]["fills"] >= 5  # the purchase, three stops and a leg at least
     after = (tmp_path / "first" / NAME).read_bytes().splitlines(keepends=True)
     cuts = range(len(lines), len(after) + 1)
     assert len(cuts) > 3
@@ -228,6 +232,5 @@ PLANS = (
     (998, "STOP_LOSS", ""),
     (997, "STOP_LOSS", ""),
     (998, "STOP_LOSS_LIMIT", "GTC"),
-    (1002, "TAKE_PROFIT_LIMIT", "GTC"),
-    (1001, "TAKE_PROFIT", ""),
+    (1001, "TAKE_PROFIT_LIMIT", "GTC"),
 )
