@@ -13,15 +13,16 @@ from aiohttp import web
 
 from simex.api.call import Call, Route
 from simex.api.rest_lists import LISTS
-from simex.api.rest_private import PRIVATE, ReplaceError
+from simex.api.rest_private import PRIVATE
 from simex.api.rest_public import PUBLIC
+from simex.api.rest_replace import REPLACE, ReplaceError
 from simex.api.signing import check_signature, check_timestamp, signed_payload
 from simex.api.weights import LimitError, Limits
 from simex.engine.errors import ApiError, missing
 from simex.faults import Fault
 from simex.simulation import Simulation
 
-ROUTES = {**PUBLIC, **PRIVATE, **LISTS}
+ROUTES = {**PUBLIC, **PRIVATE, **LISTS, **REPLACE}
 JSON = "application/json;charset=UTF-8"
 CLIENT_IDS = ("newClientOrderId", "origClientOrderId", "listClientOrderId")
 LOGGED = ("symbol", "side", "type", "quantity", "quoteOrderQty", "price", "orderId")

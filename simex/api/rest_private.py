@@ -26,6 +26,7 @@ ORDER_PARAMETERS = (
     "selfTradePreventionMode",
 )
 NEW = ("symbol", "side", "type")
+RESTRICTIONS = {"ONLY_NEW": "NEW", "ONLY_PARTIALLY_FILLED": "PARTIALLY_FILLED"}
 
 
 def account(call: Call) -> Any:
@@ -78,17 +79,16 @@ def account_commission(call: Call) -> Any:
 def new_order(call: Call) -> Any:
     """Place an order."""
     request = read_order(call.params, call.rules())
-    return _place(call, request)
+    call.sim.exchange.validate(call.owner, request)
+    call.limits.count_order(call.owner, call.sim.wall())
+    return place(call, request)
 
 
-def _place(call: Call, request: OrderRequest) -> dict[str, Any]:
-    exchange = call.sim.exchange
-    now_ms = call.sim.wall()
-    exchange.validate(call.owner, request)
-    call.limits.count_order(call.owner, now_ms)
-    order, fills = exchange.place(call.owner, request)
+def place(call: Call, request: OrderRequest) -> dict[str, Any]:
+    """Place a checked and counted order and return its answer."""
+    order, fills = call.sim.exchange.place(call.owner, request)
     if order.status == "FILLED":
-        call.limits.order_filled(call.owner, now_ms)
+        call.limits.order_filled(call.owner, call.sim.wall())
     call.order_id = order.order_id
     call.params["newClientOrderId"] = order.client_id
     return _order_answer(order, fills, request.response)
@@ -137,72 +137,35 @@ def get_order(call: Call) -> Any:
 
 def cancel_order(call: Call) -> Any:
     """Cancel an order."""
-    order = call.sim.exchange.cancel(call.owner, _sought(call))
-    call.order_id = order.order_id
-    return cancel_report(call, order)
+    order = _sought(call)
+    check_restrictions(call, order)
+    call.order_id = call.sim.exchange.cancel(call.owner, order).order_id
+    return cancel_report(call, call.sim.exchange.orders[call.order_id])
 
 
-def cancel_report(call: Call, order: Order) -> dict[str, Any]:
-    """Return the answer to the cancellation of one order."""
+def check_restrictions(call: Call, order: Order | None) -> None:
+    """Refuse to cancel an order that is not as `cancelRestrictions` wants it.
+
+    Raises:
+        ApiError: -2011 when it is not, -1102 for an unknown restriction.
+    """
+    wanted = call.params.get("cancelRestrictions")
+    if wanted is None:
+        return
+    if wanted not in RESTRICTIONS:
+        raise missing("cancelRestrictions")
+    if order is not None and order.is_open and order.status != RESTRICTIONS[wanted]:
+        raise ApiError(-2011, "Order was not canceled due to cancel restrictions.")
+
+
+def cancel_report(call: Call, order: Order, name: str = "newClientOrderId") -> dict[str, Any]:
+    """Return the answer to the cancellation of one order; `name` is the parameter of its new id."""
     return {
         **order.describe(),
         "origClientOrderId": order.client_id,
-        "clientOrderId": call.params.get("newClientOrderId", f"cancel{order.order_id:016d}"),
+        "clientOrderId": call.params.get(name, f"cancel{order.order_id:016d}"),
         "transactTime": order.updated_ms,
     }
-
-
-def cancel_replace(call: Call) -> Any:
-    """Cancel an order, then place another (STOP_ON_FAILURE or ALLOW_FAILURE)."""
-    request = read_order(call.params, call.rules())
-    stop = call.params["cancelReplaceMode"] == "STOP_ON_FAILURE"
-    order_id = call.integer("cancelOrderId")
-    client_id = call.params.get("cancelOrigClientOrderId")
-    if order_id is None and client_id is None:
-        raise missing("cancelOrderId")
-    exchange = call.sim.exchange
-    found = exchange.find(call.owner, request.symbol, order_id, client_id)
-    try:
-        cancelled: Any = cancel_report(call, exchange.cancel(call.owner, found))
-        cancel_result = "SUCCESS"
-    except ApiError as error:
-        cancelled, cancel_result = {"code": error.code, "msg": error.message}, "FAILURE"
-        if stop:
-            raise _replace_error(-2022, cancel_result, "NOT_ATTEMPTED", cancelled, None) from error
-    try:
-        placed: Any = _place(call, request)
-    except ApiError as error:
-        placed = {"code": error.code, "msg": error.message}
-        code = -2021 if cancel_result == "SUCCESS" else -2022
-        raise _replace_error(code, cancel_result, "FAILURE", cancelled, placed) from error
-    if cancel_result == "FAILURE":
-        raise _replace_error(-2021, cancel_result, "SUCCESS", cancelled, placed)
-    return {
-        "cancelResult": cancel_result,
-        "newOrderResult": "SUCCESS",
-        "cancelResponse": cancelled,
-        "newOrderResponse": placed,
-    }
-
-
-class ReplaceError(ApiError):
-    """A cancel-replace that did not go through whole, with what happened to each half."""
-
-    def __init__(self, code: int, message: str, status: int, detail: dict[str, Any]) -> None:
-        super().__init__(code, message, status)
-        self.detail = detail
-
-
-def _replace_error(code: int, cancel_result: str, new_result: str, cancelled: Any, placed: Any) -> ReplaceError:
-    partial = code == -2021
-    text = "Order cancel-replace partially failed." if partial else "Order cancel-replace failed."
-    detail = {
-        "cancelResult": cancel_result,
-        "newOrderResult": new_result,
-        "cancelResponse": cancelled,
-        "newOrderResponse": placed,
-    }
-    return ReplaceError(code, text, 409 if partial else 400, detail)
 
 
 def open_orders(call: Call) -> Any:
@@ -358,20 +321,6 @@ PRIVATE: Routes = {
     ("GET", "/api/v3/order"): Route(get_order, 4, True, ("symbol",), LOOKUP),
     ("DELETE", "/api/v3/order"): Route(
         cancel_order, 1, True, ("symbol",), (*LOOKUP, "newClientOrderId", "cancelRestrictions")
-    ),
-    ("POST", "/api/v3/order/cancelReplace"): Route(
-        cancel_replace,
-        1,
-        True,
-        (*NEW, "cancelReplaceMode"),
-        (
-            *ORDER_PARAMETERS,
-            "cancelNewClientOrderId",
-            "cancelOrigClientOrderId",
-            "cancelOrderId",
-            "cancelRestrictions",
-            "orderRateLimitExceededMode",
-        ),
     ),
     ("GET", "/api/v3/openOrders"): Route(open_orders, _open_weight, True, (), ("symbol",)),
     ("DELETE", "/api/v3/openOrders"): Route(cancel_open_orders, 1, True, ("symbol",)),

@@ -35,8 +35,8 @@ __all__ = ("COMMISSION", "Account", "Exchange")
 class Exchange(State):
     """The rules of trading for every account."""
 
-    def validate(self, account_id: str, request: OrderRequest) -> None:
-        """Apply the checks that come before matching.
+    def validate(self, account_id: str, request: OrderRequest, leaving: Order | None = None) -> None:
+        """Apply the checks that come before matching, as if an order about to be cancelled were gone.
 
         Raises:
             ApiError: a filter, a duplicate client id, no market.
@@ -44,11 +44,11 @@ class Exchange(State):
         price = self.books[request.symbol].last_price
         if price is None:
             raise rejected("Market is closed.")
-        mine = self.open_orders(account_id, request.symbol)
+        mine = [order for order in self.open_orders(account_id, request.symbol) if order is not leaving]
         stops = sum(order.kind in STOPS for order in mine)
         check_filters(request, self.rules[request.symbol], price, len(mine), stops)
         if request.client_id is not None and any(
-            order.client_id == request.client_id for order in self.open_orders(account_id)
+            order.client_id == request.client_id for order in self.open_orders(account_id) if order is not leaving
         ):
             raise rejected(DUPLICATE)
 

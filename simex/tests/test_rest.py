@@ -182,28 +182,6 @@ async def test_resting_order_fills_when_the_market_comes_to_it(client: Client) -
     assert START_MS < fill["time"] <= START_MS + 600_000
 
 
-async def test_cancel_replace_moves_an_order_or_leaves_it(client: Client) -> None:
-    low = (await price(client) * D("0.9")).quantize(D("0.01"))
-    order = {"price": str(low), "quantity": "0.01", "timeInForce": "GTC"}
-    placed = (await client.order("BUY", "LIMIT", **order)).body
-    change = {
-        "symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC",
-        "cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrderId": placed["orderId"],
-        "quantity": "0.02", "price": str(low),
-    }  # fmt: skip
-    path = "/api/v3/order/cancelReplace"
-    moved = (await client.signed("POST", path, **change)).body
-    assert (moved["cancelResult"], moved["newOrderResult"]) == ("SUCCESS", "SUCCESS")
-    again = await client.signed("POST", path, **change)  # the first is gone
-    assert (again.status, again.body["code"]) == (400, -2022)
-    assert again.body["data"]["newOrderResult"] == "NOT_ATTEMPTED"
-    change |= {"cancelOrderId": moved["newOrderResponse"]["orderId"], "quantity": "90"}
-    partial = await client.signed("POST", path, **change)
-    assert (partial.status, partial.body["code"]) == (409, -2021)
-    assert partial.body["data"]["cancelResult"] == "SUCCESS"
-    assert (await client.signed("GET", "/api/v3/openOrders")).body == []
-
-
 async def test_public_routes_go_by_the_market_clock_and_time_by_the_wall(client: Client) -> None:
     told = (await client.call("GET", "/api/v3/time")).body["serverTime"]
     assert abs(told - time.time_ns() // 1_000_000) < 5_000
