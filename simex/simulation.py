@@ -149,6 +149,7 @@ class Simulation:
     def commit(self, entry: dict[str, Any] | None = None) -> None:
         """Write what changed, together with the request that changed it."""
         line: dict[str, Any] = {}
+        events = self.exchange.take_events()
         changes = self.exchange.take_changes()
         if changes:
             line = {"tx": changes, "clock": self.clock.now_ms}
@@ -156,6 +157,8 @@ class Simulation:
             line["req"] = self.log.number(entry)
         if line:
             self.journal.append(line)
+        for account_id, event in events:  # told only once it is kept
+            self.hub.publish_user(account_id, event)
 
     def _note_clock(self) -> None:
         if time.monotonic() - self._clock_written >= CLOCK_EVERY_S:

@@ -4,6 +4,9 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
 
 from simex.clock import WallMs
 from simex.faults import Fault, Faults
@@ -13,6 +16,15 @@ from simex.units import text8, text16
 
 BOUND = 5_000  # messages waiting for one consumer before a market at `max` pauses
 LIMIT = 200_000  # messages waiting before a consumer of a market in time is cut off
+
+
+USER = "user:"
+USER_EVENTS = ("executionReport", "outboundAccountPosition", "listStatus")
+
+
+def user_streams(account_id: str) -> list[str]:
+    """Return the names under which an account's own events are published."""
+    return [f"{USER}{account_id}@{kind}" for kind in USER_EVENTS]
 
 
 def agg_trade_text(symbol: str, trade: AggTrade) -> str:
@@ -57,9 +69,12 @@ class Consumer:
     streams: set[str] = field(default_factory=set)
     waiting: deque[str] = field(default_factory=deque)
     more: asyncio.Event = field(default_factory=asyncio.Event)
+    numbers: dict[str, int] = field(default_factory=dict)  # of user streams: subscription ids
 
     def push(self, stream: str, text: str) -> None:
         """Queue a message."""
+        if stream in self.numbers:
+            text = f'{{"subscriptionId":{self.numbers[stream]},"event":{text}}}'
         self.waiting.append(f'{{"stream":"{stream}","data":{text}}}' if self.wrapped else text)
         self.more.set()
 
@@ -84,7 +99,7 @@ class Hub:
         for stream in streams:
             consumer.streams.add(stream)
             self._by_stream[stream].add(consumer)
-        if streams:
+        if any(not stream.startswith(USER) for stream in streams):
             self.arrived.set()
 
     def unsubscribe(self, consumer: Consumer, streams: list[str]) -> None:
@@ -101,7 +116,7 @@ class Hub:
         self.consumers.discard(consumer)
         consumer.waiting.clear()
         self._room.set()
-        if not self._by_stream:
+        if all(stream.startswith(USER) for stream in self._by_stream):
             self.arrived.clear()
 
     def wanted(self, stream: str) -> bool:
@@ -125,6 +140,12 @@ class Hub:
             held = self._held.pop(stream, None)
             if held is not None:
                 self._deliver(stream, held)
+
+    def publish_user(self, account_id: str, event: dict[str, Any]) -> None:
+        """Send an event to those who follow an account."""
+        stream = f"{USER}{account_id}@{event['e']}"
+        if stream in self._by_stream:
+            self.publish(stream, orjson.dumps(event).decode())
 
     def cut_all(self) -> None:
         """Cut every connection."""

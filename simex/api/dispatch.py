@@ -68,7 +68,7 @@ class Dispatcher:
         if fault is not None and fault.kind == "delay_before":
             await asyncio.sleep(float(fault.params.get("ms", 1000)) / 1000)
         if fault is not None and not _executes(fault):
-            reply = _fault_reply(fault)
+            reply = fault_reply(fault)
             self._note(call, reply)
         else:
             reply = await self._answer(call, fault)
@@ -113,7 +113,7 @@ class Dispatcher:
         except ApiError as error:
             reply = refusal(error)
         if fault is not None and fault.kind != "delay_after" and fault.kind != "delay_before":
-            planned = _fault_reply(fault)
+            planned = fault_reply(fault)
             planned.verdict = f"{reply.verdict} {planned.verdict}"
             reply = planned
         self._note(call, reply)
@@ -178,7 +178,8 @@ def _executes(fault: Fault) -> bool:
     return bool(fault.params.get("executed", False)) and fault.kind != "drop_before"
 
 
-def _fault_reply(fault: Fault) -> Reply:
+def fault_reply(fault: Fault) -> Reply:
+    """Return the answer that a fault puts in place of the true one."""
     params = fault.params
     match fault.kind:
         case "drop_before":

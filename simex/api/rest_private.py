@@ -9,6 +9,7 @@ from simex.engine.exchange import COMMISSION
 from simex.engine.filters import OrderRequest, read_order
 from simex.engine.lists import OrderList
 from simex.engine.orders import Fill, Order
+from simex.engine.reports import cancel_id
 from simex.units import money
 
 ORDER_PARAMETERS = (
@@ -163,7 +164,7 @@ def cancel_report(call: Call, order: Order, name: str = "newClientOrderId") -> d
     return {
         **order.describe(),
         "origClientOrderId": order.client_id,
-        "clientOrderId": call.params.get(name, f"cancel{order.order_id:016d}"),
+        "clientOrderId": call.params.get(name, cancel_id(order)),
         "transactTime": order.updated_ms,
     }
 

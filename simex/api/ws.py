@@ -45,10 +45,11 @@ def text_frame(text: bytes) -> bytes:
 
 
 class StreamServer:
-    """Serves WebSocket connections."""
+    """Serves WebSocket connections, each by a `Connection` or one of its kinds."""
 
-    def __init__(self, sim: Simulation) -> None:
+    def __init__(self, sim: Simulation, kind: "type[Connection] | None" = None) -> None:
         self._sim = sim
+        self._kind = kind or Connection
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one connection until it ends."""
@@ -63,7 +64,7 @@ class StreamServer:
         socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=65_536)
         socket.headers.update(headers)
         await socket.prepare(request)
-        await Connection(self._sim, socket, request, wrapped).serve(names)
+        await self._kind(self._sim, socket, request, wrapped).serve(names)
         return socket
 
 

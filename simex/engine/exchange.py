@@ -18,6 +18,7 @@ from simex.engine.matching import (
     total,
 )
 from simex.engine.orders import Fill, Order
+from simex.engine.reports import EXECUTION, execution_report, list_status
 from simex.engine.state import Account, State
 from simex.engine.triggers import STOPS, is_reached
 from simex.market.symbols import split_symbol
@@ -69,6 +70,7 @@ class Exchange(State):
         self._check_funds(account_id, request, matches)
         self._expire_own(account_id, request, matches)
         order = self._new_order(account_id, request, matches)
+        self._report(order, "NEW")
         fills = [self._take(order, match) for match in matches]
         self._finish_or_rest(order, request)
         return order, fills
@@ -117,6 +119,7 @@ class Exchange(State):
         order.working = False
         self._open[order.symbol][order.order_id] = order
         self._relock(order)
+        self._report(order, "NEW")
         return order
 
     def _wake(self, order: Order) -> list[Fill]:
@@ -124,6 +127,7 @@ class Exchange(State):
         self._end_siblings(order, "EXPIRED")
         self._unlock(order)
         order.working, order.working_ms, order.updated_ms = True, self.now_ms, self.now_ms
+        self._report(order, "NEW")
         self._changed_orders[order.order_id] = order
         request = OrderRequest(
             symbol=order.symbol,
@@ -199,6 +203,9 @@ class Exchange(State):
             self._open[leg.symbol][leg.order_id] = leg
         self._relock(max(legs, key=lambda leg: leg.price or leg.stop_price))
         self.lists[list_id] = self._changed_lists[list_id] = made
+        for leg in legs:
+            self._report(leg, "NEW")
+        self._events.append(list_status(made, self.orders, self.now_ms))
         return made
 
     def _end_siblings(self, order: Order, status: str) -> None:
@@ -217,6 +224,7 @@ class Exchange(State):
             return
         found.done, found.updated_ms = True, self.now_ms
         self._changed_lists[found.list_id] = found
+        self._events.append(list_status(found, self.orders, self.now_ms))
 
     # execution
 
@@ -293,6 +301,7 @@ class Exchange(State):
     def _finish_or_rest(self, order: Order, request: OrderRequest) -> None:
         if order.is_open and (request.kind == "MARKET" or request.time_in_force != "GTC"):
             order.status = "EXPIRED"
+            self._report(order, "EXPIRED")
         if not order.is_open:
             self._open[order.symbol].pop(order.order_id, None)
             self._note_list(order)
@@ -336,6 +345,7 @@ class Exchange(State):
         self.fills.append(fill)
         self._new_fills.append(fill)
         self._changed_orders[order.order_id] = order
+        self._report(order, "TRADE", fill)
         if not is_maker:
             return
         if order.is_open:
@@ -343,6 +353,9 @@ class Exchange(State):
         else:
             self._open[order.symbol].pop(order.order_id, None)
             self._note_list(order)
+
+    def _report(self, order: Order, execution: str, fill: Fill | None = None) -> None:
+        self._events.append(execution_report(order, execution, self.now_ms, fill))
 
     def _spent(self, order: Order) -> str:
         rules = self.rules[order.symbol]
@@ -368,6 +381,7 @@ class Exchange(State):
         order.updated_ms = self.now_ms
         self._open.get(order.symbol, {}).pop(order.order_id, None)
         self._changed_orders[order.order_id] = order
+        self._report(order, EXECUTION.get(status, "EXPIRED"))
         self._note_list(order)
 
     # other markets

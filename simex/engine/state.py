@@ -12,6 +12,7 @@ from typing import Any
 from simex.engine.ledger import Ledger
 from simex.engine.lists import OrderList
 from simex.engine.orders import Fill, Order, fill_from, order_from, to_record
+from simex.engine.reports import Event, account_position
 from simex.market.depth import SyntheticBook
 from simex.market.symbols import SymbolRules
 from simex.units import ZERO, money
@@ -48,6 +49,7 @@ class State:
         self._new_fills: list[Fill] = []
         self._new_accounts: list[Account] = []
         self._changed_lists: dict[int, OrderList] = {}
+        self._events: list[Event] = []
         self._seen: dict[str, int] = {}
         self.replayed: dict[str, int] = {}
 
@@ -108,6 +110,18 @@ class State:
     def has_changed(self) -> bool:
         """Tell whether an order changed since the last `take_changes`."""
         return bool(self._changed_orders)
+
+    def take_events(self) -> list[Event]:
+        """Return what happened to accounts since the last call; to be called before `take_changes`."""
+        moved: dict[str, list[str]] = {}
+        for holder, asset in sorted(self.ledger.touched):
+            if holder in self.accounts:
+                moved.setdefault(holder, []).append(asset)
+        events, self._events = self._events, []
+        for account_id, assets in moved.items():
+            held = [(asset, self.ledger.balance(account_id, asset)) for asset in assets]
+            events.append(account_position(account_id, held, self.now_ms))
+        return events
 
     def take_changes(self) -> dict[str, Any]:
         """Return what changed since the last call, ready for the journal; {} for nothing.

@@ -1,5 +1,6 @@
 """The unmodified ccxt `binance` class works against simex by base address alone."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -202,3 +203,27 @@ async def test_one_cancels_the_other_by_the_raw_call(client: Client) -> None:
         assert [one["status"] for one in orders] == ["expired", "closed"]
         found = await exchange.private_get_orderlist({"origClientOrderId": "pair"})
         assert found["listOrderStatus"] == "ALL_DONE"
+
+
+async def test_own_orders_are_watched_over_the_websocket_api(client: Client) -> None:
+    pro = pytest.importorskip("ccxt.pro")
+    exchange = pro.binance({"apiKey": ALICE.api_key, "secret": ALICE.api_secret, "options": SPOT})
+    for name in ("api", "test"):
+        exchange.urls[name] = moved(exchange.urls[name], client.url)
+    exchange.urls["api"]["ws"]["ws-api"]["spot"] = client.url.replace("http", "ws", 1) + "/ws-api/v3"
+    try:
+        await exchange.load_markets()
+        await exchange.authenticate({"type": "spot"})
+        watching = asyncio.create_task(exchange.watch_orders(BTC))
+        async with asyncio.timeout(20):
+            order = await exchange.create_order(BTC, "limit", "buy", 0.01, 40_000)
+            (seen,) = await watching
+        assert (seen["id"], seen["status"], seen["price"]) == (order["id"], "open", 40_000)
+        watching = asyncio.create_task(exchange.watch_orders(BTC))
+        await exchange.cancel_order(order["id"], BTC)
+        async with asyncio.timeout(20):
+            (seen,) = await watching
+        assert (seen["id"], seen["status"]) == (order["id"], "canceled")
+        assert seen["clientOrderId"] == order["clientOrderId"]
+    finally:
+        await exchange.close()
