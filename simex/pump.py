@@ -192,10 +192,14 @@ class Pump:
         """Close the candles that ended by now and return the current one."""
         stream = f"{symbol.lower()}@kline_{interval}"
         while kline.close_ms <= now_ms:
-            self._hub.publish(stream, kline_text(symbol, interval, kline, kline.close_ms, True))
+            if not (self._halted(symbol, kline.open_ms) and self._halted(symbol, kline.close_ms - 1)):
+                self._hub.publish(stream, kline_text(symbol, interval, kline, kline.close_ms, True))
             kline = flat(interval, bounds(interval, kline.close_ms).open_ms, kline.close8)
             self._live[symbol, interval] = kline
         return kline
+
+    def _halted(self, symbol: str, time_ms: int) -> bool:
+        return self._exchange.is_halted(symbol, time_ms)
 
     def _send_klines(self, now_ms: int) -> None:
         for stream in self._hub.streams():
@@ -208,6 +212,6 @@ class Pump:
                 del self._live[symbol, interval]
                 continue
             current = self._roll(symbol, interval, kline, now_ms)
-            if current is kline:
+            if current is kline and not self._halted(symbol, now_ms):
                 text = kline_text(symbol, interval, current, now_ms, False)
                 self._hub.publish(stream, text)

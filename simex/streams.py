@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -12,7 +13,7 @@ from simex.clock import WallMs
 from simex.faults import Fault, Faults
 from simex.market.klines import Kline
 from simex.market.tradelog import AggTrade, RawTrade
-from simex.units import text8, text16
+from simex.units import money, text8, text16
 
 BOUND = 5_000  # messages waiting for one consumer before a market at `max` pauses
 LIMIT = 200_000  # messages waiting before a consumer of a market in time is cut off
@@ -58,6 +59,17 @@ def kline_text(symbol: str, interval: str, kline: Kline, event_ms: int, closed: 
         f'"n":{kline.trades},"x":{final},"q":"{text16(kline.quote16)}",'
         f'"V":"{text8(kline.taker8)}","Q":"{text16(kline.taker_quote16)}","B":"0"}}}}'
     )
+
+
+def wrong_kline(text: str, ratio: Decimal) -> str:
+    """Return a kline message whose close is not that of its trades, high and low still around it."""
+    message = orjson.loads(text)
+    candle = message["k"]
+    close = Decimal(candle["c"]) * ratio
+    candle["c"] = money(close)
+    candle["h"] = money(max(close, Decimal(candle["h"])))
+    candle["l"] = money(min(close, Decimal(candle["l"])))
+    return orjson.dumps(message).decode()
 
 
 @dataclass(eq=False)
@@ -131,7 +143,7 @@ class Hub:
         """Send a message to those who listen, unless a fault has other plans."""
         if stream not in self._by_stream or self._stalled():
             return
-        fault = self._faults.for_message(stream) if self._faults.active else None
+        fault = self._faults.for_message(stream, text) if self._faults.active else None
         if fault is not None:
             self._disturb(fault, stream, text)
             return
@@ -194,6 +206,11 @@ class Hub:
                 self._held[stream] = text
             case "malformed":
                 self._deliver(stream, text[: len(text) // 2])
+            case "delay":
+                later_s = float(fault.params.get("ms", 1000)) / 1000
+                asyncio.get_running_loop().call_later(later_s, self._deliver, stream, text)
+            case "wrong_kline":
+                self._deliver(stream, wrong_kline(text, Decimal(str(fault.params.get("ratio", "1.01")))))
             case "disconnect":
                 self.cut_all()
             case "stall":

@@ -124,7 +124,8 @@ def _sought(call: Call) -> Order | None:
             -1102,
             "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!",
         )
-    return call.sim.exchange.find(call.owner, call.rules().symbol, order_id, client_id)
+    found = call.sim.exchange.find(call.owner, call.rules().symbol, order_id, client_id)
+    return None if found is None or call.sim.is_hidden(found.order_id) else found
 
 
 def get_order(call: Call) -> Any:
@@ -173,7 +174,7 @@ def open_orders(call: Call) -> Any:
     """Return open orders, of one symbol or of all."""
     symbol = call.rules().symbol if "symbol" in call.params else None
     found = call.sim.exchange.open_orders(call.owner, symbol)
-    return [order.describe_query() for order in found]
+    return [order.describe_query() for order in found if not call.sim.is_hidden(order.order_id)]
 
 
 def cancel_open_orders(call: Call) -> Any:
@@ -208,6 +209,7 @@ def all_orders(call: Call) -> Any:
         order
         for order in call.sim.exchange.orders.values()
         if (order.account_id, order.symbol) == (call.owner, symbol)
+        and not call.sim.is_hidden(order.order_id)
         and (order_id is None or order.order_id >= order_id)
         and (start is None or order.created_ms >= start)
         and (end is None or order.created_ms <= end)
@@ -226,6 +228,7 @@ def my_trades(call: Call) -> Any:
         fill
         for fill in call.sim.exchange.fills
         if (fill.account_id, fill.symbol) == (call.owner, symbol)
+        and not call.sim.is_hidden(fill.order_id)
         and (order_id is None or fill.order_id == order_id)
         and (from_id is None or fill.trade_id >= from_id)
         and (start is None or fill.time_ms >= start)

@@ -8,8 +8,8 @@ from typing import Any
 
 from simex.api.call import Call, Route, Routes
 from simex.api.rest_private import NEW, ORDER_PARAMETERS, cancel_report, check_restrictions, place
-from simex.engine.errors import ApiError, missing
-from simex.engine.filters import read_order
+from simex.engine.errors import INSUFFICIENT, ApiError, missing, rejected
+from simex.engine.filters import OrderRequest, read_order
 from simex.engine.orders import Order
 
 MODES = ("STOP_ON_FAILURE", "ALLOW_FAILURE")
@@ -38,7 +38,7 @@ def cancel_replace(call: Call) -> Any:
     cancel_result, cancelled = _attempt(lambda: _cancel(call, leaving))
     if cancel_result == "FAILURE" and mode == "STOP_ON_FAILURE":
         raise ReplaceError(FAILED, _detail(cancel_result, cancelled, "NOT_ATTEMPTED", None))
-    new_result, placed = _attempt(lambda: place(call, request))
+    new_result, placed = _attempt(lambda: _place(call, request))
     detail = _detail(cancel_result, cancelled, new_result, placed)
     if cancel_result == new_result == "SUCCESS":
         return detail
@@ -57,6 +57,12 @@ def _leaving(call: Call) -> Order | None:
 def _cancel(call: Call, order: Order | None) -> dict[str, Any]:
     check_restrictions(call, order)
     return cancel_report(call, call.sim.exchange.cancel(call.owner, order), "cancelNewClientOrderId")
+
+
+def _place(call: Call, request: OrderRequest) -> dict[str, Any]:
+    if call.planned is not None and call.planned.kind == "refuse_replacement":
+        raise rejected(str(call.planned.params.get("msg", INSUFFICIENT)))
+    return place(call, request)
 
 
 def _attempt(action: Any) -> tuple[str, dict[str, Any]]:

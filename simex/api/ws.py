@@ -54,7 +54,7 @@ class StreamServer:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one connection until it ends."""
         headers = {"X-Simex-Run": self._sim.run}
-        if self._sim.faults.for_handshake() is not None:
+        if self._sim.faults.for_connection("refuse") is not None:
             return web.Response(status=503, headers=headers)
         wrapped = request.path.startswith("/stream")
         text = request.query.get("streams", "") if wrapped else request.match_info.get("tail", "")
@@ -127,6 +127,9 @@ class Connection:
                 if now - self._pong_at > PONG_WITHIN_S or now - born > LIFE_S:
                     self._abort()
                     return
+                if self._sim.faults.for_connection("no_pings") is not None:
+                    self._pong_at = now  # none is asked for, so none is missed
+                    continue
                 await self._socket.ping(str(self._sim.wall()).encode())
 
     async def _receive(self) -> None:

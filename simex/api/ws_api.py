@@ -13,6 +13,7 @@ from simex.api.dispatch import fault_reply
 from simex.api.signing import check_signature, check_timestamp
 from simex.api.ws import Connection
 from simex.engine.errors import ApiError, missing
+from simex.faults import PASSING
 from simex.streams import user_streams
 
 PATH = "/ws-api/v3"
@@ -47,7 +48,7 @@ class ApiConnection(Connection):
         found = self._sim.exchange.account_by_key(params.get("apiKey", ""))
         account_id = found.account_id if found else ""
         fault = self._sim.faults.for_request("WS", f"{PATH}/{method}", account_id)
-        if fault is not None and fault.kind not in ("delay_before", "delay_after"):
+        if fault is not None and fault.kind not in PASSING:
             planned = fault_reply(fault)
             self._note(method, account_id, planned.verdict, planned.status)
             return {"status": planned.status, "error": planned.content} if planned.content else None

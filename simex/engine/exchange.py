@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from simex.engine.errors import DUPLICATE, INSUFFICIENT, UNKNOWN_CANCEL, WOULD_TAKE, WOULD_TRIGGER, rejected
+from simex.engine.errors import CLOSED, DUPLICATE, INSUFFICIENT, UNKNOWN_CANCEL, WOULD_TAKE, WOULD_TRIGGER, rejected
 from simex.engine.filters import UNPRICED, OrderRequest, check_filters
 from simex.engine.ledger import HOUSE
 from simex.engine.lists import BAD_PRICES, OcoRequest, OrderList
@@ -43,8 +43,8 @@ class Exchange(State):
             ApiError: a filter, a duplicate client id, no market.
         """
         price = self.books[request.symbol].last_price
-        if price is None:
-            raise rejected("Market is closed.")
+        if price is None or self.is_halted(request.symbol, self.now_ms):
+            raise CLOSED
         mine = [order for order in self.open_orders(account_id, request.symbol) if order is not leaving]
         stops = sum(order.kind in STOPS for order in mine)
         check_filters(request, self.rules[request.symbol], price, len(mine), stops)

@@ -15,6 +15,7 @@ from simex.engine.orders import Fill, Order, fill_from, order_from, to_record
 from simex.engine.reports import Event, account_position
 from simex.market.depth import SyntheticBook
 from simex.market.symbols import SymbolRules
+from simex.market.walk import Silence
 from simex.units import ZERO, money
 
 
@@ -50,6 +51,7 @@ class State:
         self._new_accounts: list[Account] = []
         self._changed_lists: dict[int, OrderList] = {}
         self._events: list[Event] = []
+        self.halts: dict[str, list[Silence]] = {}
         self._seen: dict[str, int] = {}
         self.replayed: dict[str, int] = {}
 
@@ -90,6 +92,10 @@ class State:
             if (order.account_id, order.symbol, order.client_id) == (account_id, symbol, client_id):
                 return order
         return None
+
+    def is_halted(self, symbol: str, time_ms: int) -> bool:
+        """Tell whether a market stands still at a time."""
+        return any(halt.covers(time_ms) for halt in self.halts.get(symbol, ()))
 
     # lists
 
