@@ -10,7 +10,8 @@ from typing import Any
 
 from simex.accounts import BUILT_IN, STARTING_AMOUNT, STARTING_ASSET, derive_keys
 from simex.clock import MarketClock, WallMs, wall_ms
-from simex.engine.exchange import Account, Exchange
+from simex.engine.exchange import Exchange
+from simex.engine.state import Account
 from simex.faults import Faults
 from simex.feeds import make_feeds, market_key, start_ms
 from simex.journal import FileJournal, Journal, NoJournal

@@ -6,7 +6,7 @@ from typing import Any
 
 from simex.api.weights import Limits
 from simex.engine.errors import ApiError, missing
-from simex.engine.exchange import Account
+from simex.engine.state import Account
 from simex.faults import Fault
 from simex.market.symbols import SymbolRules
 from simex.simulation import Simulation

@@ -25,7 +25,7 @@ from simex.simulation import Simulation
 ROUTES = {**PUBLIC, **PRIVATE, **LISTS, **REPLACE}
 JSON = "application/json;charset=UTF-8"
 CLIENT_IDS = ("newClientOrderId", "origClientOrderId", "listClientOrderId")
-LOGGED = ("symbol", "side", "type", "quantity", "quoteOrderQty", "price", "orderId")
+LOGGED = ("symbol", "side", "type", "quantity", "quoteOrderQty", "price", "stopPrice", "orderId")
 
 
 @dataclass

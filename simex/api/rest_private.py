@@ -5,11 +5,11 @@ from typing import Any
 
 from simex.api.call import Call, Route, Routes
 from simex.engine.errors import UNKNOWN_CANCEL, UNKNOWN_ORDER, ApiError, missing
-from simex.engine.exchange import COMMISSION
 from simex.engine.filters import OrderRequest, read_order
 from simex.engine.lists import OrderList
 from simex.engine.orders import Fill, Order
 from simex.engine.reports import cancel_id
+from simex.engine.settlement import COMMISSION
 from simex.units import money
 
 ORDER_PARAMETERS = (

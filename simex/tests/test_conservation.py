@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simex.engine.errors import ApiError
-from simex.engine.exchange import Account, Exchange
+from simex.engine.exchange import Exchange
 from simex.engine.filters import UNPRICED, OrderRequest
 from simex.engine.lists import GAIN_LEG, STOP_LEG, OcoRequest
+from simex.engine.state import Account
 from simex.engine.triggers import STOPS
 from simex.market.symbols import plausible_rules
 from simex.market.tradelog import AggTrade

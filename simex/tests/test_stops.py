@@ -5,8 +5,9 @@ from decimal import Decimal as D
 import pytest
 
 from simex.engine.errors import ApiError
-from simex.engine.exchange import Account, Exchange
+from simex.engine.exchange import Exchange
 from simex.engine.filters import OrderRequest
+from simex.engine.state import Account
 from simex.engine.triggers import is_reached
 from simex.market.symbols import plausible_rules
 from simex.market.tradelog import AggTrade
