@@ -224,11 +224,9 @@ async def test_recorded_bitget_symbols_pass_through_its_own_parser() -> None:
     rows = recorded["data"] if isinstance(recorded, dict) else recorded
 
     async def fetch(url: str, *rest: Any) -> Any:
-        if "v2/spot/public/symbols" in url:
-            return {"code": "00000", "msg": "success", "data": rows}
-        if "v2/margin/currencies" in url:
-            return {"code": "00000", "msg": "success", "data": []}
-        raise ccxt.ExchangeError("bitget: not a unified account")
+        if "account/settings" in url:
+            raise ccxt.ExchangeError("bitget: not a unified account")
+        return {"code": "00000", "msg": "success", "data": rows if "spot/public/symbols" in url else []}
 
     session._client.fetch = fetch
     try:
