@@ -295,7 +295,10 @@ def test_another_user_neither_sees_nor_changes_anything(world: World, method: st
         assert answer.status_code == 404
         absent = world.call("max", method, path, ids=dict.fromkeys(world.ids, NEVER))
         assert (absent.status_code, absent.json()["code"]) == (404, answer.json()["code"])
-    elif access in (LISTED, SHARED):
+    elif access == SHARED:
+        hers = world.call("lea", method, path)
+        assert (answer.status_code, answer.json()) == (hers.status_code, hers.json())
+    elif access == LISTED:
         assert answer.status_code == 200
     else:
         assert answer.status_code < 500
