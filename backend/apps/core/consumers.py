@@ -37,6 +37,8 @@ class EventsConsumer(AsyncJsonWebsocketConsumer):
             await self._unsubscribe(topic)
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        if not self.scope["user"].is_authenticated:
+            return  # sent before the close reached it
         action = content.get("type") if isinstance(content, dict) else None
         wanted = content.get("topics") if isinstance(content, dict) else None
         if action not in ("subscribe", "unsubscribe") or not isinstance(wanted, list):

@@ -19,6 +19,7 @@ from apps.core.adapters.ccxt_client_class import (
     make_client,
 )
 from apps.core.adapters.ccxt_verdicts import PARSE_ERRORS, order_error, read_error
+from apps.core.adapters.exchange_clock import ExchangeClock
 from apps.core.adapters.rate_budget import RateBudget
 from domain.candles import Candle
 from domain.errors import InvalidInput, OrderNotExecuted, OrderOutcomeUnknown, OrderRejected
@@ -49,6 +50,7 @@ class CcxtSession:
         self._clock = clock
         self._rim = Rim(budget=budget, clock=clock)
         self._client = make_client(access, rim=self._rim, timeout_s=timeout_s)
+        self._exchange_clock = ExchangeClock(self._client)
         self.exchange_name = EXCHANGE_NAMES.get(access.exchange, str(self._client.name))
 
     @property
@@ -85,12 +87,14 @@ class CcxtSession:
     def share_markets_of(self, other: "CcxtSession") -> None:
         """Take the markets another session of the same exchange loaded."""
         self._client.set_markets_from_exchange(other._client)
+        self._exchange_clock.take(other._exchange_clock)
         self._rim.run_id = other._rim.run_id  # what the lender heard last
 
     async def load_markets(self) -> Mapping[str, Market]:
-        """Load the spot markets anew. Raises the errors of a read."""
+        """Load the spot markets anew, and the exchange's time. Raises the errors of a read."""
 
         async def load() -> dict[str, Market]:
+            await self._exchange_clock.set()
             raw = await self._client.load_markets(True)
             return {
                 each["symbol"]: translate.market(each) for each in raw.values() if translate.is_usable_spot(each)
@@ -148,6 +152,7 @@ class CcxtSession:
                 "pas encore pris en charge.",
                 code="order_type_unsupported",
             )
+        signed_with = self._exchange_clock.difference_ms
         with calling(Priority.ORDER, valid_until=valid_until) as context:
             try:
                 raw = await self._send(ticket, kind, valid_until)
@@ -159,7 +164,10 @@ class CcxtSession:
                     code="order_too_late",
                 ) from exc
             except (self._base_error(), *PARSE_ERRORS) as exc:
-                raise self._order_error(exc, ticket, context) from exc
+                verdict = self._order_error(exc, ticket, context)
+                if self._exchange_clock.is_out_of_time(exc):
+                    await self._exchange_clock.correct(signed_with)  # for the next try: this one was refused
+                raise verdict from exc
 
     async def cancel_order(self, symbol: str, *, client_order_id: str, exchange_order_id: str | None) -> None:
         params = {"clientOrderId": client_order_id} if exchange_order_id is None else {}
@@ -244,7 +252,7 @@ class CcxtSession:
     async def _read(self, action: str, call: Callable[[], Awaitable[T]], priority: Priority) -> T:
         with calling(priority) as context:
             try:
-                return await call()
+                return await self._exchange_clock.repeated(call)
             except (self._base_error(), *PARSE_ERRORS) as exc:
                 raise read_error(
                     exc, exchange=self.exchange_name, action=action, retry_after_s=context.retry_after_s
