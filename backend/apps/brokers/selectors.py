@@ -25,8 +25,8 @@ def own_broker(user: Any, broker_id: int) -> Broker:
 
 
 def exchanges() -> dict[str, Exchange]:
-    """Return what terminal 5 knows of the exchanges, by id."""
-    return {row.pk: row for row in Exchange.objects.all()}
+    """Return what terminal 5 knows of the exchanges, by id, without the long tables of what each can do."""
+    return {row.pk: row for row in Exchange.objects.defer("has", "order_features")}
 
 
 def catalogue() -> "QuerySet[Exchange]":

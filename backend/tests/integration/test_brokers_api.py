@@ -9,9 +9,12 @@ from django.test import Client
 
 from apps.accounts.models import User
 from apps.brokers.models import Broker, Exchange
+from apps.brokers.services import connection, editing
 from apps.brokers.services.directory import DjangoBrokerDirectory
-from apps.core.adapters.database import close_database
+from apps.core.adapters.database import close_database, in_database
 from apps.orders.models import Trade
+from domain.errors import AuthenticationFailed
+from domain.ports import Balance
 from tests.engine_world import CLOSE, SYMBOL, make_bot, make_user
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
@@ -126,10 +129,19 @@ def test_keys_are_not_tried_when_they_are_not_those_asked(client: Client) -> Non
     assert (answer.status_code, answer.json()["details"]["missing"]) == (400, ["password"])
 
 
-async def test_credentials_of_any_name_reach_terminal_5(user: User) -> None:
-    from apps.brokers.services import editing
-    from apps.core.adapters.database import in_database
+def test_an_exchange_that_repeats_the_key_does_not_show_it(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any) -> Balance:
+        raise AuthenticationFailed(f"clés refusées (key {KEY} is unknown)", details={"exchange_message": KEY})
 
+    monkeypatch.setattr(connection, "_test", refuse)
+    body = {"exchange": "binance", "credentials": KEYS}
+    answer = client.post("/api/brokers/test/", body, content_type=JSON)
+    assert answer.status_code == 400
+    assert answer.json()["message"] == "clés refusées (key •••• is unknown)"
+    assert KEY not in answer.content.decode()
+
+
+async def test_credentials_of_any_name_reach_terminal_5(user: User) -> None:
     wallet = {"walletAddress": "0xabcdef0123456789", "privateKey": "0xsecret"}
     made = await in_database(
         lambda: editing.add(user, name="Hyper", exchange="hyperliquid", credentials=wallet, is_testnet=True)

@@ -31,20 +31,20 @@ def simex() -> Iterator[SimexProcess]:
 
 
 @pytest.fixture
-async def client(simex: SimexProcess, settings: SettingsWrapper) -> AsyncIterator[Client]:
-    """A signed-in client, while the whole of terminal 5 runs in this process's loop."""
+def client(simex: SimexProcess, settings: SettingsWrapper) -> Client:
     settings.SIMEX_URL = simex.url
     client = Client()
+    user = User.objects.create_user(username="lea", password="une-phrase-longue-42")
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client
 
-    def sign_in() -> None:
-        user = User.objects.create_user(username="lea", password="une-phrase-longue-42")
-        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
 
-    await in_database(sign_in)
+@pytest.fixture
+async def terminal_5(client: Client) -> AsyncIterator[CcxtService]:
+    """The whole service in this process's loop; `client` has the simulated exchange's address set."""
     service = CcxtService()
     running = asyncio.create_task(service.run())
-    client.service = service  # type: ignore[attr-defined]
-    yield client
+    yield service
     running.cancel()
     await asyncio.wait([running], timeout=10)
     assert running.cancelled()
@@ -82,6 +82,7 @@ def test_every_exchange_of_ccxt_is_described_without_network() -> None:
 
 async def test_keys_are_tried_then_kept_then_followed_without_a_restart(
     client: Client,
+    terminal_5: CcxtService,
     simex: SimexProcess,
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
@@ -96,8 +97,10 @@ async def test_keys_are_tried_then_kept_then_followed_without_a_restart(
         await refused_keys(client),
         await tried_keys(client, right),
         await kept_keys(client, right),
+        await removed(client, terminal_5),
     ]
     written = "".join((*said, caplog.text, *capfd.readouterr()))
+    assert "broker.created" in written  # what terminals log is in there
     for value in (*right.values(), *WRONG.values()):
         assert value not in written
 
@@ -123,7 +126,7 @@ async def tried_keys(client: Client, keys: dict[str, str]) -> str:
 
 
 async def kept_keys(client: Client, keys: dict[str, str]) -> str:
-    """Add, use, load, break, repair and remove a broker while terminal 5 goes on."""
+    """Add, use, load, break and repair the broker « Deux » while terminal 5 goes on."""
     body = {"name": "Deux", "exchange": "simex", "credentials": keys}
     made = (await ask(client.post, "/api/brokers/", body, content_type=JSON)).json()
     path = f"/api/brokers/{made['id']}/"
@@ -141,16 +144,18 @@ async def kept_keys(client: Client, keys: dict[str, str]) -> str:
         while (await ask(client.get, f"{path}balance/")).status_code != 400:  # noqa: ASYNC110
             await asyncio.sleep(0.2)
 
-    fresh = (
-        await ask(client.patch, path, {"credentials": {}}, content_type=JSON)
-    ).json()  # a new simulated account
+    renewal = await ask(client.patch, path, {"credentials": {}}, content_type=JSON)
+    fresh = renewal.json()  # a new simulated account
     assert fresh["api_key_hint"] not in ("", made["api_key_hint"])
     assert (await ask(client.post, f"{path}test/")).status_code == 200
-    return await removed(client, path) + broken.content.decode() + str([made, loaded, fresh])
+    return broken.content.decode() + str([made, loaded, fresh])
 
 
-async def removed(client: Client, path: str) -> str:
-    manager = client.service._manager  # type: ignore[attr-defined]
+async def removed(client: Client, terminal_5: CcxtService) -> str:
+    """Remove the broker « Deux »: terminal 5 closes its connection."""
+    brokers = (await ask(client.get, "/api/brokers/")).json()["results"]
+    path = next(f"/api/brokers/{each['id']}/" for each in brokers if each["name"] == "Deux")
+    manager = terminal_5._manager
     before = manager.open_sessions
     assert (await ask(client.delete, path)).status_code == 204
     answer = await ask(client.get, f"{path}balance/")
