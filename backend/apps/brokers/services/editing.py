@@ -159,7 +159,7 @@ def _check_unused(broker: Broker, action: str) -> None:
     orders = broker.trades.exclude(status__in=[status.value for status in FINAL_STATUSES]).count()
     if bots or orders:
         raise Conflict(
-            f"{action} du broker « {broker.name} » refusé(e) : {bots} bot(s) actif(s) et {orders} ordre(s) en "
+            f"{action} du broker « {broker.name} » impossible : {bots} bot(s) actif(s) et {orders} ordre(s) en "
             "cours l'utilisent. Les arrêter d'abord.",
             details={"active_bots": bots, "live_orders": orders},
             code="broker_in_use",

@@ -160,7 +160,7 @@ it('keeps the keys of a broker whose name changes', async () => {
 })
 
 it('tells why a broker in use cannot be removed', async () => {
-  const message = 'Suppression du broker « Simulateur » refusé(e) : 1 bot(s) actif(s)'
+  const message = 'Suppression du broker « Simulateur » impossible : 1 bot(s) actif(s)'
   const server = show([broker()], { 'DELETE /api/brokers/1/': { status: 409, body: { code: 'broker_in_use', message, details: {} } } })
   await fireEvent.click(await screen.findByRole('button', { name: 'Supprimer Simulateur' }))
   const dialog = await screen.findByRole('dialog')
