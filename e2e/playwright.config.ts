@@ -20,7 +20,7 @@ export default defineConfig({
     timezoneId: 'Europe/Paris',
     viewport: { width: 1920, height: 1080 },
     screenshot: 'only-on-failure',
-    trace: 'retain-on-failure',
+    trace: { mode: 'retain-on-failure', screenshots: false, sources: false },
     actionTimeout: 30_000,
   },
 })

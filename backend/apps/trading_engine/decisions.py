@@ -6,7 +6,7 @@ bot's row, so that at most one order of a bot is alive at any time.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -25,6 +25,8 @@ from domain.ports import Balance
 from domain.sizing import Funds, NoOrder, size_order
 from domain.strategies.contract import Evaluation
 
+ORDER_VALID_FOR = timedelta(seconds=20)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -36,16 +38,26 @@ class Answer:
     price: Decimal  # close of the candle that just closed
 
 
-def settle(job: Job, answer: Answer, *, now: datetime) -> BotDecision | None:
-    """Commit the decision and its order. None when the lease was lost: somebody else decides."""
+def settle(job: Job, answer: Answer, *, now: datetime, max_age: timedelta) -> BotDecision | None:
+    """Commit the decision and its order. None when the lease was lost: somebody else decides.
+
+    Args:
+        max_age: how old its signal may be. An answer that comes later is recorded as missed, and an order
+            must leave before that age.
+    """
     with transaction.atomic():
         bot, row = _lock(job)
         if bot is None or row is None:
             return None
+        fresh_for = max_age if row.sent_at is None else row.sent_at + max_age - now
+        if fresh_for <= timedelta():
+            age = (max_age - fresh_for).total_seconds()
+            row.action, row.reason = "none", f"manqué : évaluation terminée {age:.0f} s après le signal"
+            return _close(row, "missed", now=now)
         changed = _what_changed(job, bot)
         wanted = NoOrder(changed) if changed else _size(job, answer)
         if isinstance(wanted, OrderRequest):
-            _order(job, row, wanted, answer, now=now)
+            _order(job, row, wanted, answer, now=now, fresh_for=fresh_for)
         else:
             row.action, row.reason = "none", wanted.reason
         row.details = _details(answer)
@@ -132,11 +144,13 @@ def _size(job: Job, answer: Answer) -> OrderRequest | NoOrder:
     return size_order(answer.evaluation, market=job.market, price=answer.price, funds=funds, held=job.held)
 
 
-def _order(job: Job, row: BotDecision, request: OrderRequest, answer: Answer, *, now: datetime) -> None:
+def _order(
+    job: Job, row: BotDecision, request: OrderRequest, answer: Answer, *, now: datetime, fresh_for: timedelta
+) -> None:
     """Submit; a refusal (filters, minimum) is a decision too, with the refused attempt kept as a row."""
     row.action = request.side.value
     try:
-        row.trade = submit(job, request, price=answer.price, now=now)
+        row.trade = submit(job, request, price=answer.price, now=now, valid_for=min(ORDER_VALID_FOR, fresh_for))
     except InvalidInput as exc:
         row.reason, row.trade_id = exc.message, exc.details.get("trade_id")
         return
@@ -145,7 +159,7 @@ def _order(job: Job, row: BotDecision, request: OrderRequest, answer: Answer, *,
         ledger.mark_closing(job.position_id, reason="signal")
 
 
-def submit(job: Job, request: OrderRequest, *, price: Decimal, now: datetime) -> Trade:
+def submit(job: Job, request: OrderRequest, *, price: Decimal, now: datetime, valid_for: timedelta) -> Trade:
     """Hand the request to the desk inside the caller's transaction."""
     if job.market is None:
         raise InvalidInput(job.obstacle)
@@ -162,6 +176,7 @@ def submit(job: Job, request: OrderRequest, *, price: Decimal, now: datetime) ->
         strategy_id=job.strategy_id,
         market_time=job.close_time,
         now=now,
+        valid_for=valid_for,
         record_refusal=True,
     )
 

@@ -207,7 +207,7 @@ class TradingEngine:
         try:
             async with asyncio.timeout(self._limits.evaluation_s):
                 answer = await self._evaluator.evaluate(job)
-            row = await run(decisions.settle, job, answer, now=clock.now())
+            row = await run(decisions.settle, job, answer, now=clock.now(), max_age=self._limits.max_age)
         except DatabaseDown:
             raise
         except StrategyError as exc:
@@ -238,6 +238,10 @@ class TradingEngine:
     def _log_decision(self, job: Job, row: BotDecision | None) -> None:
         if row is None:
             log.warning("engine.lease_lost", bot_id=job.bot_id, close_time=job.close_time.isoformat())
+            return
+        if row.status == BotDecision.Status.MISSED:
+            self.counters.missed += 1
+            log.warning("engine.missed", bot_id=row.bot_id, signal_id=row.signal_id, reason=row.reason)
             return
         self.counters.decided += 1
         log.info(

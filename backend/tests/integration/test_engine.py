@@ -253,6 +253,33 @@ async def test_an_expired_lease_of_an_old_signal_is_missed(world: World, bot: Ac
     assert await trades(world) == []
 
 
+async def test_an_answer_that_comes_after_its_signal_aged_is_missed(world: World, bot: ActiveStrategy) -> None:
+    world.host.loops["code"] = asyncio.Event()
+    engine = world.engine()
+    await engine.receive(world.signal())
+    await _asked(world, 1)
+    world.clock.advance(31)
+    world.host.loops["code"].set()
+    await engine.idle()
+    (row,) = await world.decisions()
+    assert (row.status, row.action) == ("missed", "none")
+    assert row.reason == "manqué : évaluation terminée 31 s après le signal"
+    assert await trades(world) == []
+
+
+async def test_an_order_must_leave_while_its_signal_is_fresh(world: World, bot: ActiveStrategy) -> None:
+    world.host.loops["code"] = asyncio.Event()
+    engine = world.engine()
+    signal = world.signal()
+    await engine.receive(signal)
+    await _asked(world, 1)
+    world.clock.advance(14)  # 16 of its 30 s remain: fewer than the 20 s an order may wait
+    world.host.loops["code"].set()
+    await engine.idle()
+    (trade,) = await trades(world)
+    assert trade.valid_until == signal.sent_at + world.limits.max_age
+
+
 async def test_an_attempt_that_lost_its_lease_writes_nothing(world: World, bot: ActiveStrategy) -> None:
     world.host.loops["code"] = asyncio.Event()
     slow, other = world.engine(), world.engine()

@@ -1,5 +1,9 @@
-"""Recorded trades become candles, signals, decisions and orders; everybody's record agrees."""
+"""Recorded trades become candles, signals, decisions and orders; everybody's record agrees.
 
+`ARISTOBOT_REPLAY_HOURS=59 ARISTOBOT_REPLAY_SPEED=60` replays the whole recording, in an hour.
+"""
+
+import os
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -11,12 +15,13 @@ from tests.system.instance import Instance, wait_until
 from tests.system.judge import query
 from tests.system.scenario import RECORDING, Desk, assert_clean, cut_recording, data_folder, open_desk
 
-HOURS = 4.2  # one candle of 4 h closes
-SPEED = "240"
+HOURS = float(os.environ.get("ARISTOBOT_REPLAY_HOURS", "4.2"))  # by default one candle of 4 h closes
+SPEED = os.environ.get("ARISTOBOT_REPLAY_SPEED", "240")
+LASTS_S = HOURS * 3600 / float(SPEED)
 BOTS = 2
 
 pytestmark = [
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(600 + LASTS_S),
     pytest.mark.skipif(
         not (data_folder() / RECORDING).exists(),
         reason=f"the recording {RECORDING} is not in ../shared/data nor in ARISTOBOT_TEST_DATA",
@@ -40,7 +45,7 @@ def desk(tmp_path: Path, recording: Path) -> Iterator[Desk]:
 
 
 def test_replayed_market_is_traded_and_every_record_agrees(desk: Desk, recording: Path) -> None:
-    wait_until(lambda: _ended(desk.simex_url), timeout_s=300, what="the recording ends", period_s=1.0)
+    wait_until(lambda: _ended(desk.simex_url), timeout_s=240 + LASTS_S, what="the recording ends", period_s=1.0)
     wait_until(
         lambda: desk.count("candles_heartbeat WHERE signal_type = '4h'") >= 1,
         timeout_s=60,

@@ -80,7 +80,9 @@ def test_spending_stays_within_cap_and_available(wanted: float, money: Funds, sp
 
 def test_reserved_money_is_not_spent_twice() -> None:
     refusal = size(answer(long=True, size=700.0), funds("1000", "400"))
-    assert refusal == NoOrder("solde insuffisant : 700 USDT demandés, 600 disponibles (1\u202f000 libres, 400 réservés)")
+    assert refusal == NoOrder(
+        "solde insuffisant : 700 USDT demandés, 600 disponibles (1\u202f000 libres, 400 réservés)"
+    )
 
 
 def test_more_reserved_than_free_leaves_nothing_rather_than_a_negative_amount() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 
+from apps.core.adapters.ccxt_loader import load_ccxt
 from apps.core.adapters.rate_budget import RateBudget
 from domain.errors import InvalidInput
 from domain.messages import Priority
@@ -121,7 +122,7 @@ def make_client(access: BrokerAccess, *, rim: Rim, timeout_s: float) -> Any:
 
 def known_exchanges() -> list[str]:
     """Return the ids that `make_client` accepts."""
-    import ccxt.async_support as ccxt
+    ccxt = load_ccxt()
 
     return [SIMEX, *ccxt.exchanges]
 
@@ -132,7 +133,7 @@ def warm_up() -> None:
 
 
 def _client_class(exchange: str, rim: Rim) -> Any:
-    import ccxt.async_support as ccxt
+    ccxt = load_ccxt()
 
     if exchange not in known_exchanges():
         raise InvalidInput(f"Exchange « {exchange} » inconnu.", details={"exchange": exchange})
@@ -156,7 +157,7 @@ def _client_class(exchange: str, rim: Rim) -> Any:
 
 def is_binance(client: Any) -> bool:
     """Tell whether the client speaks Binance's protocol (Binance itself, simex, its relatives)."""
-    import ccxt.async_support as ccxt
+    ccxt = load_ccxt()
 
     return isinstance(client, ccxt.binance)
 
