@@ -6,20 +6,19 @@ from typing import Any
 from django.conf import settings
 
 from apps.core.adapters.ccxt_client_class import EXCHANGE_NAMES, SIMEX
+from apps.core.adapters.ccxt_loader import load_ccxt
 from domain.timeframes import Timeframe
 
 
 def catalogue_version() -> str:
     """Return what the facts depend on: ccxt's version, and whether a simulated exchange runs here."""
-    import ccxt
-
+    ccxt = load_ccxt()
     return f"{ccxt.__version__}+simex" if settings.SIMEX_URL else str(ccxt.__version__)
 
 
 def all_exchange_facts() -> dict[str, dict[str, Any]]:
     """Return the catalogue's columns by exchange id. Takes about a second: call it in a thread."""
-    import ccxt
-
+    ccxt = load_ccxt()
     found = {exchange: exchange_facts(exchange, getattr(ccxt, exchange)()) for exchange in ccxt.exchanges}
     if settings.SIMEX_URL:
         found[SIMEX] = exchange_facts(SIMEX, ccxt.binance())
