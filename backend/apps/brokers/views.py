@@ -75,7 +75,7 @@ class BrokerViewSet(ReadOnlyModelViewSet[Broker]):
         editing.remove(request.user, int(pk))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(request=KeysTestSerializer, responses=ConnectionTestSerializer)
+    @extend_schema(operation_id="brokers_test_keys", request=KeysTestSerializer, responses=ConnectionTestSerializer)
     @action(detail=False, methods=["post"], url_path="test")
     def test_keys(self, request: Request) -> Response:
         """Try credentials that are not stored; the answer is the balance they see."""

@@ -214,7 +214,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** @description Try the stored credentials on a connection of its own. */
-        post: operations["brokers_test_create_2"];
+        post: operations["brokers_test_create"];
         delete?: never;
         options?: never;
         head?: never;
@@ -231,7 +231,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** @description Try credentials that are not stored; the answer is the balance they see. */
-        post: operations["brokers_test_create"];
+        post: operations["brokers_test_keys"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1795,7 +1795,7 @@ export interface operations {
             };
         };
     };
-    brokers_test_create_2: {
+    brokers_test_create: {
         parameters: {
             query?: never;
             header?: never;
@@ -1816,7 +1816,7 @@ export interface operations {
             };
         };
     };
-    brokers_test_create: {
+    brokers_test_keys: {
         parameters: {
             query?: never;
             header?: never;
