@@ -11,6 +11,7 @@ from aiohttp import web
 from simex.api.admin import Admin
 from simex.api.dispatch import Dispatcher
 from simex.api.ws import StreamServer
+from simex.api.ws_api import PATH, ApiConnection
 from simex.simulation import Simulation
 
 
@@ -21,6 +22,7 @@ def make_app(sim: Simulation) -> web.Application:
     app.router.add_get("/stream", streams.handle)
     app.router.add_get("/ws", streams.handle)
     app.router.add_get("/ws/{tail:.*}", streams.handle)
+    app.router.add_get(PATH, StreamServer(sim, ApiConnection).handle)
     app.router.add_routes(Admin(sim).routes())
     app.router.add_route("*", "/{tail:.*}", Dispatcher(sim).handle)
 

@@ -12,7 +12,9 @@ HTTP_KINDS = (
     "delay_after",  # processed, answered after params ms
     "http_error",  # params: status (500), body, content_type, executed (false)
     "rate_limit",  # params: status (429 or 418), retry_after (seconds)
-    "binance_error",  # params: code, msg, status (400), executed (false)
+    "binance_error",  # params: code, msg, status (both known for usual codes), executed (false)
+    "hide_order",  # processed; for params ms the new order is unknown to every question (-2013)
+    "refuse_replacement",  # cancelReplace: cancelled, then the new order refused (409/-2021)
 )
 STREAM_KINDS = (
     "disconnect",
@@ -21,8 +23,27 @@ STREAM_KINDS = (
     "duplicate",
     "reorder",  # the message goes out after the next one of its stream
     "malformed",
+    "delay",  # params: ms; the message goes out that much later, others pass it
+    "wrong_kline",  # params: ratio (1.01) of the close, closed (true: only closed candles)
+    "no_pings",  # the server sends no ping, and does not mind
     "refuse",  # the handshake is answered 503
 )
+OF_CONNECTIONS = ("refuse", "no_pings")
+PASSING = ("delay_before", "delay_after", "hide_order", "refuse_replacement")  # the true answer is given
+USUAL = {
+    -1000: (400, "An unknown error occurred while processing the request."),
+    -1001: (400, "Internal error; unable to process your request. Please try again."),
+    -1006: (400, "An unexpected response was received from the message bus. Execution status unknown."),
+    -1007: (
+        400,
+        "Timeout waiting for response from backend server. Send status unknown; execution status unknown.",
+    ),
+    -1008: (400, "Server is currently overloaded with other requests. Please try again in a few minutes."),
+    -2013: (400, "Order does not exist."),
+    -2014: (401, "API-key format invalid."),
+    -2015: (401, "Invalid API-key, IP, or permissions for action."),
+    -2021: (409, "Order cancel-replace partially failed."),
+}
 
 
 @dataclass
@@ -84,7 +105,8 @@ class Faults:
         unknown = set(wanted) - allowed - {"params"}
         if unknown:
             raise FaultError(f"unknown fault field {', '.join(sorted(unknown))}")
-        fault = Fault(self._next_id, **wanted)
+        stream = {"stream": "@kline"} if kind == "wrong_kline" else {}
+        fault = Fault(self._next_id, **{**stream, **wanted})
         self._next_id += 1
         self.active.append(fault)
         return fault
@@ -107,18 +129,21 @@ class Faults:
                 return fault
         return None
 
-    def for_message(self, stream: str) -> Fault | None:
+    def for_message(self, stream: str, text: str = "") -> Fault | None:
         """Return the fault that this stream message sets off, if any."""
         for fault in self.active:
-            wanted = fault.kind in STREAM_KINDS and fault.kind != "refuse" and not fault.spent
-            if wanted and fault.stream in stream and self._fires(fault):
+            if fault.kind not in STREAM_KINDS or fault.kind in OF_CONNECTIONS or fault.spent:
+                continue
+            if fault.kind == "wrong_kline" and fault.params.get("closed", True) and '"x":true' not in text:
+                continue
+            if fault.stream in stream and self._fires(fault):
                 return fault
         return None
 
-    def for_handshake(self) -> Fault | None:
-        """Return the fault that refuses this handshake, if any."""
+    def for_connection(self, kind: str) -> Fault | None:
+        """Return the fault that refuses this handshake ("refuse") or keeps this ping ("no_pings")."""
         for fault in self.active:
-            if fault.kind == "refuse" and not fault.spent and self._fires(fault):
+            if fault.kind == kind and not fault.spent and self._fires(fault):
                 return fault
         return None
 

@@ -1,7 +1,7 @@
 """Moves the market forward: trades in order of time, books, fills, stream messages."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from heapq import merge
 
 import orjson
@@ -64,7 +64,10 @@ class Cursor:
 
 
 class Pump:
-    """The market's engine room."""
+    """The market's engine room.
+
+    What a trade does to orders is given to `keep` before the next trade is played.
+    """
 
     def __init__(
         self,
@@ -73,12 +76,14 @@ class Pump:
         hub: Hub,
         clock: MarketClock,
         kline_every_ms: int,
+        keep: Callable[[], None] = lambda: None,
     ) -> None:
         self._feeds = feeds
         self._exchange = exchange
         self._hub = hub
         self._clock = clock
         self._every_ms = kline_every_ms
+        self._keep = keep
         self._cursors = {name: Cursor(feed, clock.now_ms) for name, feed in feeds.items()}
         self._live: dict[tuple[str, str], Kline] = {}
         self._since_yield = 0
@@ -138,6 +143,8 @@ class Pump:
 
     def _play(self, symbol: str, trade: AggTrade) -> None:
         self._exchange.on_trade(symbol, trade)
+        if self._exchange.has_changed:
+            self._keep()
         lower = symbol.lower()
         hub = self._hub
         if hub.wanted(f"{lower}@aggTrade"):
@@ -185,10 +192,14 @@ class Pump:
         """Close the candles that ended by now and return the current one."""
         stream = f"{symbol.lower()}@kline_{interval}"
         while kline.close_ms <= now_ms:
-            self._hub.publish(stream, kline_text(symbol, interval, kline, kline.close_ms, True))
+            if not (self._halted(symbol, kline.open_ms) and self._halted(symbol, kline.close_ms - 1)):
+                self._hub.publish(stream, kline_text(symbol, interval, kline, kline.close_ms, True))
             kline = flat(interval, bounds(interval, kline.close_ms).open_ms, kline.close8)
             self._live[symbol, interval] = kline
         return kline
+
+    def _halted(self, symbol: str, time_ms: int) -> bool:
+        return self._exchange.is_halted(symbol, time_ms)
 
     def _send_klines(self, now_ms: int) -> None:
         for stream in self._hub.streams():
@@ -201,6 +212,6 @@ class Pump:
                 del self._live[symbol, interval]
                 continue
             current = self._roll(symbol, interval, kline, now_ms)
-            if current is kline:
+            if current is kline and not self._halted(symbol, now_ms):
                 text = kline_text(symbol, interval, current, now_ms, False)
                 self._hub.publish(stream, text)

@@ -1,7 +1,8 @@
 """A script of events at market times: ``[{"after_ms": 60000, "fault": {…}}, …]``.
 
 Each event has `after_ms` (market milliseconds after the market's start) and one of `fault` (as
-the admin's faults), `deposit` ({account_id, asset, amount}) or `price` ({symbol, price}).
+the admin's faults), `deposit` ({account_id, asset, amount}), `price` ({symbol, price}) or `halt`
+({symbol, ms}).
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from simex.options import OptionError
 if TYPE_CHECKING:
     from simex.simulation import Simulation
 
-ACTIONS = ("fault", "deposit", "price")
+ACTIONS = ("fault", "deposit", "price", "halt")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Scenario:
             amount = Decimal(str(detail["amount"]))
             sim.exchange.ledger.deposit(detail["account_id"], detail["asset"], amount)
             sim.commit()
+        elif event.action == "halt":
+            sim.halt(detail["symbol"], int(detail["ms"]))
         else:
             sim.set_price(detail["symbol"], Decimal(str(detail["price"])))
 

@@ -10,13 +10,14 @@ from typing import Any
 
 from simex.accounts import BUILT_IN, STARTING_AMOUNT, STARTING_ASSET, derive_keys
 from simex.clock import MarketClock, WallMs, wall_ms
-from simex.engine.exchange import Account, Exchange
+from simex.engine.exchange import Exchange
+from simex.engine.state import Account
 from simex.faults import Faults
 from simex.feeds import make_feeds, market_key, start_ms
 from simex.journal import FileJournal, Journal, NoJournal
 from simex.market.symbols import SymbolRules
 from simex.market.tradelog import Feed, TradeLog
-from simex.market.walk import Shift, Walk
+from simex.market.walk import MINUTE_MS, Shift, Silence, Walk
 from simex.options import MAX, STEP, Options
 from simex.pump import TICK_S, Pump
 from simex.requestlog import RequestLog
@@ -36,6 +37,7 @@ class Past:
     generations: dict[str, int] = field(default_factory=dict)
     starts: dict[str, int] = field(default_factory=dict)
     shifts: dict[str, list[tuple[str, Shift]]] = field(default_factory=dict)
+    halts: dict[str, list[tuple[str, Silence]]] = field(default_factory=dict)
     run: str = ""
     known: bool = False
 
@@ -62,6 +64,7 @@ class Simulation:
         self.journal: Journal = NoJournal()
         self.scenario: Scenario = read_scenario(options.scenario)
         self._clock_written = 0.0
+        self._hidden: dict[int, int] = {}
         self.still = asyncio.Lock()
         self._open()
 
@@ -95,7 +98,12 @@ class Simulation:
             feed = self.feeds.get(symbol)
             if isinstance(feed, Walk):
                 feed.add_shift(shift)
+        self.exchange.halts.clear()
+        for symbol, silence in past.halts.get(self.run, []):
+            self._silence(symbol, silence)
         self.exchange.run = self.run
+        if past.run != self.run:
+            self.exchange.replayed.clear()
         self._wire(now_ms)
         self.journal.append(
             {
@@ -116,7 +124,7 @@ class Simulation:
             self.exchange.books[symbol].last = log.last_at(now_ms)
         usual = KLINE_EVERY_MAX_MS if options.speed == MAX else KLINE_EVERY_MS
         every_ms = options.kline_every_ms or usual
-        self.pump = Pump(self.feeds, self.exchange, self.hub, self.clock, every_ms)
+        self.pump = Pump(self.feeds, self.exchange, self.hub, self.clock, every_ms, self.commit)
 
     def _read(self, journal: FileJournal) -> Past:
         past = Past()
@@ -135,6 +143,9 @@ class Simulation:
             if "shift" in line:
                 symbol, from_ms, ratio = line["shift"]
                 past.shifts.setdefault(past.run, []).append((symbol, Shift(from_ms, ratio)))
+            if "halt" in line:
+                symbol, from_ms, to_ms = line["halt"]
+                past.halts.setdefault(past.run, []).append((symbol, Silence(from_ms, to_ms)))
         return past
 
     def _add_built_in(self) -> None:
@@ -147,6 +158,7 @@ class Simulation:
     def commit(self, entry: dict[str, Any] | None = None) -> None:
         """Write what changed, together with the request that changed it."""
         line: dict[str, Any] = {}
+        events = self.exchange.take_events()
         changes = self.exchange.take_changes()
         if changes:
             line = {"tx": changes, "clock": self.clock.now_ms}
@@ -154,6 +166,8 @@ class Simulation:
             line["req"] = self.log.number(entry)
         if line:
             self.journal.append(line)
+        for account_id, event in events:  # told only once it is kept
+            self.hub.publish_user(account_id, event)
 
     def _note_clock(self) -> None:
         if time.monotonic() - self._clock_written >= CLOCK_EVERY_S:
@@ -229,6 +243,41 @@ class Simulation:
         self.pump.rewind_prices(symbol)
         self.journal.append({"shift": [symbol, shift.from_ms, shift.ratio]})
 
+    def halt(self, symbol: str, length_ms: int) -> Silence:
+        """Stop a walking market from its next minute on: no trade, no kline, no order taken.
+
+        Args:
+            symbol: the market.
+            length_ms: market time, made whole minutes.
+
+        To be called while the market stands `still`.
+
+        Raises:
+            ValueError: the symbol is a recording, which stays as it was recorded, or no length.
+        """
+        if not isinstance(self.feeds[symbol], Walk) or length_ms <= 0:
+            raise ValueError(f"{symbol} cannot be halted for {length_ms} ms: walks only, more than 0")
+        from_ms = (self.clock.now_ms // MINUTE_MS + 1) * MINUTE_MS
+        silence = Silence(from_ms, from_ms - (-length_ms // MINUTE_MS) * MINUTE_MS)
+        self._silence(symbol, silence)
+        self.pump.rewind_prices(symbol)
+        self.journal.append({"halt": [symbol, silence.from_ms, silence.to_ms]})
+        return silence
+
+    def _silence(self, symbol: str, silence: Silence) -> None:
+        feed = self.feeds.get(symbol)
+        if isinstance(feed, Walk):
+            feed.add_silence(silence)
+            self.exchange.halts.setdefault(symbol, []).append(silence)
+
+    def hide(self, order_id: int, length_ms: int) -> None:
+        """Let an order be unknown to every question for a while of wall time."""
+        self._hidden[order_id] = self.wall() + length_ms
+
+    def is_hidden(self, order_id: int) -> bool:
+        """Tell whether an order is hidden."""
+        return bool(self._hidden) and self.wall() < self._hidden.get(order_id, 0)
+
     async def reset(self) -> None:
         """Begin a new run of the same market: its start, no open order; balances are kept."""
         self.hub.cut_all()
@@ -241,6 +290,7 @@ class Simulation:
         for feed in self.feeds.values():
             if isinstance(feed, Walk):
                 feed.shifts = ()
+                feed.clear_silences()
                 feed.add_shift(Shift(0, 1.0))
         self._begin_run(self.key, Past())
         self.clock.start()

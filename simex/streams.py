@@ -4,15 +4,28 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import orjson
 
 from simex.clock import WallMs
 from simex.faults import Fault, Faults
 from simex.market.klines import Kline
 from simex.market.tradelog import AggTrade, RawTrade
-from simex.units import text8, text16
+from simex.units import money, text8, text16
 
 BOUND = 5_000  # messages waiting for one consumer before a market at `max` pauses
 LIMIT = 200_000  # messages waiting before a consumer of a market in time is cut off
+
+
+USER = "user:"
+USER_EVENTS = ("executionReport", "outboundAccountPosition", "listStatus")
+
+
+def user_streams(account_id: str) -> list[str]:
+    """Return the names under which an account's own events are published."""
+    return [f"{USER}{account_id}@{kind}" for kind in USER_EVENTS]
 
 
 def agg_trade_text(symbol: str, trade: AggTrade) -> str:
@@ -48,6 +61,17 @@ def kline_text(symbol: str, interval: str, kline: Kline, event_ms: int, closed: 
     )
 
 
+def wrong_kline(text: str, ratio: Decimal) -> str:
+    """Return a kline message whose close is not that of its trades, high and low still around it."""
+    message = orjson.loads(text)
+    candle = message["k"]
+    close = Decimal(candle["c"]) * ratio
+    candle["c"] = money(close)
+    candle["h"] = money(max(close, Decimal(candle["h"])))
+    candle["l"] = money(min(close, Decimal(candle["l"])))
+    return orjson.dumps(message).decode()
+
+
 @dataclass(eq=False)
 class Consumer:
     """One WebSocket connection's subscriptions and what waits to be sent to it."""
@@ -57,9 +81,12 @@ class Consumer:
     streams: set[str] = field(default_factory=set)
     waiting: deque[str] = field(default_factory=deque)
     more: asyncio.Event = field(default_factory=asyncio.Event)
+    numbers: dict[str, int] = field(default_factory=dict)  # of user streams: subscription ids
 
     def push(self, stream: str, text: str) -> None:
         """Queue a message."""
+        if stream in self.numbers:
+            text = f'{{"subscriptionId":{self.numbers[stream]},"event":{text}}}'
         self.waiting.append(f'{{"stream":"{stream}","data":{text}}}' if self.wrapped else text)
         self.more.set()
 
@@ -84,7 +111,7 @@ class Hub:
         for stream in streams:
             consumer.streams.add(stream)
             self._by_stream[stream].add(consumer)
-        if streams:
+        if any(not stream.startswith(USER) for stream in streams):
             self.arrived.set()
 
     def unsubscribe(self, consumer: Consumer, streams: list[str]) -> None:
@@ -101,7 +128,7 @@ class Hub:
         self.consumers.discard(consumer)
         consumer.waiting.clear()
         self._room.set()
-        if not self._by_stream:
+        if all(stream.startswith(USER) for stream in self._by_stream):
             self.arrived.clear()
 
     def wanted(self, stream: str) -> bool:
@@ -116,7 +143,7 @@ class Hub:
         """Send a message to those who listen, unless a fault has other plans."""
         if stream not in self._by_stream or self._stalled():
             return
-        fault = self._faults.for_message(stream) if self._faults.active else None
+        fault = self._faults.for_message(stream, text) if self._faults.active else None
         if fault is not None:
             self._disturb(fault, stream, text)
             return
@@ -125,6 +152,12 @@ class Hub:
             held = self._held.pop(stream, None)
             if held is not None:
                 self._deliver(stream, held)
+
+    def publish_user(self, account_id: str, event: dict[str, Any]) -> None:
+        """Send an event to those who follow an account."""
+        stream = f"{USER}{account_id}@{event['e']}"
+        if stream in self._by_stream:
+            self.publish(stream, orjson.dumps(event).decode())
 
     def cut_all(self) -> None:
         """Cut every connection."""
@@ -173,6 +206,11 @@ class Hub:
                 self._held[stream] = text
             case "malformed":
                 self._deliver(stream, text[: len(text) // 2])
+            case "delay":
+                later_s = float(fault.params.get("ms", 1000)) / 1000
+                asyncio.get_running_loop().call_later(later_s, self._deliver, stream, text)
+            case "wrong_kline":
+                self._deliver(stream, wrong_kline(text, Decimal(str(fault.params.get("ratio", "1.01")))))
             case "disconnect":
                 self.cut_all()
             case "stall":

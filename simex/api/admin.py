@@ -8,6 +8,7 @@ import orjson
 from aiohttp import web
 
 from simex.faults import FaultError
+from simex.market.walk import MINUTE_MS
 from simex.options import STEP
 from simex.simulation import Simulation
 from simex.units import ZERO
@@ -40,6 +41,7 @@ class Admin:
             web.post("/__sim/streams", self._wrap(self.streams)),
             web.post("/__sim/clock", self._wrap(self.clock)),
             web.post("/__sim/price", self._wrap(self.price)),
+            web.post("/__sim/halt", self._wrap(self.halt)),
             web.post("/__sim/reset", self._wrap(self.reset)),
         ]
 
@@ -147,6 +149,16 @@ class Admin:
         async with self._sim.still:
             self._sim.set_price(symbol, price)
         return {"symbol": symbol, "from": self._sim.clock.now_ms}
+
+    async def halt(self, request: web.Request) -> Any:
+        """Halt a walking market from its next minute on: `symbol`, `ms` of market time."""
+        wanted = await _json(request)
+        symbol = str(wanted.get("symbol", ""))
+        if symbol not in self._sim.rules:
+            raise AdminError(f"unknown symbol {symbol!r}")
+        async with self._sim.still:
+            silence = self._sim.halt(symbol, int(wanted.get("ms", MINUTE_MS)))
+        return {"symbol": symbol, "from": silence.from_ms, "to": silence.to_ms}
 
     async def reset(self, _request: web.Request) -> Any:
         """Begin a new run of the market."""

@@ -6,7 +6,8 @@ from typing import Any
 
 from simex.api.weights import Limits
 from simex.engine.errors import ApiError, missing
-from simex.engine.exchange import Account
+from simex.engine.state import Account
+from simex.faults import Fault
 from simex.market.symbols import SymbolRules
 from simex.simulation import Simulation
 
@@ -28,6 +29,7 @@ class Call:
     address: str = ""
     account: Account | None = None
     order_id: int | None = None
+    planned: Fault | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
     @property

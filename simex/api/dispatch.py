@@ -12,17 +12,20 @@ import orjson
 from aiohttp import web
 
 from simex.api.call import Call, Route
-from simex.api.rest_private import PRIVATE, ReplaceError
+from simex.api.rest_lists import LISTS
+from simex.api.rest_private import PRIVATE
 from simex.api.rest_public import PUBLIC
+from simex.api.rest_replace import REPLACE, ReplaceError
 from simex.api.signing import check_signature, check_timestamp, signed_payload
 from simex.api.weights import LimitError, Limits
 from simex.engine.errors import ApiError, missing
-from simex.faults import Fault
+from simex.faults import PASSING, USUAL, Fault
 from simex.simulation import Simulation
 
-ROUTES = {**PUBLIC, **PRIVATE}
+ROUTES = {**PUBLIC, **PRIVATE, **LISTS, **REPLACE}
 JSON = "application/json;charset=UTF-8"
-LOGGED = ("symbol", "side", "type", "quantity", "quoteOrderQty", "price", "orderId")
+CLIENT_IDS = ("newClientOrderId", "origClientOrderId", "listClientOrderId")
+LOGGED = ("symbol", "side", "type", "quantity", "quoteOrderQty", "price", "stopPrice", "orderId")
 
 
 @dataclass
@@ -65,7 +68,7 @@ class Dispatcher:
         if fault is not None and fault.kind == "delay_before":
             await asyncio.sleep(float(fault.params.get("ms", 1000)) / 1000)
         if fault is not None and not _executes(fault):
-            reply = _fault_reply(fault)
+            reply = fault_reply(fault)
             self._note(call, reply)
         else:
             reply = await self._answer(call, fault)
@@ -100,6 +103,7 @@ class Dispatcher:
 
     async def _answer(self, call: Call, fault: Fault | None) -> Reply:
         """Run the request; what it changed and its log line are kept before this returns."""
+        call.planned = fault
         try:
             route = self._admit(call)
             if route.is_slow is not None and route.is_slow(call.params):
@@ -109,8 +113,10 @@ class Dispatcher:
             reply = Reply(200, content, "accepted")
         except ApiError as error:
             reply = refusal(error)
-        if fault is not None and fault.kind != "delay_after" and fault.kind != "delay_before":
-            planned = _fault_reply(fault)
+        if fault is not None and fault.kind == "hide_order" and call.order_id is not None:
+            self._sim.hide(call.order_id, int(fault.params.get("ms", 2000)))
+        if fault is not None and fault.kind not in PASSING:
+            planned = fault_reply(fault)
             planned.verdict = f"{reply.verdict} {planned.verdict}"
             reply = planned
         self._note(call, reply)
@@ -158,7 +164,7 @@ class Dispatcher:
             "method": call.method,
             "path": call.path,
             "account": self._claimed(call) or None,
-            "client_order_id": call.params.get("newClientOrderId") or call.params.get("origClientOrderId"),
+            "client_order_id": next((call.params[n] for n in CLIENT_IDS if call.params.get(n)), None),
             "verdict": reply.verdict,
             "status": reply.status,
             "order_id": call.order_id,
@@ -170,12 +176,13 @@ class Dispatcher:
 
 
 def _executes(fault: Fault) -> bool:
-    if fault.kind in ("drop_after", "delay_after", "delay_before"):
+    if fault.kind == "drop_after" or fault.kind in PASSING:
         return True
     return bool(fault.params.get("executed", False)) and fault.kind != "drop_before"
 
 
-def _fault_reply(fault: Fault) -> Reply:
+def fault_reply(fault: Fault) -> Reply:
+    """Return the answer that a fault puts in place of the true one."""
     params = fault.params
     match fault.kind:
         case "drop_before":
@@ -188,8 +195,10 @@ def _fault_reply(fault: Fault) -> Reply:
             headers = {"Retry-After": str(params.get("retry_after", 1))}
             return Reply(status, content, f"fault {status}", headers)
         case "binance_error":
-            content = {"code": int(params["code"]), "msg": str(params.get("msg", "Planned."))}
-            return Reply(int(params.get("status", 400)), content, f"fault {content['code']}")
+            code = int(params["code"])
+            usual, text = USUAL.get(code, (400, "Planned."))
+            content = {"code": code, "msg": str(params.get("msg", text))}
+            return Reply(int(params.get("status", usual)), content, f"fault {content['code']}")
     status = int(params.get("status", 500))
     body = str(params.get("body", "<html><body>Internal error</body></html>"))
     kind = str(params.get("content_type", "text/html"))

@@ -5,9 +5,11 @@ from typing import Any
 
 from simex.api.call import Call, Route, Routes
 from simex.engine.errors import UNKNOWN_CANCEL, UNKNOWN_ORDER, ApiError, missing
-from simex.engine.exchange import COMMISSION
 from simex.engine.filters import OrderRequest, read_order
+from simex.engine.lists import OrderList
 from simex.engine.orders import Fill, Order
+from simex.engine.reports import cancel_id
+from simex.engine.settlement import COMMISSION
 from simex.units import money
 
 ORDER_PARAMETERS = (
@@ -25,6 +27,7 @@ ORDER_PARAMETERS = (
     "selfTradePreventionMode",
 )
 NEW = ("symbol", "side", "type")
+RESTRICTIONS = {"ONLY_NEW": "NEW", "ONLY_PARTIALLY_FILLED": "PARTIALLY_FILLED"}
 
 
 def account(call: Call) -> Any:
@@ -77,17 +80,16 @@ def account_commission(call: Call) -> Any:
 def new_order(call: Call) -> Any:
     """Place an order."""
     request = read_order(call.params, call.rules())
-    return _place(call, request)
+    call.sim.exchange.validate(call.owner, request)
+    call.limits.count_order(call.owner, call.sim.wall())
+    return place(call, request)
 
 
-def _place(call: Call, request: OrderRequest) -> dict[str, Any]:
-    exchange = call.sim.exchange
-    now_ms = call.sim.wall()
-    exchange.validate(call.owner, request)
-    call.limits.count_order(call.owner, now_ms)
-    order, fills = exchange.place(call.owner, request)
+def place(call: Call, request: OrderRequest) -> dict[str, Any]:
+    """Place a checked and counted order and return its answer."""
+    order, fills = call.sim.exchange.place(call.owner, request)
     if order.status == "FILLED":
-        call.limits.order_filled(call.owner, now_ms)
+        call.limits.order_filled(call.owner, call.sim.wall())
     call.order_id = order.order_id
     call.params["newClientOrderId"] = order.client_id
     return _order_answer(order, fills, request.response)
@@ -95,7 +97,7 @@ def _place(call: Call, request: OrderRequest) -> dict[str, Any]:
 
 def _order_answer(order: Order, fills: list[Fill], response: str) -> dict[str, Any]:
     described = {**order.describe(), "transactTime": order.updated_ms}
-    described["workingTime"] = order.created_ms
+    described["workingTime"] = order.on_book_ms
     if response == "ACK":
         kept = ("symbol", "orderId", "orderListId", "clientOrderId", "transactTime")
         return {name: described[name] for name in kept}
@@ -122,7 +124,8 @@ def _sought(call: Call) -> Order | None:
             -1102,
             "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!",
         )
-    return call.sim.exchange.find(call.owner, call.rules().symbol, order_id, client_id)
+    found = call.sim.exchange.find(call.owner, call.rules().symbol, order_id, client_id)
+    return None if found is None or call.sim.is_hidden(found.order_id) else found
 
 
 def get_order(call: Call) -> Any:
@@ -136,78 +139,42 @@ def get_order(call: Call) -> Any:
 
 def cancel_order(call: Call) -> Any:
     """Cancel an order."""
-    order = call.sim.exchange.cancel(call.owner, _sought(call))
-    call.order_id = order.order_id
-    return _cancelled(call, order)
+    order = _sought(call)
+    check_restrictions(call, order)
+    call.order_id = call.sim.exchange.cancel(call.owner, order).order_id
+    return cancel_report(call, call.sim.exchange.orders[call.order_id])
 
 
-def _cancelled(call: Call, order: Order) -> dict[str, Any]:
+def check_restrictions(call: Call, order: Order | None) -> None:
+    """Refuse to cancel an order that is not as `cancelRestrictions` wants it.
+
+    Raises:
+        ApiError: -2011 when it is not, -1102 for an unknown restriction.
+    """
+    wanted = call.params.get("cancelRestrictions")
+    if wanted is None:
+        return
+    if wanted not in RESTRICTIONS:
+        raise missing("cancelRestrictions")
+    if order is not None and order.is_open and order.status != RESTRICTIONS[wanted]:
+        raise ApiError(-2011, "Order was not canceled due to cancel restrictions.")
+
+
+def cancel_report(call: Call, order: Order, name: str = "newClientOrderId") -> dict[str, Any]:
+    """Return the answer to the cancellation of one order; `name` is the parameter of its new id."""
     return {
         **order.describe(),
         "origClientOrderId": order.client_id,
-        "clientOrderId": call.params.get("newClientOrderId", f"cancel{order.order_id:016d}"),
+        "clientOrderId": call.params.get(name, cancel_id(order)),
         "transactTime": order.updated_ms,
     }
-
-
-def cancel_replace(call: Call) -> Any:
-    """Cancel an order, then place another (STOP_ON_FAILURE or ALLOW_FAILURE)."""
-    request = read_order(call.params, call.rules())
-    stop = call.params["cancelReplaceMode"] == "STOP_ON_FAILURE"
-    order_id = call.integer("cancelOrderId")
-    client_id = call.params.get("cancelOrigClientOrderId")
-    if order_id is None and client_id is None:
-        raise missing("cancelOrderId")
-    exchange = call.sim.exchange
-    found = exchange.find(call.owner, request.symbol, order_id, client_id)
-    try:
-        cancelled: Any = _cancelled(call, exchange.cancel(call.owner, found))
-        cancel_result = "SUCCESS"
-    except ApiError as error:
-        cancelled, cancel_result = {"code": error.code, "msg": error.message}, "FAILURE"
-        if stop:
-            raise _replace_error(-2022, cancel_result, "NOT_ATTEMPTED", cancelled, None) from error
-    try:
-        placed: Any = _place(call, request)
-    except ApiError as error:
-        placed = {"code": error.code, "msg": error.message}
-        code = -2021 if cancel_result == "SUCCESS" else -2022
-        raise _replace_error(code, cancel_result, "FAILURE", cancelled, placed) from error
-    if cancel_result == "FAILURE":
-        raise _replace_error(-2021, cancel_result, "SUCCESS", cancelled, placed)
-    return {
-        "cancelResult": cancel_result,
-        "newOrderResult": "SUCCESS",
-        "cancelResponse": cancelled,
-        "newOrderResponse": placed,
-    }
-
-
-class ReplaceError(ApiError):
-    """A cancel-replace that did not go through whole, with what happened to each half."""
-
-    def __init__(self, code: int, message: str, status: int, detail: dict[str, Any]) -> None:
-        super().__init__(code, message, status)
-        self.detail = detail
-
-
-def _replace_error(code: int, cancel_result: str, new_result: str, cancelled: Any, placed: Any) -> ReplaceError:
-    partial = code == -2021
-    text = "Order cancel-replace partially failed." if partial else "Order cancel-replace failed."
-    detail = {
-        "cancelResult": cancel_result,
-        "newOrderResult": new_result,
-        "cancelResponse": cancelled,
-        "newOrderResponse": placed,
-    }
-    return ReplaceError(code, text, 409 if partial else 400, detail)
 
 
 def open_orders(call: Call) -> Any:
     """Return open orders, of one symbol or of all."""
     symbol = call.rules().symbol if "symbol" in call.params else None
     found = call.sim.exchange.open_orders(call.owner, symbol)
-    return [order.describe_query() for order in found]
+    return [order.describe_query() for order in found if not call.sim.is_hidden(order.order_id)]
 
 
 def cancel_open_orders(call: Call) -> Any:
@@ -216,7 +183,21 @@ def cancel_open_orders(call: Call) -> Any:
     found = exchange.open_orders(call.owner, call.rules().symbol)
     if not found:
         raise UNKNOWN_CANCEL
-    return [_cancelled(call, exchange.cancel(call.owner, order)) for order in found]
+    answers: list[dict[str, Any]] = []
+    for order in found:
+        if not order.is_open:  # it went with the other leg of its list
+            continue
+        exchange.cancel(call.owner, order)
+        listed = exchange.lists.get(order.list_id)
+        answers.append(cancel_report(call, order) if listed is None else cancelled_list(call, listed))
+    return answers
+
+
+def cancelled_list(call: Call, found: OrderList) -> dict[str, Any]:
+    """Return the answer to the cancellation of a list."""
+    orders = call.sim.exchange.orders
+    reports = [cancel_report(call, orders[one]) for one in found.order_ids]
+    return {**found.describe(orders), "orderReports": reports}
 
 
 def all_orders(call: Call) -> Any:
@@ -228,6 +209,7 @@ def all_orders(call: Call) -> Any:
         order
         for order in call.sim.exchange.orders.values()
         if (order.account_id, order.symbol) == (call.owner, symbol)
+        and not call.sim.is_hidden(order.order_id)
         and (order_id is None or order.order_id >= order_id)
         and (start is None or order.created_ms >= start)
         and (end is None or order.created_ms <= end)
@@ -246,6 +228,7 @@ def my_trades(call: Call) -> Any:
         fill
         for fill in call.sim.exchange.fills
         if (fill.account_id, fill.symbol) == (call.owner, symbol)
+        and not call.sim.is_hidden(fill.order_id)
         and (order_id is None or fill.order_id == order_id)
         and (from_id is None or fill.trade_id >= from_id)
         and (start is None or fill.time_ms >= start)
@@ -273,21 +256,6 @@ def _count(interval: str, number: int, limit: int, count: int) -> dict[str, Any]
         "limit": limit,
         "count": count,
     }
-
-
-def no_lists(_call: Call) -> Any:
-    """Return no order list: they are not simulated yet."""
-    return []
-
-
-def oco(_call: Call) -> Any:
-    """Refuse an OCO: not simulated yet."""
-    raise ApiError(-2010, "OCO orders are not supported for this symbol.")
-
-
-def no_such_list(_call: Call) -> Any:
-    """Say that there is no such order list."""
-    raise ApiError(-2018, "Order list does not exist.")
 
 
 def trade_fee(call: Call) -> Any:
@@ -358,20 +326,6 @@ PRIVATE: Routes = {
     ("DELETE", "/api/v3/order"): Route(
         cancel_order, 1, True, ("symbol",), (*LOOKUP, "newClientOrderId", "cancelRestrictions")
     ),
-    ("POST", "/api/v3/order/cancelReplace"): Route(
-        cancel_replace,
-        1,
-        True,
-        (*NEW, "cancelReplaceMode"),
-        (
-            *ORDER_PARAMETERS,
-            "cancelNewClientOrderId",
-            "cancelOrigClientOrderId",
-            "cancelOrderId",
-            "cancelRestrictions",
-            "orderRateLimitExceededMode",
-        ),
-    ),
     ("GET", "/api/v3/openOrders"): Route(open_orders, _open_weight, True, (), ("symbol",)),
     ("DELETE", "/api/v3/openOrders"): Route(cancel_open_orders, 1, True, ("symbol",)),
     ("GET", "/api/v3/allOrders"): Route(
@@ -381,11 +335,6 @@ PRIVATE: Routes = {
         my_trades, 20, True, ("symbol",), ("orderId", "startTime", "endTime", "fromId", "limit")
     ),
     ("GET", "/api/v3/rateLimit/order"): Route(order_rate, 40, True),
-    ("POST", "/api/v3/orderList/oco"): Route(oco, 1, True, any_parameters=True),
-    ("GET", "/api/v3/orderList"): Route(no_such_list, 4, True, any_parameters=True),
-    ("DELETE", "/api/v3/orderList"): Route(no_such_list, 1, True, any_parameters=True),
-    ("GET", "/api/v3/allOrderList"): Route(no_lists, 20, True, any_parameters=True),
-    ("GET", "/api/v3/openOrderList"): Route(no_lists, 6, True, any_parameters=True),
     ("GET", "/sapi/v1/asset/tradeFee"): Route(trade_fee, 1, True, (), ("symbol",)),
     ("GET", "/sapi/v1/system/status"): Route(system_status),
     ("GET", "/sapi/v1/capital/config/getall"): Route(coins, 10, True),

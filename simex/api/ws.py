@@ -45,15 +45,16 @@ def text_frame(text: bytes) -> bytes:
 
 
 class StreamServer:
-    """Serves WebSocket connections."""
+    """Serves WebSocket connections, each by a `Connection` or one of its kinds."""
 
-    def __init__(self, sim: Simulation) -> None:
+    def __init__(self, sim: Simulation, kind: "type[Connection] | None" = None) -> None:
         self._sim = sim
+        self._kind = kind or Connection
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one connection until it ends."""
         headers = {"X-Simex-Run": self._sim.run}
-        if self._sim.faults.for_handshake() is not None:
+        if self._sim.faults.for_connection("refuse") is not None:
             return web.Response(status=503, headers=headers)
         wrapped = request.path.startswith("/stream")
         text = request.query.get("streams", "") if wrapped else request.match_info.get("tail", "")
@@ -63,7 +64,7 @@ class StreamServer:
         socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=65_536)
         socket.headers.update(headers)
         await socket.prepare(request)
-        await Connection(self._sim, socket, request, wrapped).serve(names)
+        await self._kind(self._sim, socket, request, wrapped).serve(names)
         return socket
 
 
@@ -126,6 +127,9 @@ class Connection:
                 if now - self._pong_at > PONG_WITHIN_S or now - born > LIFE_S:
                     self._abort()
                     return
+                if self._sim.faults.for_connection("no_pings") is not None:
+                    self._pong_at = now  # none is asked for, so none is missed
+                    continue
                 await self._socket.ping(str(self._sim.wall()).encode())
 
     async def _receive(self) -> None:

@@ -34,5 +34,7 @@ def not_required(name: str) -> ApiError:
 INSUFFICIENT = "Account has insufficient balance for requested action."
 DUPLICATE = "Duplicate order sent."
 WOULD_TAKE = "Order would immediately match and take."
+WOULD_TRIGGER = "Stop price would trigger immediately."
+CLOSED = ApiError(-1013, "Market is closed.")
 UNKNOWN_CANCEL = ApiError(-2011, "Unknown order sent.")
 UNKNOWN_ORDER = ApiError(-2013, "Order does not exist.")

@@ -1,17 +1,10 @@
-"""The engine: accounts, open orders and what happens to them.
+"""The engine: what happens to orders."""
 
-Invariant: a change of state is complete when `take_changes` is called; what it returns, written
-to the journal as one line, is enough to bring the engine back to the same state.
-"""
+from collections.abc import Sequence
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from decimal import Decimal
-from typing import Any
-
-from simex.engine.errors import DUPLICATE, INSUFFICIENT, UNKNOWN_CANCEL, WOULD_TAKE, rejected
-from simex.engine.filters import OrderRequest, check_filters
-from simex.engine.ledger import HOUSE, Ledger
+from simex.engine.errors import CLOSED, DUPLICATE, INSUFFICIENT, UNKNOWN_CANCEL, WOULD_TAKE, WOULD_TRIGGER, rejected
+from simex.engine.filters import UNPRICED, OrderRequest, check_filters
+from simex.engine.lists import BAD_PRICES, OcoRequest, OrderList
 from simex.engine.matching import (
     Match,
     cost,
@@ -22,99 +15,35 @@ from simex.engine.matching import (
     offers_for,
     total,
 )
-from simex.engine.orders import Fill, Order, fill_from, order_from, to_record
-from simex.market.depth import SyntheticBook
-from simex.market.symbols import SymbolRules, split_symbol
+from simex.engine.orders import Fill, Order
+from simex.engine.reports import list_status
+from simex.engine.settlement import Settlement
+from simex.engine.triggers import STOPS, is_reached
 from simex.market.tradelog import AggTrade
-from simex.units import ZERO, ceil8, decimal8, floor8, money
+from simex.units import ZERO, ceil8, decimal8
 
-COMMISSION = Decimal("0.001")
 FIRST_ORDER_ID = 1_000_001
-FIRST_FILL_ID = 1_000_000_000_001  # far from the public trades' ids
+FIRST_LIST_ID = 1
 OPPOSITE = {"BUY": "SELL", "SELL": "BUY"}
 
 
-@dataclass(frozen=True)
-class Account:
-    """Who may trade, with which keys."""
+class Exchange(Settlement):
+    """The rules of trading for every account."""
 
-    account_id: str
-    api_key: str
-    api_secret: str
-
-
-@dataclass
-class Exchange:
-    """State and rules of trading for every account."""
-
-    rules: Mapping[str, SymbolRules]
-    seed: int
-    run: str = ""
-    now_ms: int = 0
-    ledger: Ledger = field(default_factory=Ledger)
-    accounts: dict[str, Account] = field(default_factory=dict)
-    orders: dict[int, Order] = field(default_factory=dict)
-    fills: list[Fill] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.books = {name: SyntheticBook(rules, self.seed) for name, rules in self.rules.items()}
-        self._open: dict[str, dict[int, Order]] = {name: {} for name in self.rules}
-        self._by_key: dict[str, Account] = {}
-        self._changed_orders: dict[int, Order] = {}
-        self._new_fills: list[Fill] = []
-        self._new_accounts: list[Account] = []
-
-    # accounts
-
-    def add_account(self, account: Account) -> None:
-        """Open an account, empty."""
-        self.accounts[account.account_id] = account
-        self._by_key[account.api_key] = account
-        self._new_accounts.append(account)
-
-    def account_by_key(self, api_key: str) -> Account | None:
-        """Return the account of an API key."""
-        return self._by_key.get(api_key)
-
-    # orders
-
-    def open_orders(self, account_id: str, symbol: str | None = None) -> list[Order]:
-        """Return an account's open orders, oldest first."""
-        names = self._open if symbol is None else (symbol,)
-        return [
-            order for name in names for order in self._open.get(name, {}).values() if order.account_id == account_id
-        ]
-
-    def resting(self, symbol: str, side: str) -> list[Order]:
-        """Return the orders that rest on one side of a symbol, everybody's."""
-        return [order for order in self._open[symbol].values() if order.side == side]
-
-    def find(self, account_id: str, symbol: str, order_id: int | None, client_id: str | None) -> Order | None:
-        """Return an order by id, or the newest one with a client id."""
-        if order_id is not None:
-            order = self.orders.get(order_id)
-            mine = order is not None and (order.account_id, order.symbol) == (account_id, symbol)
-            if not mine or (client_id is not None and order and order.client_id != client_id):
-                return None
-            return order
-        for order in reversed(self.orders.values()):
-            if (order.account_id, order.symbol, order.client_id) == (account_id, symbol, client_id):
-                return order
-        return None
-
-    def validate(self, account_id: str, request: OrderRequest) -> None:
-        """Apply the checks that come before matching.
+    def validate(self, account_id: str, request: OrderRequest, leaving: Order | None = None) -> None:
+        """Apply the checks that come before matching, as if an order about to be cancelled were gone.
 
         Raises:
             ApiError: a filter, a duplicate client id, no market.
         """
         price = self.books[request.symbol].last_price
-        if price is None:
-            raise rejected("Market is closed.")
-        mine = self.open_orders(account_id, request.symbol)
-        check_filters(request, self.rules[request.symbol], price, len(mine))
+        if price is None or self.is_halted(request.symbol, self.now_ms):
+            raise CLOSED
+        mine = [order for order in self.open_orders(account_id, request.symbol) if order is not leaving]
+        stops = sum(order.kind in STOPS for order in mine)
+        check_filters(request, self.rules[request.symbol], price, len(mine), stops)
         if request.client_id is not None and any(
-            order.client_id == request.client_id for order in self.open_orders(account_id)
+            order.client_id == request.client_id for order in self.open_orders(account_id) if order is not leaving
         ):
             raise rejected(DUPLICATE)
 
@@ -125,6 +54,8 @@ class Exchange:
             ApiError: Binance's refusal; nothing has changed then.
         """
         self.validate(account_id, request)
+        if request.kind in STOPS:
+            return self._place_stop(account_id, request), []
         matches = self._matches(account_id, request)
         if request.kind == "LIMIT_MAKER" and self._would_take(request):
             raise rejected(WOULD_TAKE)
@@ -133,12 +64,13 @@ class Exchange:
         self._check_funds(account_id, request, matches)
         self._expire_own(account_id, request, matches)
         order = self._new_order(account_id, request, matches)
+        self._report(order, "NEW")
         fills = [self._take(order, match) for match in matches]
         self._finish_or_rest(order, request)
         return order, fills
 
     def cancel(self, account_id: str, order: Order | None) -> Order:
-        """Cancel an open order and release its money.
+        """Cancel an open order, with the rest of its list, and release its money.
 
         Raises:
             ApiError: -2011 when there is no such open order.
@@ -149,15 +81,126 @@ class Exchange:
         return order
 
     def on_trade(self, symbol: str, trade: AggTrade) -> list[Fill]:
-        """Let a public trade move the book and fill what rests at or through its price."""
+        """Let a public trade move the book, fill what rests and wake what waits for its price.
+
+        What is on the book meets the trade first; the orders that it wakes are takers after it.
+        A trade played again after a kill, whose effects are in the journal, only moves the book.
+        """
         self.books[symbol].on_trade(trade)
+        if trade.agg_id <= self.replayed.get(symbol, 0):
+            return []
+        self._seen[symbol] = trade.agg_id
         resting = self._open[symbol]
         if not resting:
             return []
         price = decimal8(trade.price8)
-        reached = [order for order in resting.values() if crosses(order.side, order.price, price)]
+        reached = [o for o in resting.values() if o.working and crosses(o.side, o.price, price)]
+        woken = [o for o in resting.values() if not o.working and is_reached(o.kind, o.side, o.stop_price, price)]
         found = fills_of_trade(reached, price, decimal8(trade.quantity8)) if reached else []
-        return [self._fill(order, order.price, quantity, True) for order, quantity in found]
+        fills = [self._fill(order, order.price, quantity, True) for order, quantity in found]
+        for order in woken:
+            fills += self._wake(order) if order.is_open else []
+        return fills
+
+    # stops
+
+    def _place_stop(self, account_id: str, request: OrderRequest) -> Order:
+        price = self.books[request.symbol].last_price
+        if price is not None and is_reached(request.kind, request.side, request.stop_price, price):
+            raise rejected(WOULD_TRIGGER)
+        self._check_funds(account_id, request, ())
+        order = self._new_order(account_id, request, ())
+        order.working = False
+        self._open[order.symbol][order.order_id] = order
+        self._relock(order)
+        self._report(order, "NEW")
+        return order
+
+    def _wake(self, order: Order) -> list[Fill]:
+        """Put a triggered order to work as the taker it has become."""
+        self._end_siblings(order, "EXPIRED")
+        self._unlock(order)
+        order.working, order.working_ms, order.updated_ms = True, self.now_ms, self.now_ms
+        self._report(order, "NEW")
+        self._changed_orders[order.order_id] = order
+        request = OrderRequest(
+            symbol=order.symbol,
+            side=order.side,
+            kind="MARKET" if order.kind in UNPRICED else "LIMIT",
+            time_in_force=order.time_in_force,
+            price=order.price,
+            quantity=order.remaining,
+            quote_quantity=ZERO,
+            client_id=None,
+            response="FULL",
+        )
+        matches = self._affordable(order, self._matches(order.account_id, request))
+        if request.time_in_force == "FOK" and total(matches) < request.quantity:
+            matches = []
+        self._expire_own(order.account_id, request, matches)
+        fills = [self._take(order, match) for match in matches]
+        self._finish_or_rest(order, request)
+        return fills
+
+    def _affordable(self, order: Order, matches: list[Match]) -> list[Match]:
+        """Cut a buy down to the free money: a market may jump far over the stop price."""
+        rules = self.rules[order.symbol]
+        free = self.ledger.balance(order.account_id, rules.quote).free
+        if order.side == "SELL" or cost(matches) <= free:
+            return matches
+        return match_quote([match.offer for match in matches], free, rules.step)
+
+    # lists
+
+    def validate_oco(self, account_id: str, request: OcoRequest) -> None:
+        """Apply the checks that come before a list is placed.
+
+        Raises:
+            ApiError: a filter, a duplicate id, prices on the wrong sides of the market.
+        """
+        above, below = request.above, request.below
+        for leg in (above, below):
+            self.validate(account_id, leg)
+        same_legs = above.client_id is not None and above.client_id == below.client_id
+        known = {one.client_id for one in self.lists_of(account_id) if not one.done}
+        if same_legs or request.client_id in known:
+            raise rejected(DUPLICATE)
+        high, low = above.stop_price or above.price, below.stop_price or below.price
+        last = self.books[above.symbol].last_price
+        if last is None or not low < last < high or not request.is_right_way_up:
+            raise rejected(BAD_PRICES)
+
+    def place_oco(self, account_id: str, request: OcoRequest) -> OrderList:
+        """Open both legs of a list with money set aside once, for the dearer of the two.
+
+        Raises:
+            ApiError: Binance's refusal; nothing has changed then.
+        """
+        self.validate_oco(account_id, request)
+        for wanted in (request.above, request.below):
+            if wanted.kind == "LIMIT_MAKER" and self._would_take(wanted):
+                raise rejected(WOULD_TAKE)
+            self._check_funds(account_id, wanted, ())
+        list_id = next(reversed(self.lists), FIRST_LIST_ID - 1) + 1
+        legs = [self._new_order(account_id, one, ()) for one in (request.above, request.below)]
+        made = OrderList(
+            list_id=list_id,
+            account_id=account_id,
+            symbol=request.above.symbol,
+            client_id=request.client_id or f"simexlist{list_id:013d}",
+            order_ids=[leg.order_id for leg in legs],
+            created_ms=self.now_ms,
+            updated_ms=self.now_ms,
+        )
+        for leg in legs:
+            leg.list_id, leg.working = list_id, leg.kind not in STOPS
+            self._open[leg.symbol][leg.order_id] = leg
+        self._relock(max(legs, key=lambda leg: leg.price or leg.stop_price))
+        self.lists[list_id] = self._changed_lists[list_id] = made
+        for leg in legs:
+            self._report(leg, "NEW")
+        self._events.append(list_status(made, self.orders, self.now_ms))
+        return made
 
     # execution
 
@@ -185,7 +228,7 @@ class Exchange:
         if request.side == "BUY" and request.kind == "MARKET":
             needed = request.quote_quantity or cost(matches)
         elif request.side == "BUY":
-            needed = ceil8(request.price * request.quantity)
+            needed = ceil8(request.lock_price * request.quantity)
         else:
             needed = request.quantity or total(matches)
         if self.ledger.balance(account_id, asset).free < needed:
@@ -197,8 +240,8 @@ class Exchange:
         limit = worst if request.kind == "MARKET" else request.price
         if limit is None:
             return
-        for order in self.open_orders(account_id, request.symbol):
-            if order.side != request.side and crosses(request.side, limit, order.price):
+        for order in self.resting(request.symbol, OPPOSITE[request.side]):
+            if order.account_id == account_id and crosses(request.side, limit, order.price):
                 self._close(order, "EXPIRED_IN_MATCH")
 
     def _new_order(self, account_id: str, request: OrderRequest, matches: Sequence[Match]) -> Order:
@@ -217,6 +260,7 @@ class Exchange:
             created_ms=self.now_ms,
             updated_ms=self.now_ms,
             run=self.run,
+            stop_price=request.stop_price,
         )
         self.orders[order_id] = order
         self._changed_orders[order_id] = order
@@ -231,159 +275,12 @@ class Exchange:
         return self._fill(order, match.price, match.quantity, False)
 
     def _finish_or_rest(self, order: Order, request: OrderRequest) -> None:
-        if not order.is_open:
-            return
-        if request.kind == "MARKET" or request.time_in_force != "GTC":
+        if order.is_open and (request.kind == "MARKET" or request.time_in_force != "GTC"):
             order.status = "EXPIRED"
+            self._report(order, "EXPIRED")
+        if not order.is_open:
+            self._open[order.symbol].pop(order.order_id, None)
+            self._note_list(order)
             return
         self._open[order.symbol][order.order_id] = order
         self._relock(order)
-
-    def _fill(self, order: Order, price: Decimal, quantity: Decimal, is_maker: bool) -> Fill:
-        rules = self.rules[order.symbol]
-        quote = floor8(price * quantity)
-        self.ledger.lock(order.account_id, self._spent(order), -order.locked)
-        order.locked = ZERO
-        buying = order.side == "BUY"
-        received = quantity if buying else quote
-        commission = floor8(received * COMMISSION)
-        gain, spend = (rules.base, rules.quote) if buying else (rules.quote, rules.base)
-        self.ledger.pay(order.account_id, HOUSE, spend, quote if buying else quantity)
-        self.ledger.pay(HOUSE, order.account_id, gain, received - commission)
-        order.executed += quantity
-        order.quote_executed += quote
-        order.status = "FILLED" if order.executed == order.quantity else "PARTIALLY_FILLED"
-        order.updated_ms = self.now_ms
-        fill = Fill(
-            trade_id=self.fills[-1].trade_id + 1 if self.fills else FIRST_FILL_ID,
-            order_id=order.order_id,
-            account_id=order.account_id,
-            symbol=order.symbol,
-            price=price,
-            quantity=quantity,
-            quote=quote,
-            commission=commission,
-            commission_asset=gain,
-            time_ms=self.now_ms,
-            is_buyer=buying,
-            is_maker=is_maker,
-        )
-        self._record_fill(order, fill, is_maker)
-        return fill
-
-    def _record_fill(self, order: Order, fill: Fill, is_maker: bool) -> None:
-        self.fills.append(fill)
-        self._new_fills.append(fill)
-        self._changed_orders[order.order_id] = order
-        if not is_maker:
-            return
-        if order.is_open:
-            self._relock(order)
-        else:
-            self._open[order.symbol].pop(order.order_id, None)
-
-    def _spent(self, order: Order) -> str:
-        rules = self.rules[order.symbol]
-        return rules.quote if order.side == "BUY" else rules.base
-
-    def _relock(self, order: Order) -> None:
-        buying = order.side == "BUY"
-        order.locked = ceil8(order.price * order.remaining) if buying else order.remaining
-        self.ledger.lock(order.account_id, self._spent(order), order.locked)
-
-    def _close(self, order: Order, status: str) -> None:
-        self.ledger.lock(order.account_id, self._spent(order), -order.locked)
-        order.locked = ZERO
-        order.status = status
-        order.updated_ms = self.now_ms
-        self._open.get(order.symbol, {}).pop(order.order_id, None)
-        self._changed_orders[order.order_id] = order
-
-    # journal
-
-    def take_changes(self) -> dict[str, Any]:
-        """Return what changed since the last call, ready for the journal; {} for nothing.
-
-        Raises:
-            ConservationError: the ledger's invariant is broken.
-        """
-        touched = sorted(self.ledger.touched)
-        self.ledger.check(asset for _, asset in touched)
-        changes: dict[str, Any] = {
-            "accounts": [asdict(account) for account in self._new_accounts],
-            "orders": [to_record(order) for order in self._changed_orders.values()],
-            "fills": [to_record(fill) for fill in self._new_fills],
-            "balances": [self._balance_record(*pair) for pair in touched],
-            "deposited": {a: str(self.ledger.deposited.get(a, ZERO)) for _, a in touched},
-        }
-        self.ledger.touched.clear()
-        self._changed_orders, self._new_fills, self._new_accounts = {}, [], []
-        return {name: value for name, value in changes.items() if value}
-
-    def _balance_record(self, account_id: str, asset: str) -> list[str]:
-        held = self.ledger.balance(account_id, asset)
-        return [account_id, asset, str(held.free), str(held.locked)]
-
-    def restore(self, changes: Mapping[str, Any]) -> None:
-        """Apply one line of the journal."""
-        for record in changes.get("accounts", ()):
-            self.add_account(Account(**record))
-        for record in changes.get("orders", ()):
-            self._restore_order(order_from(record))
-        self.fills += [fill_from(record) for record in changes.get("fills", ())]
-        for account_id, asset, free, locked in changes.get("balances", ()):
-            held = self.ledger.balance(account_id, asset)
-            held.free, held.locked = Decimal(free), Decimal(locked)
-        for asset, amount in changes.get("deposited", {}).items():
-            self.ledger.deposited[asset] = Decimal(amount)
-        self._new_accounts.clear()
-
-    def _restore_order(self, order: Order) -> None:
-        self.orders[order.order_id] = order
-        book = self._open.setdefault(order.symbol, {})
-        if order.is_open:
-            book[order.order_id] = order
-        else:
-            book.pop(order.order_id, None)
-
-    def expire_other_runs(self) -> None:
-        """Close the orders left open on another market and release their money."""
-        for order in [o for book in self._open.values() for o in book.values()]:
-            if order.run != self.run:
-                self._release_foreign(order)
-
-    def _release_foreign(self, order: Order) -> None:
-        if order.symbol in self.rules:
-            self._close(order, "EXPIRED")
-            return
-        base, quote = split_symbol(order.symbol)
-        spent = quote if order.side == "BUY" else base
-        self.ledger.lock(order.account_id, spent, -order.locked)
-        order.locked, order.status = ZERO, "EXPIRED"
-        self._open[order.symbol].pop(order.order_id, None)
-        self._changed_orders[order.order_id] = order
-
-    def describe_state(self) -> dict[str, Any]:
-        """Return everything for the admin: balances, open orders, the conservation verdict."""
-        self.ledger.check()
-        holders: Iterable[str] = self.ledger.holdings
-        return {
-            "run": self.run,
-            "market_time": self.now_ms,
-            "balances": {holder: self.ledger.describe(holder) for holder in holders},
-            "open_orders": [o.describe_query() for b in self._open.values() for o in b.values()],
-            "orders": len(self.orders),
-            "fills": len(self.fills),
-            "deposited": {asset: money(v) for asset, v in self.ledger.deposited.items()},
-            "conserved": True,
-        }
-
-    def describe_orders(self) -> list[dict[str, Any]]:
-        """Return every order ever accepted, oldest first, with its account and its fills."""
-        fills: dict[int, list[dict[str, Any]]] = {}
-        for fill in self.fills:
-            fills.setdefault(fill.order_id, []).append(fill.describe_trade())
-        orders = sorted(self.orders.values(), key=lambda order: order.order_id)
-        return [
-            {"account_id": o.account_id, **o.describe_query(), "fills": fills.get(o.order_id, [])} for o in orders
-        ]

@@ -6,20 +6,14 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from simex.engine.errors import ApiError, filter_failure, missing, not_required, rejected
-from simex.market.symbols import SymbolRules
+from simex.engine.triggers import STOPS
+from simex.market.symbols import ORDER_TYPES, SymbolRules
 from simex.units import ZERO
 
 CLIENT_ID = re.compile(r"^[a-zA-Z0-9-_]{1,36}$")
 NUMBER = re.compile(r"^\d{1,20}(\.\d{1,20})?$")
 NUMBER_RANGE = "^([0-9]{1,20})(\\.[0-9]{1,20})?$"
-KINDS = ("LIMIT", "MARKET", "LIMIT_MAKER")
-LATER = {
-    "STOP_LOSS": "Stop loss orders are not supported for this symbol.",
-    "STOP_LOSS_LIMIT": "Stop loss limit orders are not supported for this symbol.",
-    "TAKE_PROFIT": "Take profit orders are not supported for this symbol.",
-    "TAKE_PROFIT_LIMIT": "Take profit limit orders are not supported for this symbol.",
-}
-UNUSED = ("stopPrice", "trailingDelta", "icebergQty")
+UNPRICED = ("MARKET", "STOP_LOSS", "TAKE_PROFIT")  # executed at whatever the book gives
 
 
 @dataclass(frozen=True)
@@ -35,6 +29,12 @@ class OrderRequest:
     quote_quantity: Decimal
     client_id: str | None
     response: str
+    stop_price: Decimal = ZERO
+
+    @property
+    def lock_price(self) -> Decimal:
+        """Price by which a buy sets money aside."""
+        return self.price or self.stop_price
 
 
 def number(name: str, text: str) -> Decimal:
@@ -65,21 +65,16 @@ def read_order(params: Mapping[str, str], rules: SymbolRules) -> OrderRequest:
     side, kind = params["side"], params["type"]
     if side not in ("BUY", "SELL"):
         raise ApiError(-1117, "Invalid side.")
-    if kind not in KINDS and kind not in LATER:
+    if kind not in ORDER_TYPES:
         raise ApiError(-1116, "Invalid orderType.")
-    if kind in KINDS:
-        for name in UNUSED:
-            if name in params:
-                raise not_required(name)
+    _refuse_unused(kind, params)
     amounts = {
         name: number(name, params[name]) if name in params else ZERO
-        for name in ("price", "quantity", "quoteOrderQty")
+        for name in ("price", "quantity", "quoteOrderQty", "stopPrice")
     }
     for name, text in params.items():
         if name in amounts and "." in text and len(text.rstrip("0").split(".")[1]) > 8:
             raise ApiError(-1111, f"Parameter '{name}' has too much precision.")
-    if kind in LATER:
-        raise rejected(LATER[kind])
     time_in_force = _time_in_force(kind, params)
     _needs(kind, params)
     return OrderRequest(
@@ -91,8 +86,18 @@ def read_order(params: Mapping[str, str], rules: SymbolRules) -> OrderRequest:
         amounts["quantity"],
         amounts["quoteOrderQty"],
         _client_id(params),
-        params.get("newOrderRespType", "ACK" if kind == "LIMIT_MAKER" else "FULL"),
+        params.get("newOrderRespType", "FULL" if kind in ("LIMIT", "MARKET") else "ACK"),
+        amounts["stopPrice"],
     )
+
+
+def _refuse_unused(kind: str, params: Mapping[str, str]) -> None:
+    if "icebergQty" in params or ("stopPrice" in params and kind not in STOPS):
+        raise not_required("icebergQty" if "icebergQty" in params else "stopPrice")
+    if "trailingDelta" in params:
+        if kind in STOPS:
+            raise rejected("Trailing stop orders are not supported for this symbol.")
+        raise not_required("trailingDelta")
 
 
 def _client_id(params: Mapping[str, str]) -> str | None:
@@ -107,7 +112,7 @@ def _client_id(params: Mapping[str, str]) -> str | None:
 
 def _time_in_force(kind: str, params: Mapping[str, str]) -> str:
     given = params.get("timeInForce")
-    if kind != "LIMIT":
+    if kind not in ("LIMIT", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"):
         if given is not None:
             raise not_required("timeInForce")
         return "GTC"
@@ -129,14 +134,22 @@ def _needs(kind: str, params: Mapping[str, str]) -> None:
                 else ApiError(-1128, "Combination of optional parameters invalid.")
             )
         return
-    for name in ("quantity", "price"):
+    unpriced = kind in UNPRICED
+    for name in ("quantity",) if unpriced else ("quantity", "price"):
         if name not in params:
             raise missing(name)
+    if kind in STOPS and "stopPrice" not in params:
+        text = "Param 'stopPrice' or 'trailingDelta' must be sent, but both were empty/null!"
+        raise ApiError(-1102, text)
+    if unpriced and "price" in params:
+        raise not_required("price")
     if "quoteOrderQty" in params:
         raise not_required("quoteOrderQty")
 
 
-def check_filters(request: OrderRequest, rules: SymbolRules, last_price: Decimal, open_orders: int) -> None:
+def check_filters(
+    request: OrderRequest, rules: SymbolRules, last_price: Decimal, open_orders: int, open_stops: int
+) -> None:
     """Apply the symbol's filters.
 
     Args:
@@ -144,29 +157,30 @@ def check_filters(request: OrderRequest, rules: SymbolRules, last_price: Decimal
         rules: its symbol's.
         last_price: price that a market order's notional and the price band are judged by.
         open_orders: how many the account already has on the symbol.
+        open_stops: how many of them wait for a trigger, or did.
 
     Raises:
         ApiError: -1013 with the filter's name.
     """
-    if request.kind != "MARKET":
-        _check_price(request, rules, last_price)
+    prices = [] if request.kind in UNPRICED else [request.price]
+    if request.kind in STOPS:
+        prices.append(request.stop_price)
+    for price in prices:
+        _check_price(price, rules, last_price)
     if request.quantity or not request.quote_quantity:
         _check_lot(request, rules)
-    if request.quote_quantity:
-        notional = request.quote_quantity
-    else:
-        price = request.price if request.kind != "MARKET" else last_price
-        notional = price * request.quantity
+    notional = request.quote_quantity or (request.lock_price or last_price) * request.quantity
     if notional < rules.min_notional:
         raise filter_failure("NOTIONAL")
     if request.kind != "MARKET" and notional > rules.max_notional:
         raise filter_failure("NOTIONAL")
     if open_orders >= rules.max_orders and request.kind != "MARKET":
         raise filter_failure("MAX_NUM_ORDERS")
+    if open_stops >= rules.max_algo and request.kind in STOPS:
+        raise filter_failure("MAX_NUM_ALGO_ORDERS")
 
 
-def _check_price(request: OrderRequest, rules: SymbolRules, last_price: Decimal) -> None:
-    price = request.price
+def _check_price(price: Decimal, rules: SymbolRules, last_price: Decimal) -> None:
     if price < rules.min_price or (rules.max_price and price > rules.max_price):
         raise filter_failure("PRICE_FILTER")
     if rules.tick and price % rules.tick:
@@ -181,5 +195,5 @@ def _check_lot(request: OrderRequest, rules: SymbolRules) -> None:
         raise filter_failure("LOT_SIZE")
     if rules.step and quantity % rules.step:
         raise filter_failure("LOT_SIZE")
-    if request.kind == "MARKET" and quantity > rules.market_max:
+    if request.kind in UNPRICED and quantity > rules.market_max:
         raise filter_failure("MARKET_LOT_SIZE")

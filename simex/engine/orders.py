@@ -30,6 +30,10 @@ class Order:
     locked: Decimal = ZERO
     status: str = "NEW"
     run: str = ""
+    stop_price: Decimal = ZERO
+    working: bool = True
+    working_ms: int = 0
+    list_id: int = -1
 
     @property
     def remaining(self) -> Decimal:
@@ -41,12 +45,18 @@ class Order:
         """Tell whether the order can still be filled or cancelled."""
         return self.status in OPEN
 
+    @property
+    def on_book_ms(self) -> int:
+        """Time since which the order is on the book, -1 while its trigger is awaited."""
+        return (self.working_ms or self.created_ms) if self.working else -1
+
     def describe(self) -> dict[str, Any]:
         """Return the fields that every order answer of Binance shares."""
+        stop = {"stopPrice": money(self.stop_price)} if self.stop_price else {}
         return {
             "symbol": self.symbol,
             "orderId": self.order_id,
-            "orderListId": -1,
+            "orderListId": self.list_id,
             "clientOrderId": self.client_id,
             "price": money(self.price),
             "origQty": money(self.quantity),
@@ -57,6 +67,7 @@ class Order:
             "timeInForce": self.time_in_force,
             "type": self.kind,
             "side": self.side,
+            **stop,
             "selfTradePreventionMode": "EXPIRE_MAKER",
         }
 
@@ -64,12 +75,12 @@ class Order:
         """Return the answer of GET order, openOrders and allOrders."""
         return {
             **self.describe(),
-            "stopPrice": "0.00000000",
+            "stopPrice": money(self.stop_price),
             "icebergQty": "0.00000000",
             "time": self.created_ms,
             "updateTime": self.updated_ms,
-            "isWorking": True,
-            "workingTime": self.created_ms,
+            "isWorking": self.working,
+            "workingTime": self.on_book_ms,
         }
 
 

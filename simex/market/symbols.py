@@ -12,6 +12,16 @@ from simex.units import money
 QUOTES = ("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "EUR", "BTC", "ETH", "BNB")
 USUAL = {"BTC": "0.01", "ETH": "0.15", "BNB": "1"}
 MINIMUM = {"BTC": "0.0001", "ETH": "0.001", "BNB": "0.05"}
+ORDER_TYPES = (
+    "LIMIT",
+    "LIMIT_MAKER",
+    "MARKET",
+    "STOP_LOSS",
+    "STOP_LOSS_LIMIT",
+    "TAKE_PROFIT",
+    "TAKE_PROFIT_LIMIT",
+)
+MAX_ALGO = 5
 # base price, tick, step
 KNOWN = {
     "BTCUSDT": ("60000", "0.01", "0.00001"),
@@ -43,6 +53,7 @@ class SymbolRules:
     max_price: Decimal
     base_price: Decimal
     max_orders: int = 200
+    max_algo: int = MAX_ALGO
     band_up: Decimal = Decimal(5)
     band_down: Decimal = Decimal("0.2")
     recorded: Mapping[str, Any] | None = field(default=None, compare=False)
@@ -64,9 +75,9 @@ class SymbolRules:
             "quoteAssetPrecision": 8,
             "baseCommissionPrecision": 8,
             "quoteCommissionPrecision": 8,
-            "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET"],
+            "orderTypes": list(ORDER_TYPES),
             "icebergAllowed": False,
-            "ocoAllowed": False,
+            "ocoAllowed": True,
             "otoAllowed": False,
             "quoteOrderQtyMarketAllowed": True,
             "allowTrailingStop": False,
@@ -119,6 +130,7 @@ class SymbolRules:
                 "avgPriceMins": 5,
             },
             {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": self.max_orders},
+            {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": self.max_algo},
         ]
 
 
@@ -192,6 +204,7 @@ def recorded_rules(entry: Mapping[str, Any], fallback: Decimal) -> SymbolRules:
         min_price=Decimal(price["minPrice"]),
         max_price=Decimal(price["maxPrice"]),
         base_price=Decimal(KNOWN[entry["symbol"]][0]) if entry["symbol"] in KNOWN else fallback,
+        max_algo=int(by_type.get("MAX_NUM_ALGO_ORDERS", {}).get("maxNumAlgoOrders", MAX_ALGO)),
         recorded=entry,
     )
 

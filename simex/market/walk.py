@@ -53,6 +53,18 @@ class Shift:
     ratio: float
 
 
+@dataclass(frozen=True)
+class Silence:
+    """Whole minutes without a trade (the admin's `halt`), as market times."""
+
+    from_ms: int
+    to_ms: int
+
+    def covers(self, time_ms: int) -> bool:
+        """Tell whether the market is halted at a time."""
+        return self.from_ms <= time_ms < self.to_ms
+
+
 def _mix(values: Hashes, salt: int) -> Hashes:
     with np.errstate(over="ignore"):
         x = (values + np.uint64(salt)) * np.uint64(0x9E3779B97F4A7C15)
@@ -79,6 +91,7 @@ class Walk:
         self.last_ms: int | None = None
         self.shape = shape
         self.shifts: tuple[Shift, ...] = ()
+        self.silences: tuple[Silence, ...] = ()
         digest = sha256(f"simex:{seed}:{symbol}".encode()).digest()
         self._salts = [int.from_bytes(digest[i : i + 4], "big") << 31 for i in range(0, 32, 4)]
         self._agg_before: list[int] = [0]
@@ -89,6 +102,21 @@ class Walk:
     def add_shift(self, shift: Shift) -> None:
         """Move every price from a market time on."""
         self.shifts = (*self.shifts, shift)
+        self._cached_day.cache_clear()
+
+    def add_silence(self, silence: Silence) -> None:
+        """Take every trade out of a span to come; the ids after it close up."""
+        with self._growing:
+            self.silences = (*self.silences, silence)
+            kept = silence.from_ms // DAY_MS - EPOCH_DAY + 1
+            del self._agg_before[kept:], self._raw_before[kept:]
+        self._cached_day.cache_clear()
+
+    def clear_silences(self) -> None:
+        """Let the market trade as it was to."""
+        with self._growing:
+            self.silences = ()
+            del self._agg_before[1:], self._raw_before[1:]
         self._cached_day.cache_clear()
 
     def blocks(self, start_ms: int, end_ms: int) -> Iterator[Block]:
@@ -118,6 +146,9 @@ class Walk:
         trades = np.where((pick >> np.uint64(8)) % np.uint64(100) < 12, 0, trades)
         burst = (pick >> np.uint64(20)) & np.uint64(127)
         trades = np.where(burst == 0, trades * 12, trades)
+        for silence in self.silences:
+            first, last = silence.from_ms // MINUTE_MS, silence.to_ms // MINUTE_MS
+            trades = np.where((minutes >= first) & (minutes < last), 0, trades)
         extra = (pick >> np.uint64(32)).astype(np.int64) % (trades // 2 + 1)
         return trades, extra
 

@@ -1,5 +1,6 @@
 """The unmodified ccxt `binance` class works against simex by base address alone."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -140,10 +141,10 @@ async def test_refusals_become_the_expected_ccxt_errors(client: Client) -> None:
             await exchange.cancel_order("99", BTC)
         with pytest.raises(ccxt.InvalidOrder):
             await exchange.create_order(BTC, "limit", "buy", 0.01, last * 1.1, {"postOnly": True})
-        with pytest.raises(ccxt.InvalidOrder, match="not allowed"):  # by ccxt, from orderTypes
-            await exchange.create_order(BTC, "limit", "sell", 0.01, last, {"stopLossPrice": last * 0.9})
-        with pytest.raises(ccxt.ExchangeError, match="OCO orders are not supported"):
-            await exchange.private_post_orderlist_oco({"symbol": "BTCUSDT"})
+        with pytest.raises(ccxt.InvalidOrder, match="trigger immediately"):
+            await exchange.create_order(BTC, "market", "sell", 0.01, None, {"stopLossPrice": last * 1.1})
+        with pytest.raises(ccxt.BadRequest, match="aboveType"):
+            await exchange.private_post_orderlist_oco({"symbol": "BTCUSDT", "side": "SELL", "quantity": "1"})
         await client.admin("faults", kind="rate_limit", params={"retry_after": 1})
         with pytest.raises(ccxt.DDoSProtection):
             await exchange.fetch_ticker(BTC)
@@ -153,3 +154,76 @@ async def test_refusals_become_the_expected_ccxt_errors(client: Client) -> None:
         exchange.secret = "wrong"
         with pytest.raises((ccxt.AuthenticationError, ccxt.DDoSProtection)):
             await exchange.fetch_balance()
+
+
+async def test_stop_orders_by_their_unified_parameters(client: Client) -> None:
+    async with binance(client, **SPOT) as exchange:
+        await exchange.load_markets()
+        last = (await exchange.fetch_ticker(BTC))["last"]
+        await exchange.create_order(BTC, "market", "buy", 0.05)
+        low = float(exchange.price_to_precision(BTC, last * 0.98))
+        high = float(exchange.price_to_precision(BTC, last * 1.02))
+        loss = await exchange.create_order(BTC, "market", "sell", 0.01, None, {"stopLossPrice": low})
+        gain = await exchange.create_order(BTC, "limit", "sell", 0.01, high, {"takeProfitPrice": high})
+        entry = await exchange.create_order(BTC, "limit", "buy", 0.001, high, {"triggerPrice": high})
+        found = [await exchange.fetch_order(o["id"], BTC) for o in (loss, gain, entry)]
+        assert [o["info"]["type"] for o in found] == ["STOP_LOSS", "TAKE_PROFIT_LIMIT", "STOP_LOSS_LIMIT"]
+        assert [(o["status"], o["triggerPrice"]) for o in found] == [("open", p) for p in (low, high, high)]
+        balance = await exchange.fetch_balance()
+        assert (balance["BTC"]["used"], balance["USDT"]["used"]) == (0.02, round(0.001 * high, 8))
+        moved = await exchange.edit_order(loss["id"], BTC, "market", "sell", 0.02, None, {"stopPrice": low})
+        assert (await exchange.fetch_order(loss["id"], BTC))["status"] == "canceled"
+        await client.admin("price", symbol="BTCUSDT", price=str(last * 0.97))
+        await client.admin("clock", advance_ms=600_000)
+        sold = await exchange.fetch_order(moved["id"], BTC)
+        assert (sold["status"], sold["filled"]) == ("closed", 0.02)
+        assert (await exchange.fetch_order(gain["id"], BTC))["status"] == "open"
+        assert (await exchange.cancel_order(gain["id"], BTC))["status"] == "canceled"
+        assert (await client.ask("state"))["conserved"]
+
+
+async def test_one_cancels_the_other_by_the_raw_call(client: Client) -> None:
+    async with binance(client, **SPOT) as exchange:
+        await exchange.load_markets()
+        last = (await exchange.fetch_ticker(BTC))["last"]
+        await exchange.create_order(BTC, "market", "buy", 0.05)
+        up, down = (exchange.price_to_precision(BTC, last * ratio) for ratio in (1.02, 0.98))
+        legs = {"aboveType": "LIMIT_MAKER", "abovePrice": up, "belowType": "STOP_LOSS", "belowStopPrice": down}
+        made = await exchange.private_post_orderlist_oco(
+            {"symbol": "BTCUSDT", "side": "SELL", "quantity": "0.02", "listClientOrderId": "pair", **legs}
+        )
+        assert (await exchange.fetch_balance())["BTC"]["used"] == 0.02
+        opened = await exchange.fetch_open_orders(BTC)
+        assert [one["info"]["type"] for one in opened] == ["LIMIT_MAKER", "STOP_LOSS"]
+        found = await exchange.private_get_orderlist({"orderListId": made["orderListId"]})
+        assert found["listOrderStatus"] == "EXECUTING"
+        await client.admin("price", symbol="BTCUSDT", price=str(last * 0.97))
+        await client.admin("clock", advance_ms=600_000)
+        orders = [await exchange.fetch_order(one["orderId"], BTC) for one in made["orders"]]
+        assert [one["status"] for one in orders] == ["expired", "closed"]
+        found = await exchange.private_get_orderlist({"origClientOrderId": "pair"})
+        assert found["listOrderStatus"] == "ALL_DONE"
+
+
+async def test_own_orders_are_watched_over_the_websocket_api(client: Client) -> None:
+    pro = pytest.importorskip("ccxt.pro")
+    exchange = pro.binance({"apiKey": ALICE.api_key, "secret": ALICE.api_secret, "options": SPOT})
+    for name in ("api", "test"):
+        exchange.urls[name] = moved(exchange.urls[name], client.url)
+    exchange.urls["api"]["ws"]["ws-api"]["spot"] = client.url.replace("http", "ws", 1) + "/ws-api/v3"
+    try:
+        await exchange.load_markets()
+        await exchange.authenticate({"type": "spot"})
+        watching = asyncio.create_task(exchange.watch_orders(BTC))
+        async with asyncio.timeout(20):
+            order = await exchange.create_order(BTC, "limit", "buy", 0.01, 40_000)
+            (seen,) = await watching
+        assert (seen["id"], seen["status"], seen["price"]) == (order["id"], "open", 40_000)
+        watching = asyncio.create_task(exchange.watch_orders(BTC))
+        await exchange.cancel_order(order["id"], BTC)
+        async with asyncio.timeout(20):
+            (seen,) = await watching
+        assert (seen["id"], seen["status"]) == (order["id"], "canceled")
+        assert seen["clientOrderId"] == order["clientOrderId"]
+    finally:
+        await exchange.close()

@@ -9,8 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simex.engine.errors import ApiError
-from simex.engine.exchange import Account, Exchange
-from simex.engine.filters import OrderRequest
+from simex.engine.exchange import Exchange
+from simex.engine.filters import UNPRICED, OrderRequest
+from simex.engine.lists import GAIN_LEG, STOP_LEG, OcoRequest
+from simex.engine.state import Account
+from simex.engine.triggers import STOPS
 from simex.market.symbols import plausible_rules
 from simex.market.tradelog import AggTrade
 
@@ -24,13 +27,33 @@ PLACE = st.tuples(
     WHO,
     SYMBOL,
     st.sampled_from(("BUY", "SELL")),
-    st.sampled_from(("GTC", "IOC", "FOK", "MAKER", "MARKET", "QUOTE")),
+    st.sampled_from(("GTC", "IOC", "FOK", "MAKER", "MARKET", "QUOTE", *STOPS)),
     PERMILLE,
+    st.integers(1, 400),
+)
+STOP = st.tuples(
+    st.just("place"),
+    WHO,
+    SYMBOL,
+    st.sampled_from(("BUY", "SELL")),
+    st.sampled_from(STOPS),
+    PERMILLE,
+    st.integers(1, 400),
+)
+OCO = st.tuples(
+    st.just("oco"),
+    WHO,
+    SYMBOL,
+    st.sampled_from(("BUY", "SELL")),
+    st.sampled_from(STOP_LEG),
+    st.sampled_from(GAIN_LEG),
+    st.integers(1, 15),
+    st.integers(1, 15),
     st.integers(1, 400),
 )
 CANCEL = st.tuples(st.just("cancel"), WHO, st.integers(0, 5))
 TRADE = st.tuples(st.just("trade"), SYMBOL, PERMILLE, st.integers(1, 100_000))
-EVENTS = st.lists(st.one_of(PLACE, PLACE, CANCEL, TRADE), max_size=40)
+EVENTS = st.lists(st.one_of(PLACE, STOP, OCO, CANCEL, TRADE), max_size=40)
 
 
 def make() -> Exchange:
@@ -53,15 +76,33 @@ def play(exchange: Exchange, number: int, event: tuple[Any, ...]) -> None:
         found = exchange.open_orders(who)
         if found:
             exchange.cancel(who, found[index % len(found)])
+    elif event[0] == "oco":
+        oco(exchange, event)
     else:
         place(exchange, event)
+
+
+def oco(exchange: Exchange, event: tuple[Any, ...]) -> None:
+    _, who, symbol, side, loss, gain, up, down, size = event
+    quantity = exchange.rules[symbol].step * size * 10
+    kinds = (loss, gain) if side == "BUY" else (gain, loss)
+    legs = []
+    for kind, permille in zip(kinds, (1000 + up, 1000 - down), strict=True):
+        at = price_at(symbol, permille)
+        price = Decimal(0) if kind in UNPRICED else at
+        stop = at if kind in STOPS else Decimal(0)
+        legs.append(OrderRequest(symbol, side, kind, "GTC", price, quantity, Decimal(0), None, "FULL", stop))
+    with suppress(ApiError):
+        exchange.place_oco(who, OcoRequest(legs[0], legs[1], None))
 
 
 def place(exchange: Exchange, event: tuple[Any, ...]) -> None:
     _, who, symbol, side, force, permille, size = event
     quantity = exchange.rules[symbol].step * size * 10
-    kind = {"MAKER": "LIMIT_MAKER", "MARKET": "MARKET", "QUOTE": "MARKET"}.get(force, "LIMIT")
-    market = kind == "MARKET"
+    named = {"MAKER": "LIMIT_MAKER", "MARKET": "MARKET", "QUOTE": "MARKET"}
+    kind = force if force in STOPS else named.get(force, "LIMIT")
+    market = kind in UNPRICED
+    trigger = price_at(symbol, permille) if kind in STOPS else Decimal(0)
     request = OrderRequest(
         symbol,
         side,
@@ -72,6 +113,7 @@ def place(exchange: Exchange, event: tuple[Any, ...]) -> None:
         quantity * price_at(symbol, 1000) if force == "QUOTE" else Decimal(0),
         None,
         "FULL",
+        trigger,
     )
     with suppress(ApiError):  # a refusal changes nothing, which is what is checked afterwards
         exchange.place(who, request)
@@ -96,6 +138,12 @@ def test_any_history_conserves_money_and_is_restored_from_its_journal(
     copy.restore(orjson.loads(orjson.dumps(exchange.take_changes())))
     assert copy.orders == exchange.orders
     assert copy.fills == exchange.fills
+    assert copy.lists == exchange.lists
+    for one in exchange.lists.values():  # never two legs executed; done when no leg is open
+        legs = [exchange.orders[order_id] for order_id in one.order_ids]
+        assert sum(leg.executed > 0 for leg in legs) <= 1
+        assert sum(leg.locked > 0 for leg in legs) == (not one.done)
+        assert one.done == (not any(leg.is_open for leg in legs))
     assert copy.ledger.deposited == exchange.ledger.deposited
     for name in ("alice", "bob", "house"):
         assert copy.ledger.describe(name) == exchange.ledger.describe(name)

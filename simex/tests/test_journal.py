@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 
 from simex.journal import NAME, FileJournal
+from simex.options import Options
 from simex.simulation import Simulation
 from simex.tests.support import ROOT, START_MS, WITHIN_S, Client, messages, running, serving, stepped
 
@@ -187,3 +188,49 @@ async def test_without_a_folder_each_life_is_a_new_run() -> None:
         async with serving(Simulation(stepped())) as client:
             runs.add((await client.ask("run"))["run"])
     assert len(runs) == 2
+
+
+async def settled(options: Options, until_ms: int) -> tuple[list[dict[str, Any]], Any]:
+    """Play a market up to a time and return its orders, fills included, and balances."""
+    sim = Simulation(options)
+    await sim.step_to(until_ms)
+    orders, state = sim.exchange.describe_orders(), sim.exchange.describe_state()
+    sim.close()
+    return orders, {name: state[name] for name in ("balances", "open_orders", "fills")}
+
+
+async def test_killed_after_any_line_triggers_and_fills_happen_once(tmp_path: Path) -> None:
+    first = stepped(symbols=("BTCUSDT",), data_dir=tmp_path / "first")
+    end_ms = START_MS + 3_600_000
+    async with running(first) as client:
+        last = Decimal((await client.call("GET", "/api/v3/ticker/price", symbol="BTCUSDT")).body["price"])
+        await client.order("BUY", "MARKET", quantity="0.12")
+        for permille, kind, force in PLANS:
+            at = str((last * permille / 1000).quantize(Decimal("0.01")))
+            limits = {"price": at, "timeInForce": force} if force else {}
+            placed = await client.order("SELL", kind, stopPrice=at, quantity="0.02", **limits)
+            assert placed.status == 200, placed.body
+        up, down = (str((last * permille / 1000).quantize(Decimal("0.01"))) for permille in (1003, 997))
+        legs = {"aboveType": "LIMIT_MAKER", "abovePrice": up, "belowType": "STOP_LOSS", "belowStopPrice": down}
+        pair = {"symbol": "BTCUSDT", "side": "SELL", "quantity": "0.01", **legs}
+        assert (await client.signed("POST", "/api/v3/orderList/oco", **pair)).status == 200
+        await client.admin("price", symbol="BTCUSDT", price=str(last * Decimal("0.995")))
+    lines = (tmp_path / "first" / NAME).read_bytes().splitlines(keepends=True)
+    expected = await settled(first, end_ms)
+    assert expected[1]["fills"] >= 5  # the purchase, three stops and a leg at least
+    after = (tmp_path / "first" / NAME).read_bytes().splitlines(keepends=True)
+    cuts = range(len(lines), len(after) + 1)
+    assert len(cuts) > 3
+    for cut in cuts:
+        folder = tmp_path / f"cut-{cut}"
+        folder.mkdir()
+        (folder / NAME).write_bytes(b"".join(after[:cut]))
+        assert await settled(replace(first, data_dir=folder), end_ms) == expected
+
+
+PLANS = (
+    (998, "STOP_LOSS", ""),
+    (997, "STOP_LOSS", ""),
+    (998, "STOP_LOSS_LIMIT", "GTC"),
+    (1001, "TAKE_PROFIT_LIMIT", "GTC"),
+)

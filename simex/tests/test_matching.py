@@ -4,7 +4,7 @@ from decimal import Decimal as D
 
 import pytest
 
-from simex.engine.exchange import Account, Exchange
+from simex.engine.exchange import Exchange
 from simex.engine.filters import OrderRequest
 from simex.engine.matching import (
     Offer,
@@ -16,6 +16,7 @@ from simex.engine.matching import (
     total,
 )
 from simex.engine.orders import Order
+from simex.engine.state import Account
 from simex.market.depth import Level
 from simex.market.symbols import plausible_rules
 from simex.market.tradelog import AggTrade

@@ -43,7 +43,15 @@ BAD = [
     ({"quantity": "0.00001"}, -1013, "Filter failure: NOTIONAL"),
     ({"quantity": "1"}, -2010, "Account has insufficient balance for requested action."),
     ({"side": "SELL"}, -2010, "Account has insufficient balance for requested action."),
-    ({"type": "STOP_LOSS", "stopPrice": "1"}, -2010, "Stop loss orders are not supported for this"),
+    ({"stopPrice": "50000"}, -1106, "Parameter 'stopPrice' sent when not required."),
+    ({"type": "STOP_LOSS"}, -1102, "Param 'stopPrice' or 'trailingDelta' must be sent"),
+    ({"type": "STOP_LOSS", "stopPrice": "50000.001"}, -1013, "Filter failure: PRICE_FILTER"),
+    ({"type": "STOP_LOSS", "stopPrice": "50000", "price": "1"}, -1106, "Parameter 'price' sent when"),
+    ({"type": "STOP_LOSS", "stopPrice": "50000", "timeInForce": "GTC"}, -1106, "Parameter 'timeInForce'"),
+    ({"type": "STOP_LOSS_LIMIT", "stopPrice": "50000", "price": "50000"}, -1102, "Mandatory parameter 'timeI"),
+    ({"type": "STOP_LOSS", "stopPrice": "20000"}, -2010, "Stop price would trigger immediately."),
+    ({"type": "TAKE_PROFIT", "stopPrice": "200000"}, -2010, "Stop price would trigger immediately."),
+    ({"type": "STOP_LOSS", "trailingDelta": "100", "stopPrice": "1"}, -2010, "Trailing stop orders are not"),
 ]
 
 
@@ -172,28 +180,6 @@ async def test_resting_order_fills_when_the_market_comes_to_it(client: Client) -
     (fill,) = (await client.signed("GET", "/api/v3/myTrades", symbol="BTCUSDT")).body
     assert (D(fill["price"]), fill["isMaker"]) == (near, True)
     assert START_MS < fill["time"] <= START_MS + 600_000
-
-
-async def test_cancel_replace_moves_an_order_or_leaves_it(client: Client) -> None:
-    low = (await price(client) * D("0.9")).quantize(D("0.01"))
-    order = {"price": str(low), "quantity": "0.01", "timeInForce": "GTC"}
-    placed = (await client.order("BUY", "LIMIT", **order)).body
-    change = {
-        "symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC",
-        "cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrderId": placed["orderId"],
-        "quantity": "0.02", "price": str(low),
-    }  # fmt: skip
-    path = "/api/v3/order/cancelReplace"
-    moved = (await client.signed("POST", path, **change)).body
-    assert (moved["cancelResult"], moved["newOrderResult"]) == ("SUCCESS", "SUCCESS")
-    again = await client.signed("POST", path, **change)  # the first is gone
-    assert (again.status, again.body["code"]) == (400, -2022)
-    assert again.body["data"]["newOrderResult"] == "NOT_ATTEMPTED"
-    change |= {"cancelOrderId": moved["newOrderResponse"]["orderId"], "quantity": "90"}
-    partial = await client.signed("POST", path, **change)
-    assert (partial.status, partial.body["code"]) == (409, -2021)
-    assert partial.body["data"]["cancelResult"] == "SUCCESS"
-    assert (await client.signed("GET", "/api/v3/openOrders")).body == []
 
 
 async def test_public_routes_go_by_the_market_clock_and_time_by_the_wall(client: Client) -> None:

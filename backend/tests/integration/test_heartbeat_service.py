@@ -297,6 +297,9 @@ async def test_signals_wait_for_redis_and_leave_in_order_once_it_is_back() -> No
         assert h.signals.sent == []
         h.signals.is_down = False
         await until(lambda: len(h.signals.sent) >= len(expected(trades, 40)))
+        async with asyncio.timeout(60):  # a row is stamped once its signal is sent: after it, not with it
+            while await CandleHeartbeat.objects.filter(published_at=None).aexists():  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
     order = [(s.close_time, s.timeframe.milliseconds) for s in h.signals.sent]
     assert order == sorted(order)
     assert all(s.late for s in h.signals.sent)
