@@ -17,9 +17,11 @@ class Exchange(models.Model):
     name = models.CharField(max_length=64)
     required_credentials = models.JSONField(default=list)  # ["apiKey", "secret"]
     has = models.JSONField(default=dict)
+    order_features = models.JSONField(default=dict)  # of a spot order: {"stopLossPrice": true}
     timeframes = models.JSONField(default=list)
     has_sandbox = models.BooleanField(default=False)
     candle_source = models.CharField(max_length=64, blank=True)  # "binance", "simex:<run>"
+    catalogue_version = models.CharField(max_length=64, blank=True)  # what the facts above were read from
     load_state = models.CharField(max_length=16, choices=LoadState.choices, default=LoadState.NOT_LOADED)
     load_progress = models.IntegerField(default=0)  # percent
     load_error = models.TextField(blank=True)
@@ -40,6 +42,7 @@ class Broker(models.Model):
     api_key = models.TextField(blank=True)
     api_secret = models.TextField(blank=True)
     api_password = models.TextField(blank=True)
+    api_extra = models.TextField(blank=True)  # token of {"uid", "walletAddress", …} where an exchange asks more
     is_default = models.BooleanField(default=False)
     is_testnet = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)

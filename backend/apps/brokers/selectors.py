@@ -2,14 +2,18 @@
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from apps.brokers.models import Broker, Exchange
-from domain.errors import NotFound
+from domain.errors import InvalidInput, NotFound, Unavailable
 
 
 def brokers_of(user: Any) -> "QuerySet[Broker]":
-    return Broker.objects.filter(user=user)
+    """Return the user's brokers with what hangs on them: `active_bots` and `trade_count`."""
+    return Broker.objects.filter(user=user).annotate(
+        active_bots=Count("bots", filter=Q(bots__is_active=True), distinct=True),
+        trade_count=Count("trades", distinct=True),
+    )
 
 
 def own_broker(user: Any, broker_id: int) -> Broker:
@@ -21,8 +25,31 @@ def own_broker(user: Any, broker_id: int) -> Broker:
 
 
 def exchanges() -> dict[str, Exchange]:
-    """Return what terminal 5 knows of the exchanges, by id."""
-    return {row.pk: row for row in Exchange.objects.all()}
+    """Return what terminal 5 knows of the exchanges, by id, without the long tables of what each can do."""
+    return {row.pk: row for row in Exchange.objects.defer("has", "order_features")}
+
+
+def catalogue() -> "QuerySet[Exchange]":
+    """Return the exchanges an account can be opened at, as terminal 5 described them."""
+    return Exchange.objects.exclude(catalogue_version="").order_by("pk")
+
+
+def described_exchange(exchange: str) -> Exchange:
+    """Return an exchange of the catalogue.
+
+    Raises:
+        Unavailable: terminal 5 has not written the catalogue yet.
+        InvalidInput: no such exchange.
+    """
+    found: Exchange | None = catalogue().filter(pk=exchange).first()
+    if found is not None:
+        return found
+    if not catalogue().exists():
+        raise Unavailable(
+            "Catalogue des exchanges pas encore écrit : le service CCXT (terminal 5) démarre ou est arrêté.",
+            code="catalogue_absent",
+        )
+    raise InvalidInput(f"Exchange « {exchange} » inconnu.", code="unknown_exchange", details={"exchange": exchange})
 
 
 def trading_mode(broker: Broker) -> str:

@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from apps.brokers import selectors
 from apps.brokers.models import Broker, Exchange
-from apps.core.adapters import secrets
+from apps.brokers.services import credentials
 
 
 class MarketsStateSerializer(serializers.Serializer[Any]):
@@ -16,6 +16,8 @@ class MarketsStateSerializer(serializers.Serializer[Any]):
     state = serializers.ChoiceField(choices=Exchange.LoadState.choices)
     progress = serializers.IntegerField(help_text="percent")
     count = serializers.IntegerField()
+    error = serializers.CharField(help_text="why the last load failed, empty otherwise")
+    loaded_at = serializers.DateTimeField(allow_null=True)
 
 
 class BrokerSerializer(serializers.ModelSerializer[Broker]):
@@ -25,6 +27,8 @@ class BrokerSerializer(serializers.ModelSerializer[Broker]):
     mode = serializers.SerializerMethodField()
     api_key_hint = serializers.SerializerMethodField()
     markets = serializers.SerializerMethodField()
+    active_bots = serializers.IntegerField(read_only=True)
+    trade_count = serializers.IntegerField(read_only=True, help_text="orders of its history, lost with it")
 
     class Meta:
         model = Broker
@@ -39,6 +43,8 @@ class BrokerSerializer(serializers.ModelSerializer[Broker]):
             "mode",
             "api_key_hint",
             "markets",
+            "active_bots",
+            "trade_count",
         ]
 
     def get_exchange_name(self, broker: Broker) -> str:
@@ -50,17 +56,20 @@ class BrokerSerializer(serializers.ModelSerializer[Broker]):
         return selectors.trading_mode(broker)
 
     def get_api_key_hint(self, broker: Broker) -> str:
-        try:
-            return secrets.decrypt(broker.api_key)[-4:]
-        except secrets.SecretUnreadable:
-            return ""
+        return credentials.hint(broker)
 
     @extend_schema_field(MarketsStateSerializer)
     def get_markets(self, broker: Broker) -> dict[str, Any]:
         row = self._exchange(broker)
         if row is None:
-            return {"state": Exchange.LoadState.NOT_LOADED, "progress": 0, "count": 0}
-        return {"state": row.load_state, "progress": row.load_progress, "count": row.market_count}
+            row = Exchange(id=broker.exchange)
+        return {
+            "state": row.load_state,
+            "progress": row.load_progress,
+            "count": row.market_count,
+            "error": row.load_error,
+            "loaded_at": row.markets_loaded_at,
+        }
 
     def _exchange(self, broker: Broker) -> Exchange | None:
         found: Exchange | None = self.context["exchanges"].get(broker.exchange)
@@ -80,13 +89,82 @@ class BalanceSerializer(serializers.Serializer[Any]):
     currencies = CurrencyAmountSerializer(many=True)
 
 
+class ConnectionTestSerializer(BalanceSerializer):
+    """A successful test: the balance seen, and how long it took."""
+
+    elapsed_ms = serializers.IntegerField()
+
+
+class CapabilitySerializer(serializers.Serializer[Any]):
+    """One thing the exchange can do or not; `note` says why not, or how it is done instead."""
+
+    code = serializers.CharField()
+    label = serializers.CharField()
+    supported = serializers.BooleanField()
+    note = serializers.CharField(allow_blank=True)
+
+
+class CapabilitiesSerializer(serializers.Serializer[Any]):
+    exchange = serializers.CharField()
+    exchange_name = serializers.CharField()
+    timeframes = serializers.ListField(child=serializers.CharField())
+    capabilities = CapabilitySerializer(many=True)
+
+
+class _Credentials(serializers.DictField):
+    """Credentials by ccxt's names. They come in and never go out."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        child = serializers.CharField(max_length=4096, allow_blank=True, trim_whitespace=True)
+        super().__init__(child=child, write_only=True, **kwargs)
+
+
+class BrokerCreateSerializer(serializers.Serializer[Any]):
+    """A new broker. `credentials` holds exactly the exchange's required_credentials."""
+
+    name = serializers.CharField(max_length=64)
+    exchange = serializers.CharField(max_length=64)
+    credentials = _Credentials(required=False, default=dict)
+    is_default = serializers.BooleanField(default=False)
+    is_testnet = serializers.BooleanField(default=False)
+
+
+class BrokerChangeSerializer(serializers.Serializer[Any]):
+    """What may change of a broker; its exchange may not."""
+
+    name = serializers.CharField(max_length=64, required=False)
+    credentials = _Credentials(required=False)
+    is_default = serializers.BooleanField(required=False)
+    is_testnet = serializers.BooleanField(required=False)
+    is_active = serializers.BooleanField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "exchange" in self.initial_data:
+            raise serializers.ValidationError(
+                {"exchange": "L'exchange d'un broker ne change pas : ajouter un autre broker."}
+            )
+        return attrs
+
+
+class KeysTestSerializer(serializers.Serializer[Any]):
+    """Credentials to try before they are saved."""
+
+    exchange = serializers.CharField(max_length=64)
+    credentials = _Credentials()
+    is_testnet = serializers.BooleanField(default=False)
+
+
 class ExchangeSerializer(serializers.ModelSerializer[Exchange]):
     """An exchange of the catalogue, as terminal 5 described it."""
 
-    sandbox = serializers.BooleanField(source="has_sandbox")
+    required_credentials = serializers.ListField(child=serializers.CharField(), read_only=True)
+    has = serializers.DictField(read_only=True, help_text='ccxt\'s own: true, false, null or "emulated"')
+    timeframes = serializers.ListField(child=serializers.CharField(), read_only=True)
+    sandbox = serializers.BooleanField(source="has_sandbox", read_only=True)
 
     class Meta:
         model = Exchange
+        read_only_fields = ["load_state", "load_progress", "market_count"]
         fields = [
             "id",
             "name",

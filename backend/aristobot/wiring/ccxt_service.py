@@ -13,6 +13,7 @@ from apps.brokers.services.catalogue import DjangoExchangeCatalogue
 from apps.brokers.services.directory import DjangoBrokerDirectory
 from apps.core.adapters import simex_admin
 from apps.core.adapters.browser_events import ChannelsPublisher
+from apps.core.adapters.ccxt_catalogue import all_exchange_facts, catalogue_version
 from apps.core.adapters.ccxt_client_class import warm_up
 from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.database import close_database
@@ -38,9 +39,10 @@ class CcxtService:
         self._clock = SystemClock()
         self._redis = connect(settings.REDIS_URL)
         publisher = ChannelsPublisher(self._clock)
+        self._catalogue = DjangoExchangeCatalogue()
         self._manager = CcxtManager(
             directory=DjangoBrokerDirectory(),
-            catalogue=DjangoExchangeCatalogue(),
+            catalogue=self._catalogue,
             store=DjangoMarketStore(),
             publisher=publisher,
             clock=self._clock,
@@ -58,6 +60,7 @@ class CcxtService:
                 tasks.create_task(self._presence.run())
                 tasks.create_task(self._server.run())
                 tasks.create_task(self._executor.run())
+                tasks.create_task(self._describe_exchanges())
                 tasks.create_task(self._load_brokers())
         finally:
             await self._manager.close()
@@ -67,14 +70,29 @@ class CcxtService:
     def _details(self) -> dict[str, Any]:
         return {"sessions": self._manager.open_sessions, "requests": self._server.in_flight}
 
+    async def _describe_exchanges(self) -> None:
+        """Write the catalogue for the web process, once per version of ccxt."""
+        version = catalogue_version()
+        while True:
+            try:
+                if not await self._catalogue.is_described(version):
+                    facts = await asyncio.to_thread(all_exchange_facts)
+                    await self._catalogue.describe_all(facts, version=version)
+                    log.info("ccxt_service.catalogue_written", version=version, exchanges=len(facts))
+                return
+            except Unavailable as exc:
+                log.warning("ccxt_service.catalogue_delayed", error=exc.message)
+                await self._clock.sleep(_RETRY_S)
+
     async def _load_brokers(self) -> None:
-        """Preload the active brokers, then keep every user supplied with a Simulateur."""
+        """Preload the active brokers, then follow what users add and remove, each with a Simulateur."""
         await self._ensure_simulateurs()
         while not await self._preloaded():
             await self._clock.sleep(_RETRY_S)
         while True:
             await self._clock.sleep(_MAINTENANCE_S)
             await self._ensure_simulateurs()
+            await self._follow_brokers()
 
     async def _preloaded(self) -> bool:
         try:
@@ -83,6 +101,12 @@ class CcxtService:
             log.warning("ccxt_service.preload_delayed", error=exc.message)
             return False
         return True
+
+    async def _follow_brokers(self) -> None:
+        try:
+            await self._manager.follow_directory()
+        except Unavailable as exc:
+            log.warning("ccxt_service.brokers_not_followed", error=exc.message)
 
     async def _ensure_simulateurs(self) -> None:
         if not settings.SIMEX_URL:

@@ -165,7 +165,7 @@ def test_brokers_page_shows_own_brokers_without_their_keys(user: User) -> None:
     assert row["mode"] == "simulation"
     assert row["api_key_hint"] == secrets.decrypt(broker.api_key)[-4:]
     assert secrets.decrypt(broker.api_key) not in str(body)
-    assert row["markets"] == {"state": "not_loaded", "progress": 0, "count": 0}
+    assert row["markets"] == {"state": "not_loaded", "progress": 0, "count": 0, "error": "", "loaded_at": None}
     assert client.get(f"/api/brokers/{foreign.pk}/").status_code == 404
     assert client.get(f"/api/brokers/{foreign.pk}/balance/").status_code == 404
     assert client.get(f"/api/symbols/?broker={foreign.pk}").status_code == 404

@@ -126,7 +126,8 @@ export interface paths {
         /** @description The user's accounts at exchanges. */
         get: operations["brokers_list"];
         put?: never;
-        post?: never;
+        /** @description Add a broker; its keys are stored encrypted and never shown again. */
+        post: operations["brokers_create"];
         delete?: never;
         options?: never;
         head?: never;
@@ -144,10 +145,12 @@ export interface paths {
         get: operations["brokers_retrieve"];
         put?: never;
         post?: never;
-        delete?: never;
+        /** @description Remove the broker and its history, unless an active bot or a live order uses it. */
+        delete: operations["brokers_destroy"];
         options?: never;
         head?: never;
-        patch?: never;
+        /** @description Change the name, the keys or a switch; terminal 5 takes it over without a restart. */
+        patch: operations["brokers_partial_update"];
         trace?: never;
     };
     "/api/brokers/{id}/balance/": {
@@ -167,6 +170,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/brokers/{id}/capabilities/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Say what the broker's exchange can do, and why not. */
+        get: operations["brokers_capabilities_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/brokers/{id}/load-markets/": {
         parameters: {
             query?: never;
@@ -178,6 +198,40 @@ export interface paths {
         put?: never;
         /** @description Load the exchange's markets again; every broker of that exchange shares them. */
         post: operations["brokers_load_markets_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/brokers/{id}/test/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Try the stored credentials on a connection of its own. */
+        post: operations["brokers_test_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/brokers/test/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Try credentials that are not stored; the answer is the balance they see. */
+        post: operations["brokers_test_keys"];
         delete?: never;
         options?: never;
         head?: never;
@@ -678,6 +732,21 @@ export interface components {
             readonly mode: components["schemas"]["ModeEnum"];
             readonly api_key_hint: string;
             readonly markets: components["schemas"]["MarketsState"];
+            readonly active_bots: number;
+            /** @description orders of its history, lost with it */
+            readonly trade_count: number;
+        };
+        /** @description A new broker. `credentials` holds exactly the exchange's required_credentials. */
+        BrokerCreateRequest: {
+            name: string;
+            exchange: string;
+            credentials?: {
+                [key: string]: string;
+            };
+            /** @default false */
+            is_default: boolean;
+            /** @default false */
+            is_testnet: boolean;
         };
         Candle: {
             /** Format: date-time */
@@ -715,6 +784,19 @@ export interface components {
             /** Format: date-time */
             received_at: string;
         };
+        Capabilities: {
+            exchange: string;
+            exchange_name: string;
+            timeframes: string[];
+            capabilities: components["schemas"]["Capability"][];
+        };
+        /** @description One thing the exchange can do or not; `note` says why not, or how it is done instead. */
+        Capability: {
+            code: string;
+            label: string;
+            supported: boolean;
+            note: string;
+        };
         CodeError: {
             line: number | null;
             column: number | null;
@@ -722,6 +804,11 @@ export interface components {
         };
         CodeRequest: {
             code: string;
+        };
+        /** @description A successful test: the balance seen, and how long it took. */
+        ConnectionTest: {
+            currencies: components["schemas"]["CurrencyAmount"][];
+            elapsed_ms: number;
         };
         CredentialsRequest: {
             username: string;
@@ -770,13 +857,16 @@ export interface components {
         Exchange: {
             id: string;
             name: string;
-            required_credentials?: unknown;
-            has?: unknown;
-            timeframes?: unknown;
-            sandbox: boolean;
-            load_state?: components["schemas"]["LoadStateEnum"];
-            load_progress?: number;
-            market_count?: number;
+            readonly required_credentials: string[];
+            /** @description ccxt's own: true, false, null or "emulated" */
+            readonly has: {
+                [key: string]: unknown;
+            };
+            readonly timeframes: string[];
+            readonly sandbox: boolean;
+            readonly load_state: components["schemas"]["LoadStateEnum"];
+            readonly load_progress: number;
+            readonly market_count: number;
         };
         Health: {
             status: components["schemas"]["HealthStatusEnum"];
@@ -848,6 +938,15 @@ export interface components {
          * @enum {string}
          */
         IntentEnum: "entry" | "exit" | "protection";
+        /** @description Credentials to try before they are saved. */
+        KeysTestRequest: {
+            exchange: string;
+            credentials: {
+                [key: string]: string;
+            };
+            /** @default false */
+            is_testnet: boolean;
+        };
         /**
          * @description * `gap` - gap
          *     * `stall` - stall
@@ -870,6 +969,10 @@ export interface components {
             /** @description percent */
             progress: number;
             count: number;
+            /** @description why the last load failed, empty otherwise */
+            error: string;
+            /** Format: date-time */
+            loaded_at: string | null;
         };
         /**
          * @description * `simulation` - simulation
@@ -1016,6 +1119,16 @@ export interface components {
             params?: {
                 [key: string]: unknown;
             };
+        };
+        /** @description What may change of a broker; its exchange may not. */
+        PatchedBrokerChangeRequest: {
+            name?: string;
+            credentials?: {
+                [key: string]: string;
+            };
+            is_default?: boolean;
+            is_testnet?: boolean;
+            is_active?: boolean;
         };
         PatchedPreferencesRequest: {
             theme?: components["schemas"]["ThemeEnum"];
@@ -1530,6 +1643,29 @@ export interface operations {
             };
         };
     };
+    brokers_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BrokerCreateRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Broker"];
+                };
+            };
+        };
+    };
     brokers_retrieve: {
         parameters: {
             query?: never;
@@ -1540,6 +1676,51 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Broker"];
+                };
+            };
+        };
+    };
+    brokers_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    brokers_partial_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedBrokerChangeRequest"];
+            };
+        };
         responses: {
             200: {
                 headers: {
@@ -1572,6 +1753,27 @@ export interface operations {
             };
         };
     };
+    brokers_capabilities_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Capabilities"];
+                };
+            };
+        };
+    };
     brokers_load_markets_create: {
         parameters: {
             query?: never;
@@ -1589,6 +1791,50 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Broker"];
+                };
+            };
+        };
+    };
+    brokers_test_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionTest"];
+                };
+            };
+        };
+    };
+    brokers_test_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KeysTestRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionTest"];
                 };
             };
         };

@@ -16,3 +16,6 @@ export const setDebug = (active: boolean): Promise<Session> => answer(api.POST('
 export const changePassword = (oldPassword: string, newPassword: string): Promise<unknown> =>
   answer(api.POST('/api/session/password/', { body: { old_password: oldPassword, new_password: newPassword } }))
 export const savePreferences = (body: Preferences): Promise<Session> => answer(api.PATCH('/api/session/preferences/', { body }))
+/** The description of the API has no body on DELETE; the server asks the password there. */
+export const deleteAccount = (password: string): Promise<unknown> =>
+  answer(api.DELETE('/api/session/account/', { body: { password } as never }))

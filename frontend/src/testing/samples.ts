@@ -1,5 +1,6 @@
 /** Plausible rows of the server, for specs. */
 import type { Bot, Decision } from '@/api/bots'
+import type { Broker, Exchange } from '@/api/brokers'
 import type { CandleRow, HeartbeatStatus } from '@/api/core'
 import type { Position, Trade } from '@/api/orders'
 import type { Session } from '@/api/session'
@@ -55,5 +56,18 @@ export const bot = (over: Partial<Bot> = {}): Bot => ({
   is_active: true, amount: null, params: {}, state: 'running', pause_reason: '', pause_details: {}, paused_at: null,
   created_at: '2026-11-20T00:00:00Z', last_decision: decision(), position: null, realized_pnl: '642.18',
   unrealized_pnl: null, trades: [], quote_currency: 'USDT',
+  ...over,
+})
+
+export const broker = (over: Partial<Broker> = {}): Broker => ({
+  id: 1, name: 'Simulateur', exchange: 'simex', exchange_name: 'Simulateur', is_default: true, is_testnet: false, is_active: true,
+  mode: 'simulation', api_key_hint: 'J7xQ', active_bots: 0, trade_count: 3,
+  markets: { state: 'loaded', progress: 100, count: 24, error: '', loaded_at: '2026-11-22T12:00:00Z' },
+  ...over,
+})
+
+export const exchange = (over: Partial<Exchange> = {}): Exchange => ({
+  id: 'okx', name: 'OKX', required_credentials: ['apiKey', 'secret', 'password'], has: {}, timeframes: ['1m'], sandbox: true,
+  load_state: 'not_loaded', load_progress: 0, market_count: 0,
   ...over,
 })

@@ -9,7 +9,8 @@ from django.db import IntegrityError, transaction
 
 from apps.accounts.models import User
 from apps.brokers.models import Broker
-from apps.core.adapters import secrets, simex_admin
+from apps.brokers.services.credentials import encrypted
+from apps.core.adapters import simex_admin
 from apps.core.adapters.database import in_database
 from domain.errors import Conflict, Unavailable
 
@@ -31,7 +32,7 @@ def create_broker(
     """Store an account of `user` with encrypted credentials.
 
     Args:
-        credentials: by ccxt's names (apiKey, secret, password).
+        credentials: by ccxt's names (apiKey, secret, password, uid …).
         is_default: takes the place of the former default.
 
     Raises:
@@ -54,15 +55,6 @@ def create_broker(
         raise Conflict(f"Broker « {name} » refusé : ce nom est déjà pris.", code="name_taken") from exc
     log.info("broker.created", user_id=user.pk, broker_id=broker.pk, exchange=exchange)
     return broker
-
-
-def encrypted(credentials: Mapping[str, str]) -> dict[str, str]:
-    """Return the encrypted columns of a broker."""
-    return {
-        "api_key": secrets.encrypt(credentials.get("apiKey", "")),
-        "api_secret": secrets.encrypt(credentials.get("secret", "")),
-        "api_password": secrets.encrypt(credentials.get("password", "")),
-    }
 
 
 def create_simulateur(user: Any) -> Broker | None:

@@ -14,7 +14,7 @@ class DjangoExchangeCatalogue:
     """The `ExchangeCatalogue` of apps.core.services.ccxt_manager."""
 
     async def describe(self, exchange: str, facts: Mapping[str, Any]) -> None:
-        """Store name, required_credentials, has, timeframes, has_sandbox."""
+        """Store name, required_credentials, has, order_features, timeframes, has_sandbox."""
         await in_database(_save, exchange, facts)
 
     async def loading(self, exchange: str, *, progress: int) -> None:
@@ -34,6 +34,26 @@ class DjangoExchangeCatalogue:
 
     async def failed(self, exchange: str, *, error: str) -> None:
         await in_database(_save, exchange, {"load_state": Exchange.LoadState.FAILED, "load_error": error})
+
+    async def is_described(self, version: str) -> bool:
+        """Tell whether the whole catalogue was written from that version."""
+        return await in_database(lambda: Exchange.objects.filter(catalogue_version=version).exists())
+
+    async def describe_all(self, facts: Mapping[str, Mapping[str, Any]], *, version: str) -> None:
+        """Store the whole catalogue in one transaction; what was loaded of an exchange stays."""
+        await in_database(_save_all, facts, version)
+
+
+_FACTS = ("name", "required_credentials", "has", "order_features", "timeframes", "has_sandbox")
+
+
+@transaction.atomic
+def _save_all(facts: Mapping[str, Mapping[str, Any]], version: str) -> None:
+    Exchange.objects.exclude(pk__in=facts).update(catalogue_version="")  # no longer offered
+    rows = [Exchange(id=exchange, catalogue_version=version, **known) for exchange, known in facts.items()]
+    Exchange.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["id"], update_fields=[*_FACTS, "catalogue_version"]
+    )
 
 
 def _save(exchange: str, facts: Mapping[str, Any]) -> None:

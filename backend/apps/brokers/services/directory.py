@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import structlog
 
 from apps.brokers.models import Broker
+from apps.brokers.services import credentials
 from apps.core.adapters import secrets
 from apps.core.adapters.database import read_database
 from domain.errors import NotFound
@@ -42,11 +43,10 @@ def _get(broker_id: int) -> BrokerAccess:
 
 
 def _access(broker: Broker) -> BrokerAccess:
-    named = {"apiKey": broker.api_key, "secret": broker.api_secret, "password": broker.api_password}
     return BrokerAccess(
         user_id=broker.user_id,
         broker_id=broker.pk,
         exchange=broker.exchange,
         is_testnet=broker.is_testnet,
-        credentials={name: secrets.decrypt(token) for name, token in named.items() if token},
+        credentials=credentials.stored(broker),
     )

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from apps.core.adapters import ccxt_translate as translate
+from apps.core.adapters.ccxt_catalogue import exchange_facts
 from apps.core.adapters.ccxt_client_class import (
     EXCHANGE_NAMES,
     SIMEX,
@@ -66,14 +67,7 @@ class CcxtSession:
 
     def describe(self) -> dict[str, Any]:
         """Return what the catalogue stores of the exchange (no account data)."""
-        required = [name for name, needed in self._client.requiredCredentials.items() if needed]
-        return {
-            "name": self.exchange_name,
-            "required_credentials": required,
-            "has": dict(self._client.has),
-            "timeframes": self.timeframes,
-            "has_sandbox": self.access.exchange != SIMEX and bool(self._client.urls.get("test")),
-        }
+        return exchange_facts(self.access.exchange, self._client)
 
     def budget_rate_per_s(self) -> float:
         """Return ccxt's own rate for the exchange, in its cost units per second."""

@@ -101,6 +101,18 @@ class CcxtManager:
         await asyncio.gather(*(self._preload_one(access) for access in brokers))
         log.info("gateway.preloaded", brokers=len(brokers), sessions=self.open_sessions)
 
+    async def follow_directory(self) -> None:
+        """Close the sessions of brokers that were removed or deactivated: nobody asks for those any more.
+
+        New and changed brokers need nothing here: they are found when they are first asked for.
+        """
+        served = set(self._entries)  # first: what is opened meanwhile is none of ours
+        active = {access.broker_id for access in await self._directory.active()}
+        for broker_id in served - active:
+            async with self._opening.setdefault(broker_id, asyncio.Lock()):
+                await self._drop(broker_id)
+            log.info("gateway.broker_removed", broker_id=broker_id)
+
     async def session(self, broker_id: int) -> CcxtSession:
         """Return the session of that broker with its markets loaded.
 
