@@ -1,3 +1,5 @@
+import { typographic } from '@/utils/format'
+
 /** A refusal or a failure, in the server's own words: `{code, message, details}`. */
 export class ApiError extends Error {
   constructor(
@@ -14,12 +16,12 @@ export class ApiError extends Error {
   field(name: string): string | undefined {
     const fields = this.details.fields
     const own = fields && typeof fields === 'object' ? (fields as Record<string, unknown>)[name] : this.details[name]
-    if (typeof own === 'string') return own
-    return Array.isArray(own) ? own.map(String).join(' ') : undefined
+    if (typeof own === 'string') return typographic(own)
+    return Array.isArray(own) ? typographic(own.map(String).join(' ')) : undefined
   }
 }
 
 /** What to show for any thrown value. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  return typographic(error instanceof Error ? error.message : String(error))
 }

@@ -10,6 +10,8 @@ import { parseDecimal } from '@/utils/format'
 import { useAction } from './useAsync'
 import { useTime } from './useTime'
 
+/** The example of every account: a better start than the first of the alphabet. */
+const EXAMPLE = 'Croisement EMA 10/20'
 const DEFAULT_DAYS = 90
 const DAY_MS = 86_400_000
 const MINUTE_MS = 60_000
@@ -66,9 +68,16 @@ export function useActivation() {
     }
   })
 
+  /** The strategy last put to work without an error, else the example, else the first. */
+  function favourite(): number | undefined {
+    const has = (id: number): boolean => strategies.list.some((one) => one.id === id)
+    const used = bots.list.find((bot) => bot.state !== 'paused_error' && has(bot.strategy))
+    return used?.strategy ?? (strategies.list.find((one) => one.name === EXAMPLE) ?? strategies.list[0])?.id
+  }
+
   /** Proposes the first choices. Bots live by the market's clock, which in a replay is not ours. */
   function propose(): void {
-    strategy.value ??= strategies.list[0]?.id
+    strategy.value ??= favourite()
     broker.value ??= brokers.byDefault?.id
     const now = Math.floor((heartbeat.marketTime ?? Date.now()) / MINUTE_MS) * MINUTE_MS
     start.value ||= time.stamp(now)

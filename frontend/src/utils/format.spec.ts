@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { commonDigits, formatMoney, formatNumber, formatRatio, parseDecimal, plural, signOf, sumDecimals, toneOf } from './format'
+import { commonDigits, formatMoney, formatNumber, formatRatio, parseDecimal, plural, signOf, sumDecimals, toneOf, typographic } from './format'
 
 describe('formatNumber', () => {
   it.each([
@@ -62,4 +62,9 @@ it('finds the decimals a column needs', () => {
 it('gives coins the decimals that cents do not need', () => {
   expect(formatMoney('0.00031', 'ETH', { sign: true })).toBe('+0,000310')
   expect(formatMoney('12.345', 'USDT', { unit: 'USDT' })).toBe('12,35\u00A0USDT')
+})
+
+it('curves the apostrophes of a sentence and leaves quotes around code straight', () => {
+  expect(typographic("aucun signal d'achat sur l'« EMA »")).toBe('aucun signal d’achat sur l’« EMA »')
+  expect(typographic("KeyError: 'close'")).toBe("KeyError: 'close'")
 })

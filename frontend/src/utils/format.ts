@@ -101,6 +101,11 @@ export function plural(count: number, one: string, many = `${one}s`): string {
   return `${formatNumber(count)}${NBSP}${Math.abs(count) < 2 ? one : many}`
 }
 
+/** The server's sentence as it is shown: a French apostrophe between letters; quotes around code stay straight. */
+export function typographic(sentence: string): string {
+  return sentence.replace(/(?<=\p{L})'(?=[\p{L}«])/gu, '’')
+}
+
 /** The most decimals any of these figures needs, within bounds, so that a column lines up. */
 export function commonDigits(values: Numeric[], min = 2, max = 8): number {
   const needed = values.map((value) => parse(value)?.fraction.replace(/0+$/, '').length ?? 0)

@@ -79,3 +79,32 @@ it('sells only after a confirmation', async () => {
   await fireEvent.click(within(dialog).getByRole('button', { name: /^Vendre 0,06/ }))
   await waitFor(() => expect(server.calls).toHaveLength(1))
 })
+
+it('says that a position’s price holds its fees, with protections of the same decimals', () => {
+  show(bot({ position: position({ entry_price: '42719.0147', current_price: '42676.29', stop_loss: '41875.5', take_profit: '44400' }) }))
+  const price = screen.getByTitle(/frais d’achat compris/)
+  expect(price.textContent).toBe('42\u202F719,01 frais compris')
+  expect(price.closest('dd')?.textContent).toMatch(/SL 41\u202F875,50 · TP 44\u202F400,00/)
+})
+
+it('keeps the end of the period in sight only while it is near', () => {
+  const soon = new Date(Date.now() + 86_400_000).toISOString()
+  const { unmount } = show(bot({ end_date: soon }))
+  expect(screen.getByText(/^jusqu’au /)).toBeDefined()
+  unmount()
+  show(bot({ end_date: '2099-01-01T00:00:00Z' }))
+  expect(screen.queryByText(/jusqu’au/)).toBeNull()
+  expect(screen.getByTitle(/→ 99\.01\.01_00:00$/)).toBeDefined()
+})
+
+it('curves the apostrophes of the server’s reasons', () => {
+  show(bot({ last_decision: decision({ reason: "aucun signal d'achat" }) }))
+  expect(screen.getByText('aucun signal d’achat')).toBeDefined()
+})
+
+it('says that a stopped bot still holds a position, and offers to sell it without promising more', async () => {
+  show(bot({ state: 'stopped', is_active: false, position: position() }))
+  expect(screen.getByText('Le bot est arrêté : il ne traite plus aucun signal, mais sa position reste ouverte.')).toBeDefined()
+  await fireEvent.click(screen.getByRole('button', { name: 'Vendre' }))
+  expect((await screen.findByRole('dialog')).textContent).not.toContain('Le bot reste actif')
+})
