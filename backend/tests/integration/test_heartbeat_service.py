@@ -121,13 +121,15 @@ def reordering(items: list[Item], rng: random.Random) -> list[Item]:
 def _cuts(items: list[Item], rng: random.Random, *, is_stall: bool) -> list[Item]:
     result: list[Item] = []
     skip_until = 0
+    end_ms = max(item.event_ms for item in items if not isinstance(item, Cut))
     for item in items:
         assert not isinstance(item, Cut)
         if item.event_ms < skip_until and item is not items[-1]:
             continue
         result.append(item)
         if rng.random() < 0.004 and item is not items[-1]:
-            skip_until = item.event_ms + rng.randrange(1, 30 * M)
+            # Back before the script ends: later, the market's own clock would pass minutes nobody expects.
+            skip_until = min(item.event_ms + rng.randrange(1, 30 * M), end_ms)
             result.append(Cut(skip_until - 1, is_stall=is_stall))
     return result
 
