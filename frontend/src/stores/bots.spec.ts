@@ -52,6 +52,21 @@ it('shows the newest decision, whatever order they come in', () => {
   expect(bots.feed.map((one) => one.id)).toEqual([2, 3])
 })
 
+it('lets an event that came while the list was on its way win over the older list', async () => {
+  const bots = useBots()
+  fakeServer({
+    'GET /api/bots/': () => {
+      bots.follow({ id: 1, state: 'paused_error', pause_reason: 'division par zéro' })
+      return { body: { results: [bot({ id: 1, state: 'running' })], next: null } }
+    },
+  })
+  await bots.refresh()
+  expect(bots.byId[1]).toMatchObject({ state: 'paused_error', pause_reason: 'division par zéro' })
+  await bots.refresh()
+  bots.merge({ id: 1, state: 'running' })
+  expect(bots.byId[1].state).toBe('running')
+})
+
 it('reads every page of the list', async () => {
   fakeServer({
     'GET /api/bots/': ({ search }) => ({

@@ -28,6 +28,9 @@ export const useBots = defineStore('bots', () => {
   const stops: (() => void)[] = []
   /** Positions known to be closed: a slower answer must not open them again. */
   const closed = new Set<string>()
+  /** Events that came while a list was on its way: the list may be older than they are. */
+  const meanwhile: (Partial<Bot> & Pick<Bot, 'id'>)[] = []
+  let fetching = 0
 
   const list = computed(() => Object.values(byId.value).sort((a, b) => b.id - a.id))
   const inError = computed(() => list.value.filter((bot) => bot.state === 'paused_error').length)
@@ -40,6 +43,11 @@ export const useBots = defineStore('bots', () => {
     if (changes.trades) next.trades = mergeTrades(current?.trades ?? [], changes.trades, MAX_TRADES)
     if (next.position && closed.has(positionKey(next.position))) next.position = null
     byId.value[changes.id] = next
+  }
+
+  function follow(changes: Partial<Bot> & Pick<Bot, 'id'>): void {
+    if (fetching) meanwhile.push(changes)
+    merge(changes)
   }
 
   function addDecision(decision: FeedEntry): void {
@@ -66,10 +74,18 @@ export const useBots = defineStore('bots', () => {
   }
 
   async function refresh(): Promise<void> {
-    const bots = await api.fetchBots()
+    fetching += 1
+    let bots: Bot[]
+    try {
+      bots = await api.fetchBots()
+    } finally {
+      fetching -= 1
+    }
     const present = new Set(bots.map((bot) => bot.id))
     for (const id of Object.keys(byId.value)) if (!present.has(Number(id))) delete byId.value[Number(id)]
     bots.forEach(merge)
+    meanwhile.filter((changes) => present.has(changes.id)).forEach(merge)
+    if (!fetching) meanwhile.length = 0
     const known = bots.flatMap((bot) => (bot.last_decision ? [{ ...bot.last_decision, bot: bot.id }] : []))
     known.forEach(addDecision)
     loaded.value = true
@@ -101,7 +117,7 @@ export const useBots = defineStore('bots', () => {
   function start(): void {
     if (stops.length) return
     stops.push(
-      live.on('bots/bot', merge),
+      live.on('bots/bot', follow),
       live.on('bots/decision', addDecision),
       live.on('orders/trade', addTrade),
       live.on('orders/position', setPosition),
@@ -114,10 +130,11 @@ export const useBots = defineStore('bots', () => {
     feed.value = []
     loaded.value = false
     closed.clear()
+    meanwhile.length = 0
   }
 
   return {
-    byId, list, feed, loaded, inError, merge, addDecision, addTrade, setPosition, refresh, refreshFeed, start, stop,
+    byId, list, feed, loaded, inError, merge, follow, addDecision, addTrade, setPosition, refresh, refreshFeed, start, stop,
     create,
     stopBot: (id: number, confirm: boolean) => act(api.stopBot(id, confirm)),
     suspend: (id: number) => act(api.suspendBot(id)),
