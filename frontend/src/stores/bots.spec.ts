@@ -67,6 +67,24 @@ it('lets an event that came while the list was on its way win over the older lis
   expect(bots.byId[1].state).toBe('running')
 })
 
+it('forgets what came during a fetch that failed: the next list is newer', async () => {
+  const bots = useBots()
+  let fails = true
+  fakeServer({
+    'GET /api/bots/': () => {
+      if (fails) {
+        bots.follow({ id: 1, state: 'paused_error' })
+        return { status: 503, body: { code: 'down', message: 'arrêté', details: {} } }
+      }
+      return { body: { results: [bot({ id: 1, state: 'running' })], next: null } }
+    },
+  })
+  await expect(bots.refresh()).rejects.toThrow()
+  fails = false
+  await bots.refresh()
+  expect(bots.byId[1].state).toBe('running')
+})
+
 it('reads every page of the list', async () => {
   fakeServer({
     'GET /api/bots/': ({ search }) => ({

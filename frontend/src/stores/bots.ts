@@ -74,6 +74,7 @@ export const useBots = defineStore('bots', () => {
   }
 
   async function refresh(): Promise<void> {
+    if (!fetching) meanwhile.length = 0 // left by a fetch that failed: older than what comes now
     fetching += 1
     let bots: Bot[]
     try {
