@@ -21,12 +21,14 @@ from apps.core.adapters.ccxt_client_class import (
 )
 from apps.core.adapters.ccxt_verdicts import PARSE_ERRORS, order_error, read_error
 from apps.core.adapters.exchange_clock import ExchangeClock
+from apps.core.adapters.order_dialects import order_abilities
 from apps.core.adapters.rate_budget import RateBudget
 from domain.candles import Candle
 from domain.errors import InvalidInput, OrderNotExecuted, OrderOutcomeUnknown, OrderRejected
 from domain.markets import Market
 from domain.messages import Priority
-from domain.orders import FillReport, OrderReport, OrderTicket, OrderType
+from domain.order_abilities import OrderAbilities
+from domain.orders import FillReport, OrderHandle, OrderReport, OrderTicket, OrderType, PairTicket
 from domain.ports import Balance, BrokerAccess, Clock
 from domain.rollup import roll_up, source_timeframe
 from domain.timeframes import Timeframe, to_ms
@@ -64,6 +66,10 @@ class CcxtSession:
     def timeframes(self) -> list[str]:
         """Return what the exchange offers among ours."""
         return [timeframe.value for timeframe in Timeframe if timeframe.value in (self._client.timeframes or {})]
+
+    @property
+    def abilities(self) -> OrderAbilities:
+        return order_abilities(self._client)
 
     def describe(self) -> dict[str, Any]:
         """Return what the catalogue stores of the exchange (no account data)."""
@@ -141,11 +147,7 @@ class CcxtSession:
         """
         kind = _CCXT_TYPES.get(ticket.order_type)
         if kind is None:
-            raise OrderRejected(
-                f"Ordre refusé avant envoi ({self.exchange_name}, {ticket.symbol}) : type « {ticket.order_type} » "
-                "pas encore pris en charge.",
-                code="order_type_unsupported",
-            )
+            raise self._unsupported(ticket)
         signed_with = self._exchange_clock.difference_ms
         with calling(Priority.ORDER, valid_until=valid_until) as context:
             try:
@@ -163,28 +165,37 @@ class CcxtSession:
                     await self._exchange_clock.correct(signed_with)  # for the next try: this one was refused
                 raise verdict from exc
 
-    async def cancel_order(self, symbol: str, *, client_order_id: str, exchange_order_id: str | None) -> None:
-        params = {"clientOrderId": client_order_id} if exchange_order_id is None else {}
+    async def create_pair(self, pair: PairTicket, *, valid_until: datetime) -> tuple[OrderReport, OrderReport]:
+        raise self._unsupported(pair.stop_loss)
+
+    async def replace_order(self, old: OrderHandle, ticket: OrderTicket, *, valid_until: datetime) -> OrderReport:
+        raise self._unsupported(ticket)
+
+    async def cancel_order(self, order: OrderHandle) -> None:
+        symbol = order.symbol
+        params = {"clientOrderId": order.client_order_id} if order.exchange_order_id is None else {}
 
         async def cancel() -> None:
-            await self._client.cancel_order(exchange_order_id, symbol, params)
+            await self._client.cancel_order(order.exchange_order_id, symbol, params)
 
         await self._read(f"Annulation de l'ordre {symbol}", cancel, Priority.CANCEL)
 
-    async def find_order(self, symbol: str, *, client_order_id: str) -> OrderReport:
+    async def find_order(self, order: OrderHandle) -> OrderReport:
+        symbol = order.symbol
+
         async def find() -> OrderReport:
-            raw = await self._client.fetch_order(None, symbol, {"clientOrderId": client_order_id})
+            raw = await self._client.fetch_order(None, symbol, {"clientOrderId": order.client_order_id})
             if not (translate.optional_decimal(raw.get("filled")) or 0):
                 return translate.order(raw, fills=())
             return translate.order(raw, fills=await self._fills_of(raw, symbol))
 
         return await self._read(f"Recherche de l'ordre {symbol}", find, Priority.ORDER)
 
-    async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]:
+    async def fetch_open_orders(self, symbol: str | None = None) -> Sequence[OrderReport]:
         async def fetch() -> list[OrderReport]:
             return [translate.order(raw) for raw in await self._client.fetch_open_orders(symbol)]
 
-        return await self._read(f"Lecture des ordres ouverts {symbol}", fetch, Priority.BALANCE)
+        return await self._read(f"Lecture des ordres ouverts {symbol or ''}".strip(), fetch, Priority.BALANCE)
 
     async def fetch_my_trades(self, symbol: str, *, since: datetime | None = None) -> Sequence[FillReport]:
         async def fetch() -> list[FillReport]:
@@ -228,6 +239,13 @@ class CcxtSession:
         if remaining_ms <= 0:
             raise SendTooLate
         return {"timestamp": int(self._client.nonce()), "recvWindow": min(_RECEIVE_WINDOW_MS, remaining_ms)}
+
+    def _unsupported(self, ticket: OrderTicket) -> OrderRejected:
+        return OrderRejected(
+            f"Ordre refusé avant envoi ({self.exchange_name}, {ticket.symbol}) : type « {ticket.order_type} » "
+            "pas encore pris en charge.",
+            code="order_type_unsupported",
+        )
 
     def _acknowledge(self, ticket: OrderTicket, raw: Any) -> OrderReport:
         if not raw or raw.get("id") is None:
