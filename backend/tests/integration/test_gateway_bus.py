@@ -1,7 +1,7 @@
 """Requests and replies over a real Valkey: deadlines, errors, a service that dies with a request in hand."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from decimal import Decimal
@@ -52,7 +52,7 @@ async def client(redis: Redis) -> AsyncIterator[CcxtClient]:
     await client.close()
 
 
-def answering(result: dict[str, object]) -> Handler:
+def answering(result: Mapping[str, object]) -> Handler:
     async def handle(request: GatewayRequest) -> GatewayReply:
         return GatewayReply(request_id=request.request_id, sent_at=CLOCK.now(), result=result)
 

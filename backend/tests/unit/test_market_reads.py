@@ -17,7 +17,7 @@ class Client:
     def __init__(self, name: str, *, has_tickers: bool = False) -> None:
         self.id = name
         self.has = {"fetchTickers": has_tickers}
-        self.markets = {"A/USDT": {}, "B/USDT": {}, "NEVER/USDT": {}}
+        self.markets: dict[str, Any] = {"A/USDT": {}, "B/USDT": {}, "NEVER/USDT": {}}
         self.asked: list[Any] = []
         self.prices: dict[str, Any] = {"A/USDT": "10.5", "B/USDT": 0.00000123, "NEVER/USDT": None}
 
