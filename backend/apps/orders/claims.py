@@ -15,7 +15,7 @@ from django.db.models import F
 from apps.orders import ledger
 from apps.orders.models import OrderCommand, Trade
 from apps.orders.selectors import LIVE_STATUSES
-from domain.orders import OrderStatus, OrderTicket, OrderType, Side
+from domain.orders import OrderHandle, OrderStatus, OrderTicket, OrderType, Side
 
 Key = tuple[int, str]  # broker, symbol: orders of one key leave one after the other
 
@@ -38,6 +38,7 @@ class Followed:
     symbol: str
     client_order_id: str
     exchange_order_id: str
+    order_type: OrderType
     status: OrderStatus
     quantity: Decimal
     filled_quantity: Decimal
@@ -45,6 +46,16 @@ class Followed:
     sending_at: datetime | None
     market_time: datetime | None
     check_count: int
+
+    @property
+    def handle(self) -> OrderHandle:
+        """What names it at the exchange."""
+        return OrderHandle(
+            symbol=self.symbol,
+            client_order_id=self.client_order_id,
+            exchange_order_id=self.exchange_order_id or None,
+            order_type=self.order_type,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +213,7 @@ def _followed(trade: Trade) -> Followed:
         symbol=trade.symbol,
         client_order_id=trade.client_order_id,
         exchange_order_id=trade.exchange_order_id,
+        order_type=OrderType(trade.type),
         status=OrderStatus(trade.status),
         quantity=trade.quantity,
         filled_quantity=trade.filled_quantity,

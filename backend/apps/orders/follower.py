@@ -71,7 +71,7 @@ class OrderFollower:
     async def _look_up(self, session: ExchangeSession, order: Followed) -> None:
         asked_at = self._clock.now()
         try:
-            report = await session.find_order(order.symbol, client_order_id=order.client_order_id)
+            report = await session.find_order(order.handle)
         except OrderNotFound:
             if order.status.rests_at_exchange:
                 log.error("orders.open_order_not_found", client_order_id=order.client_order_id)

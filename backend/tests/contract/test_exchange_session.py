@@ -15,7 +15,7 @@ from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.rate_budget import RateBudget
 from domain.errors import OrderNotExecuted, OrderNotFound, OrderRejected
 from domain.markets import Market
-from domain.orders import OrderReport, OrderStatus, OrderTicket, OrderType, Side
+from domain.orders import OrderHandle, OrderReport, OrderStatus, OrderTicket, OrderType, Side
 from domain.ports import BrokerAccess, ExchangeSession
 from domain.timeframes import Timeframe
 from tests.fakes.exchange import FakeExchange, FakeExchangeSession
@@ -95,7 +95,7 @@ async def test_market_buy_fills_exactly_and_says_its_fees(world: World) -> None:
 
 async def test_order_is_found_by_our_id_with_the_same_fills(world: World) -> None:
     sent = await world.order(client_order_id="a" * 32)
-    found = await world.session.find_order(BTC, client_order_id="a" * 32)
+    found = await world.session.find_order(OrderHandle(BTC, client_order_id="a" * 32))
     assert found.exchange_order_id == sent.exchange_order_id
     assert found.client_order_id == "a" * 32
     assert found.status is OrderStatus.FILLED
@@ -119,9 +119,11 @@ async def test_limit_order_rests_locks_its_money_and_is_cancelled(world: World) 
     (resting,) = await world.session.fetch_open_orders(BTC)
     assert (resting.client_order_id, resting.price) == ("b" * 32, price)
     assert (await world.session.fetch_balance()).locked["USDT"] == price * Decimal("0.02")
-    await world.session.cancel_order(BTC, client_order_id="b" * 32, exchange_order_id=sent.exchange_order_id)
+    await world.session.cancel_order(
+        OrderHandle(BTC, client_order_id="b" * 32, exchange_order_id=sent.exchange_order_id)
+    )
     assert list(await world.session.fetch_open_orders(BTC)) == []
-    found = await world.session.find_order(BTC, client_order_id="b" * 32)
+    found = await world.session.find_order(OrderHandle(BTC, client_order_id="b" * 32))
     assert found.status is OrderStatus.CANCELLED
     assert (await world.session.fetch_balance()).free["USDT"] == 10_000
 
@@ -129,18 +131,18 @@ async def test_limit_order_rests_locks_its_money_and_is_cancelled(world: World) 
 async def test_cancel_knows_the_order_by_our_id_alone(world: World) -> None:
     price = await world.far_below()
     await world.order(order_type=OrderType.LIMIT, price=price, client_order_id="c" * 32)
-    await world.session.cancel_order(BTC, client_order_id="c" * 32, exchange_order_id=None)
+    await world.session.cancel_order(OrderHandle(BTC, client_order_id="c" * 32))
     assert list(await world.session.fetch_open_orders(BTC)) == []
 
 
 async def test_cancel_of_nothing_is_order_not_found(world: World) -> None:
     with pytest.raises(OrderNotFound):
-        await world.session.cancel_order(BTC, client_order_id="d" * 32, exchange_order_id=None)
+        await world.session.cancel_order(OrderHandle(BTC, client_order_id="d" * 32))
 
 
 async def test_unknown_order_is_order_not_found(world: World) -> None:
     with pytest.raises(OrderNotFound):
-        await world.session.find_order(BTC, client_order_id="e" * 32)
+        await world.session.find_order(OrderHandle(BTC, client_order_id="e" * 32))
 
 
 async def test_too_small_an_order_is_rejected(world: World) -> None:
@@ -157,7 +159,7 @@ async def test_order_past_its_validity_is_not_executed(world: World) -> None:
     with pytest.raises(OrderNotExecuted):
         await world.order(valid_for_s=-1.0, client_order_id="f" * 32)
     with pytest.raises(OrderNotFound):
-        await world.session.find_order(BTC, client_order_id="f" * 32)
+        await world.session.find_order(OrderHandle(BTC, client_order_id="f" * 32))
 
 
 async def test_candles_are_ascending_and_inside_the_window(world: World) -> None:

@@ -5,8 +5,10 @@ Orders are sent once and never retried inside (`maxRetriesOnFailure` is never se
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, TypeVar
 
+from apps.core.adapters import ccxt_market_reads as market_reads
 from apps.core.adapters import ccxt_translate as translate
 from apps.core.adapters.ccxt_catalogue import exchange_facts
 from apps.core.adapters.ccxt_client_class import (
@@ -21,12 +23,15 @@ from apps.core.adapters.ccxt_client_class import (
 )
 from apps.core.adapters.ccxt_verdicts import PARSE_ERRORS, order_error, read_error
 from apps.core.adapters.exchange_clock import ExchangeClock
+from apps.core.adapters.order_dialects import order_abilities
 from apps.core.adapters.rate_budget import RateBudget
 from domain.candles import Candle
 from domain.errors import InvalidInput, OrderNotExecuted, OrderOutcomeUnknown, OrderRejected
+from domain.live_market import OrderBook
 from domain.markets import Market
 from domain.messages import Priority
-from domain.orders import FillReport, OrderReport, OrderTicket, OrderType
+from domain.order_abilities import OrderAbilities
+from domain.orders import FillReport, OrderHandle, OrderReport, OrderTicket, OrderType, PairTicket
 from domain.ports import Balance, BrokerAccess, Clock
 from domain.rollup import roll_up, source_timeframe
 from domain.timeframes import Timeframe, to_ms
@@ -64,6 +69,10 @@ class CcxtSession:
     def timeframes(self) -> list[str]:
         """Return what the exchange offers among ours."""
         return [timeframe.value for timeframe in Timeframe if timeframe.value in (self._client.timeframes or {})]
+
+    @property
+    def abilities(self) -> OrderAbilities:
+        return order_abilities(self._client)
 
     def describe(self) -> dict[str, Any]:
         """Return what the catalogue stores of the exchange (no account data)."""
@@ -132,6 +141,20 @@ class CcxtSession:
 
         return await self._read(f"Lecture du prix {symbol}", fetch, Priority.BALANCE)
 
+    async def fetch_book(self, symbol: str, depth: int, *, priority: Priority = Priority.CANDLES) -> OrderBook:
+        async def fetch() -> OrderBook:
+            return await market_reads.order_book(self._client, symbol, depth, now=self._clock.now())
+
+        return await self._read(f"Lecture du carnet d'ordres {symbol}", fetch, priority)
+
+    async def fetch_last_prices(self, symbols: Sequence[str]) -> Mapping[str, Decimal]:
+        """Return the last price by symbol; markets unknown there, or that never traded, are left out."""
+
+        async def fetch() -> dict[str, Decimal]:
+            return await market_reads.last_prices(self._client, symbols)
+
+        return await self._read(f"Lecture des prix ({len(symbols)} marchés)", fetch, Priority.BALANCE)
+
     async def create_order(self, ticket: OrderTicket, *, valid_until: datetime) -> OrderReport:
         """Send once. The signature bears the time before the last wait and a window that ends at
         `valid_until`: should this process be paused in between, the exchange itself refuses it late.
@@ -141,11 +164,7 @@ class CcxtSession:
         """
         kind = _CCXT_TYPES.get(ticket.order_type)
         if kind is None:
-            raise OrderRejected(
-                f"Ordre refusé avant envoi ({self.exchange_name}, {ticket.symbol}) : type « {ticket.order_type} » "
-                "pas encore pris en charge.",
-                code="order_type_unsupported",
-            )
+            raise self._unsupported(ticket)
         signed_with = self._exchange_clock.difference_ms
         with calling(Priority.ORDER, valid_until=valid_until) as context:
             try:
@@ -163,28 +182,37 @@ class CcxtSession:
                     await self._exchange_clock.correct(signed_with)  # for the next try: this one was refused
                 raise verdict from exc
 
-    async def cancel_order(self, symbol: str, *, client_order_id: str, exchange_order_id: str | None) -> None:
-        params = {"clientOrderId": client_order_id} if exchange_order_id is None else {}
+    async def create_pair(self, pair: PairTicket, *, valid_until: datetime) -> tuple[OrderReport, OrderReport]:
+        raise self._unsupported(pair.stop_loss)
+
+    async def replace_order(self, old: OrderHandle, ticket: OrderTicket, *, valid_until: datetime) -> OrderReport:
+        raise self._unsupported(ticket)
+
+    async def cancel_order(self, order: OrderHandle) -> None:
+        symbol = order.symbol
+        params = {"clientOrderId": order.client_order_id} if order.exchange_order_id is None else {}
 
         async def cancel() -> None:
-            await self._client.cancel_order(exchange_order_id, symbol, params)
+            await self._client.cancel_order(order.exchange_order_id, symbol, params)
 
         await self._read(f"Annulation de l'ordre {symbol}", cancel, Priority.CANCEL)
 
-    async def find_order(self, symbol: str, *, client_order_id: str) -> OrderReport:
+    async def find_order(self, order: OrderHandle) -> OrderReport:
+        symbol = order.symbol
+
         async def find() -> OrderReport:
-            raw = await self._client.fetch_order(None, symbol, {"clientOrderId": client_order_id})
+            raw = await self._client.fetch_order(None, symbol, {"clientOrderId": order.client_order_id})
             if not (translate.optional_decimal(raw.get("filled")) or 0):
                 return translate.order(raw, fills=())
             return translate.order(raw, fills=await self._fills_of(raw, symbol))
 
         return await self._read(f"Recherche de l'ordre {symbol}", find, Priority.ORDER)
 
-    async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]:
+    async def fetch_open_orders(self, symbol: str | None = None) -> Sequence[OrderReport]:
         async def fetch() -> list[OrderReport]:
             return [translate.order(raw) for raw in await self._client.fetch_open_orders(symbol)]
 
-        return await self._read(f"Lecture des ordres ouverts {symbol}", fetch, Priority.BALANCE)
+        return await self._read(f"Lecture des ordres ouverts {symbol or ''}".strip(), fetch, Priority.BALANCE)
 
     async def fetch_my_trades(self, symbol: str, *, since: datetime | None = None) -> Sequence[FillReport]:
         async def fetch() -> list[FillReport]:
@@ -228,6 +256,13 @@ class CcxtSession:
         if remaining_ms <= 0:
             raise SendTooLate
         return {"timestamp": int(self._client.nonce()), "recvWindow": min(_RECEIVE_WINDOW_MS, remaining_ms)}
+
+    def _unsupported(self, ticket: OrderTicket) -> OrderRejected:
+        return OrderRejected(
+            f"Ordre refusé avant envoi ({self.exchange_name}, {ticket.symbol}) : type « {ticket.order_type} » "
+            "pas encore pris en charge.",
+            code="order_type_unsupported",
+        )
 
     def _acknowledge(self, ticket: OrderTicket, raw: Any) -> OrderReport:
         if not raw or raw.get("id") is None:
