@@ -1,6 +1,6 @@
 """Columns that hold secrets."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
@@ -11,6 +11,12 @@ class EncryptedTextField(models.TextField):
     The type is the registry: whatever walks secrets (re-encryption after a rotation of SECRET_KEY) finds the
     columns by it. In the database and in migrations it is a plain text column.
     """
+
+    if TYPE_CHECKING:  # what an instance's attribute is; Django's own fields are Any
+
+        def __get__(self, instance: Any, owner: Any) -> Any: ...
+
+        def __set__(self, instance: Any, token: str) -> None: ...
 
     def deconstruct(self) -> Any:
         name, _, args, kwargs = super().deconstruct()
