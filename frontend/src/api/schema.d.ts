@@ -576,6 +576,40 @@ export interface paths {
         patch: operations["strategies_partial_update"];
         trace?: never;
     };
+    "/api/strategies/{id}/versions/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The texts this strategy had, newest first, the present one included. */
+        get: operations["strategies_versions_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/strategies/examples/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The library of worked examples, to copy and change. */
+        get: operations["strategies_examples_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/strategies/validate/": {
         parameters: {
             query?: never;
@@ -921,6 +955,12 @@ export interface components {
          * @enum {string}
          */
         DisplayTimezoneEnum: "UTC" | "local";
+        Example: {
+            name: string;
+            description: string;
+            timeframe: components["schemas"]["TimeframeEnum"];
+            code: string;
+        };
         /** @description An exchange of the catalogue, as terminal 5 described it. */
         Exchange: {
             id: string;
@@ -1175,6 +1215,41 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Trade"][];
         };
+        PaginatedVersionList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Version"][];
+        };
+        /** @description A tunable value of `STRATEGY_PARAMS`; bounds and step of numbers, choices of a choice. */
+        ParamSpec: {
+            name: string;
+            label: string;
+            type: components["schemas"]["ParamSpecTypeEnum"];
+            default: unknown;
+            /** Format: double */
+            min: number | null;
+            /** Format: double */
+            max: number | null;
+            /** Format: double */
+            step: number | null;
+            choices: string[];
+        };
+        /**
+         * @description * `int` - int
+         *     * `float` - float
+         *     * `bool` - bool
+         *     * `choice` - choice
+         * @enum {string}
+         */
+        ParamSpecTypeEnum: "int" | "float" | "bool" | "choice";
         PasswordChangeRequest: {
             old_password: string;
             new_password: string;
@@ -1361,6 +1436,8 @@ export interface components {
             description: string;
             code: string;
             timeframe: components["schemas"]["TimeframeEnum"];
+            readonly params: components["schemas"]["ParamSpec"][];
+            readonly version: number | null;
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
@@ -1412,7 +1489,7 @@ export interface components {
             intent: components["schemas"]["IntentEnum"];
             symbol: string;
             side: components["schemas"]["SideEnum"];
-            type: components["schemas"]["TypeEnum"];
+            type: components["schemas"]["TradeTypeEnum"];
             /** Format: decimal */
             quantity: string;
             /** Format: decimal */
@@ -1455,11 +1532,17 @@ export interface components {
          *     * `oco` - oco
          * @enum {string}
          */
-        TypeEnum: "market" | "limit" | "stop_loss" | "take_profit" | "stop_limit" | "oco";
+        TradeTypeEnum: "market" | "limit" | "stop_loss" | "take_profit" | "stop_limit" | "oco";
         Validation: {
             valid: boolean;
             class_name: string | null;
             errors: components["schemas"]["CodeError"][];
+        };
+        Version: {
+            number: number;
+            code: string;
+            /** Format: date-time */
+            readonly created_at: string;
         };
     };
     responses: never;
@@ -2491,6 +2574,51 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Strategy"];
+                };
+            };
+        };
+    };
+    strategies_versions_list: {
+        parameters: {
+            query?: {
+                /** @description La valeur du curseur de pagination. */
+                cursor?: string;
+                /** @description Nombre de résultats à retourner par page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedVersionList"];
+                };
+            };
+        };
+    };
+    strategies_examples_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Example"][];
                 };
             };
         };
