@@ -141,7 +141,7 @@ async def test_wrong_keys_are_refused_with_the_exchange_s_words(
     stream = session.private_stream()
     assert stream is not None
     try:
-        with pytest.raises(AuthenticationFailed, match="clés refusées .*Invalid API-key"):
+        with pytest.raises(AuthenticationFailed, match=r"clés refusées .*Invalid API-key"):
             await asyncio.wait_for(stream.listen(receive=lambda _: None, opened=lambda: None), 10)
     finally:
         await session.close()
