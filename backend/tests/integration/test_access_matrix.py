@@ -76,6 +76,10 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/api/session/password/"): Route(CALLER, body={"old_password": "faux", "new_password": "autre-42!"}),
     ("PATCH", "/api/session/preferences/"): Route(CALLER, body={"theme": "light"}),
     ("DELETE", "/api/session/account/"): Route(CALLER, body={"password": "faux"}),
+    ("GET", "/api/assistant/settings/"): Route(CALLER),
+    ("PATCH", "/api/assistant/settings/"): Route(CALLER, body={"provider": "", "openrouter_model": "m"}),
+    ("GET", "/api/assistant/models/"): Route(CALLER, body={"provider": "openrouter"}),  # max has no key
+    ("POST", "/api/assistant/test/"): Route(CALLER, body={"provider": "openrouter"}),
     ("GET", "/api/health/"): Route(SHARED),
     ("GET", "/api/heartbeat/"): Route(SHARED),
     ("GET", "/api/exchanges/"): Route(SHARED),
@@ -176,6 +180,7 @@ def world(db: None, settings: SettingsWrapper) -> World:
 def make_world() -> World:
     lea, other = make_user("lea"), make_user("max")
     lea.email = f"{MARK}@example.org"
+    lea.ai_api_key, lea.ai_openrouter_model = secrets.encrypt(f"a-{MARK}"), MARK
     lea.save()
     broker = make_broker(lea, name=f"Compte {MARK}")
     Broker.objects.filter(pk=broker.pk).update(

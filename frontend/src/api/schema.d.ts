@@ -4,6 +4,58 @@
  */
 
 export interface paths {
+    "/api/assistant/models/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Ask the provider for its models, with the stored key or address. */
+        get: operations["assistant_models_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/assistant/settings/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Return the providers' settings; a key never leaves the server again. */
+        get: operations["assistant_settings_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** @description Change what is given; `provider` names the one that is on, "" for none. */
+        patch: operations["assistant_settings_partial_update"];
+        trace?: never;
+    };
+    "/api/assistant/test/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Let the chosen model answer one word. */
+        post: operations["assistant_test_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/bots/": {
         parameters: {
             query?: never;
@@ -637,9 +689,25 @@ export interface components {
          * @enum {string}
          */
         ActionEnum: "buy" | "sell" | "none";
+        AiModel: {
+            id: string;
+            name: string;
+        };
+        AiProviderRequest: {
+            provider: components["schemas"]["ProviderEnum"];
+        };
+        AssistantSettings: {
+            provider: components["schemas"]["ProviderEnum"] | components["schemas"]["BlankEnum"];
+            /** @description The provider that is on has its key and its model. */
+            is_on: boolean;
+            openrouter: components["schemas"]["OpenRouterSettings"];
+            ollama: components["schemas"]["OllamaSettings"];
+        };
         Balance: {
             currencies: components["schemas"]["CurrencyAmount"][];
         };
+        /** @enum {unknown} */
+        BlankEnum: "";
         Bot: {
             id: number;
             strategy: number;
@@ -996,6 +1064,13 @@ export interface components {
          */
         KindEnum: "gap" | "stall" | "disconnect" | "correction";
         /**
+         * @description * `oco` - oco
+         *     * `linked` - linked
+         *     * `none` - none
+         * @enum {string}
+         */
+        LinkModeEnum: "oco" | "linked" | "none";
+        /**
          * @description * `not_loaded` - Not Loaded
          *     * `loading` - Loading
          *     * `loaded` - Loaded
@@ -1021,6 +1096,15 @@ export interface components {
          * @enum {string}
          */
         ModeEnum: "simulation" | "testnet" | "real";
+        OllamaSettings: {
+            url: string;
+            model: string;
+        };
+        OpenRouterSettings: {
+            has_key: boolean;
+            key_hint: string;
+            model: string;
+        };
         PaginatedBotList: {
             /**
              * Format: uri
@@ -1177,6 +1261,14 @@ export interface components {
             old_password: string;
             new_password: string;
         };
+        /** @description `provider` "" switches the assistant off; an empty key erases it. */
+        PatchedAssistantChangeRequest: {
+            provider?: components["schemas"]["ProviderEnum"] | components["schemas"]["BlankEnum"];
+            openrouter_key?: string;
+            openrouter_model?: string;
+            ollama_url?: string;
+            ollama_model?: string;
+        };
         /** @description Settings of a bot. `timeframe` defaults to the strategy's; `amount` caps what the bot spends. */
         PatchedBotInputRequest: {
             strategy?: number;
@@ -1251,6 +1343,16 @@ export interface components {
          * @enum {string}
          */
         PositionStatusEnum: "open" | "closing" | "closed";
+        /**
+         * @description * `openrouter` - openrouter
+         *     * `ollama` - ollama
+         * @enum {string}
+         */
+        ProviderEnum: "openrouter" | "ollama";
+        ProviderTest: {
+            model: string;
+            elapsed_ms: number;
+        };
         Run: {
             id: number;
             source: string;
@@ -1284,6 +1386,12 @@ export interface components {
             debug: components["schemas"]["SessionDebug"];
             mode: components["schemas"]["ModeEnum"];
             limits: components["schemas"]["SessionLimits"];
+            assistant: components["schemas"]["SessionAssistant"];
+        };
+        SessionAssistant: {
+            is_on: boolean;
+            provider: components["schemas"]["ProviderEnum"] | components["schemas"]["BlankEnum"];
+            model: string;
         };
         SessionDebug: {
             allowed: boolean;
@@ -1394,6 +1502,15 @@ export interface components {
             /** Format: decimal */
             price: string | null;
             /** Format: decimal */
+            stop_price: string | null;
+            /** Format: decimal */
+            quote_amount: string | null;
+            /** @description Commun aux deux ordres d'un stop loss + take profit. */
+            link_id: string;
+            link_mode: components["schemas"]["LinkModeEnum"] | components["schemas"]["BlankEnum"];
+            /** @description Ordre que celui-ci remplace. */
+            replaces: number | null;
+            /** Format: decimal */
             average_price: string | null;
             /** Format: decimal */
             filled_quantity: string;
@@ -1452,6 +1569,92 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    assistant_models_list: {
+        parameters: {
+            query: {
+                provider: "ollama" | "openrouter";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AiModel"][];
+                };
+            };
+        };
+    };
+    assistant_settings_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantSettings"];
+                };
+            };
+        };
+    };
+    assistant_settings_partial_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedAssistantChangeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantSettings"];
+                };
+            };
+        };
+    };
+    assistant_test_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AiProviderRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProviderTest"];
+                };
+            };
+        };
+    };
     bots_list: {
         parameters: {
             query?: {
