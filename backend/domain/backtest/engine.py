@@ -32,7 +32,7 @@ from domain.backtest.contract import (
 from domain.backtest.touches import Touched, TouchIndex
 from domain.errors import InvalidInput
 from domain.french import number
-from domain.orders import Side
+from domain.orders import OrderRequest, Side
 from domain.sizing import Funds, NoOrder, size_order
 from domain.strategies.contract import Evaluation
 
@@ -63,6 +63,10 @@ def simulate(
         The same outcome for the same arguments, to the last digit.
     """
     return _Run(candles, decisions, settings, ambiguous, inside, progress).play()
+
+
+class _Refused(Exception):
+    """An entry that the balance or the exchange's filters do not allow; the text is French."""
 
 
 @dataclass(slots=True)
@@ -120,40 +124,46 @@ class _Run:
         return signal + 1 if position is None else self._hold(position, end)
 
     def _enter(self, signal: int) -> HeldPosition | None:
+        """Buy at the open after `signal`, or note why the exchange would have refused."""
+        try:
+            return self._bought(signal)
+        except _Refused as exc:
+            self.refused_count += 1
+            if len(self.refusals) < MAX_LISTED_REFUSALS:
+                self.refusals.append(Refusal(signal, int(self.candles.open_time_ms[signal]), str(exc)))
+            return None
+
+    def _bought(self, signal: int) -> HeldPosition:
+        market, seen = self.settings.market, _price(self.candles.close[signal])
+        order = self._order(signal, seen)
+        quantity = market.round_quantity((order.quote_amount or Decimal(0)) / seen)
+        self._check(quantity, seen)
+        if order.stop_loss is not None:
+            self._check(quantity, order.stop_loss)  # what its own stop could not sell is not bought
+        price = self._worse(_price(self.candles.open[signal + 1]), Side.BUY)
+        fee = market.round_up(quantity * price * self.settings.taker_fee_ratio)
+        cost = quantity * price + fee
+        if cost > self.cash:
+            raise _Refused(
+                f"solde insuffisant à l'ouverture : {number(cost)} {market.quote} nécessaires, "
+                f"{number(self.cash)} disponibles"
+            )
+        return HeldPosition(signal, signal + 1, quantity, price, fee, order.stop_loss, order.take_profit)
+
+    def _order(self, signal: int, seen: Decimal) -> OrderRequest:
         terms = self.decisions.entry_terms(signal, float(self.cash))
         evaluation = Evaluation(True, False, terms.position_size, terms.stop_loss, terms.take_profit, 0.0)
-        seen = _price(self.candles.close[signal])
         funds = Funds(free=self.cash, reserved=Decimal(0), cap=self.settings.amount_cap)
-        market = self.settings.market
-        order = size_order(evaluation, market=market, price=seen, funds=funds, held=None)
+        order = size_order(evaluation, market=self.settings.market, price=seen, funds=funds, held=None)
         if isinstance(order, NoOrder):
-            return self._refuse(signal, order.reason)
-        quantity = market.round_quantity((order.quote_amount or Decimal(0)) / seen)
-        bar = signal + 1
-        price = self._worse(_price(self.candles.open[bar]), Side.BUY)
+            raise _Refused(order.reason)
+        return order
+
+    def _check(self, quantity: Decimal, price: Decimal) -> None:
         try:
-            market.check(quantity=quantity, price=seen, exchange="backtest")
-            if order.stop_loss is not None:
-                self._check_exit(quantity, order.stop_loss)
+            self.settings.market.check(quantity=quantity, price=price, exchange="backtest")
         except InvalidInput as exc:
-            return self._refuse(signal, exc.message)
-        fee = market.round_up(quantity * price * self.settings.taker_fee_ratio)
-        if quantity * price + fee > self.cash:
-            return self._refuse(
-                signal,
-                f"solde insuffisant à l'ouverture : {number(quantity * price + fee)} {market.quote} nécessaires, "
-                f"{number(self.cash)} disponibles",
-            )
-        return HeldPosition(signal, bar, quantity, price, fee, order.stop_loss, order.take_profit)
-
-    def _check_exit(self, quantity: Decimal, stop: Decimal) -> None:
-        """A position that its own stop could not sell is refused, as the exchange would refuse that order."""
-        self.settings.market.check(quantity=quantity, price=stop, exchange="backtest")
-
-    def _refuse(self, signal: int, reason: str) -> None:
-        self.refused_count += 1
-        if len(self.refusals) < MAX_LISTED_REFUSALS:
-            self.refusals.append(Refusal(signal, int(self.candles.open_time_ms[signal]), reason))
+            raise _Refused(exc.message) from exc
 
     def _hold(self, position: HeldPosition, end: int) -> int:
         """Follow a position to its end; return the bar at whose close the strategy is flat again."""

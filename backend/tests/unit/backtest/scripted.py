@@ -31,7 +31,14 @@ def candles(*rows: tuple[float, float, float, float], holes: Collection[int] = (
         times.append(at)
         at += MINUTE_MS * (4 if bar in holes else 1)
     columns = np.array(rows, dtype="float64").T
-    return CandleSeries(MINUTE_MS, np.array(times, dtype="int64"), *columns, np.ones(len(rows)))
+    ones = np.ones(len(rows))
+    opens, highs, lows, closes = columns
+    return CandleSeries(MINUTE_MS, np.array(times, dtype="int64"), opens, highs, lows, closes, ones)
+
+
+def values(*each: object) -> tuple[object, ...]:
+    """A tuple to compare with plain numbers: 110 says as much as Decimal(110)."""
+    return each
 
 
 def flat(price: float, count: int) -> list[tuple[float, float, float, float]]:

@@ -7,7 +7,7 @@ import pytest
 
 from domain.backtest.contract import ExitReason, HeldPosition, Touch
 from domain.backtest.engine import simulate
-from tests.unit.backtest.scripted import MINUTE_MS, START_MS, Scripted, candles, flat, settings
+from tests.unit.backtest.scripted import MINUTE_MS, START_MS, Scripted, candles, flat, settings, values
 
 
 def test_decision_at_a_close_trades_at_the_next_open() -> None:
@@ -16,8 +16,8 @@ def test_decision_at_a_close_trades_at_the_next_open() -> None:
     outcome = simulate(candles(*rows), Scripted({0}, {2}), settings())
     (trade,) = outcome.trades
     assert (trade.entry_bar, trade.exit_bar) == (1, 3)
-    assert (trade.entry_price, trade.exit_price, trade.quantity) == (101, 111, 1)
-    assert (trade.profit, trade.balance, outcome.final_balance) == (10, 1010, 1010)
+    assert values(trade.entry_price, trade.exit_price, trade.quantity) == (101, 111, 1)
+    assert values(trade.profit, trade.balance, outcome.final_balance) == (10, 1010, 1010)
     assert trade.reason is ExitReason.SIGNAL
     assert (trade.entry_time_ms, trade.exit_time_ms) == (START_MS + MINUTE_MS, START_MS + 3 * MINUTE_MS)
 
@@ -45,14 +45,14 @@ def test_take_profit_pays_the_makers_fee_and_no_slippage() -> None:
     rows = [*flat(100, 2), (100, 112, 99, 111), *flat(111, 1)]
     rules = settings(taker_fee_ratio=Decimal("0.001"), maker_fee_ratio=Decimal("0.0002"))
     (trade,) = simulate(candles(*rows), Scripted({0}, target=0.1), rules).trades
-    assert (trade.exit_bar, trade.exit_price, trade.reason) == (2, 110, ExitReason.TAKE_PROFIT)
+    assert values(trade.exit_bar, trade.exit_price, trade.reason) == (2, 110, ExitReason.TAKE_PROFIT)
     assert trade.fees == Decimal("0.122")
 
 
 def test_take_profit_that_was_only_touched_is_not_filled() -> None:
     rows = [*flat(100, 2), (100, 110, 99, 105), (105, 110.01, 104, 105)]
     (trade,) = simulate(candles(*rows), Scripted({0}, target=0.1), settings()).trades
-    assert (trade.exit_bar, trade.exit_price) == (3, 110)
+    assert values(trade.exit_bar, trade.exit_price) == (3, 110)
 
 
 def test_take_profit_gapped_over_fills_at_its_price_never_better() -> None:
@@ -64,7 +64,7 @@ def test_take_profit_gapped_over_fills_at_its_price_never_better() -> None:
 def test_stop_is_filled_at_its_price_when_touched() -> None:
     rows = [*flat(100, 2), (100, 101, 98, 99)]
     (trade,) = simulate(candles(*rows), Scripted({0}, stop=0.02), settings()).trades
-    assert (trade.exit_bar, trade.exit_price, trade.reason) == (2, 98, ExitReason.STOP_LOSS)
+    assert values(trade.exit_bar, trade.exit_price, trade.reason) == (2, 98, ExitReason.STOP_LOSS)
     assert trade.profit == -2
 
 
@@ -96,7 +96,7 @@ def test_candle_that_met_both_is_counted_and_played_as_assumed(assumed: Touch, p
     rows = [*flat(100, 2), (100, 105, 97, 100)]
     outcome = simulate(candles(*rows), Scripted({0}, stop=0.02, target=0.04), settings(), ambiguous=assumed)
     (trade,) = outcome.trades
-    assert (trade.exit_price, trade.reason, trade.ambiguous) == (price, reason, True)
+    assert values(trade.exit_price, trade.reason, trade.ambiguous) == (price, reason, True)
     assert outcome.ambiguous_count == 1
 
 
@@ -117,7 +117,7 @@ def test_open_below_the_stop_leaves_no_doubt() -> None:
     rows = [*flat(100, 2), (97, 105, 96, 100)]
     both = Scripted({0}, stop=0.02, target=0.04)
     (trade,) = simulate(candles(*rows), both, settings(), ambiguous=Touch.TARGET_FIRST).trades
-    assert (trade.exit_price, trade.ambiguous) == (97, False)
+    assert values(trade.exit_price, trade.ambiguous) == (97, False)
 
 
 def test_protection_met_before_the_signal_wins_and_after_it_does_not() -> None:
@@ -126,7 +126,7 @@ def test_protection_met_before_the_signal_wins_and_after_it_does_not() -> None:
     assert stopped.reason is ExitReason.STOP_LOSS
     # Left at the open of bar 3, before its low of 90.
     (left,) = simulate(candles(*rows), Scripted({0}, {2}, stop=0.02), settings()).trades
-    assert (left.reason, left.exit_bar, left.exit_price) == (ExitReason.SIGNAL, 3, 100)
+    assert values(left.reason, left.exit_bar, left.exit_price) == (ExitReason.SIGNAL, 3, 100)
 
 
 def test_flat_again_in_a_candle_may_buy_at_its_close() -> None:
@@ -141,7 +141,7 @@ def test_position_at_the_end_is_valued_apart() -> None:
     assert outcome.trades == []
     held = outcome.open_position
     assert held is not None
-    assert (held.quantity, held.value, held.unrealized_profit) == (1, 107, Decimal("6.9"))
+    assert values(held.quantity, held.value, held.unrealized_profit) == (1, 107, Decimal("6.9"))
     assert outcome.final_balance == Decimal("1006.9")
 
 
@@ -154,7 +154,7 @@ def test_nothing_is_opened_or_held_across_a_hole() -> None:
     rows = [*flat(100, 2), *flat(103, 1), *flat(200, 3)]
     held = simulate(candles(*rows, holes={2}), Scripted({0}), settings())
     (trade,) = held.trades
-    assert (trade.reason, trade.exit_bar, trade.exit_price) == (ExitReason.HOLE, 2, 103)
+    assert values(trade.reason, trade.exit_bar, trade.exit_price) == (ExitReason.HOLE, 2, 103)
     before = simulate(candles(*rows, holes={2}), Scripted({2}), settings())
     assert (before.trades, before.skipped_at_holes, before.holes) == ([], 1, 1)
 
@@ -162,7 +162,7 @@ def test_nothing_is_opened_or_held_across_a_hole() -> None:
 def test_signal_to_leave_at_the_last_close_before_a_hole_leaves_there() -> None:
     rows = [*flat(100, 2), *flat(103, 1), *flat(200, 3)]
     (trade,) = simulate(candles(*rows, holes={2}), Scripted({0}, {2}), settings()).trades
-    assert (trade.reason, trade.exit_price) == (ExitReason.HOLE, 103)
+    assert values(trade.reason, trade.exit_price) == (ExitReason.HOLE, 103)
 
 
 @pytest.mark.parametrize(
@@ -219,13 +219,8 @@ def test_same_run_gives_the_same_outcome() -> None:
     random = np.random.default_rng(3)
     closes = 100 + np.cumsum(random.normal(0, 1, 2000))
     rows = [(c, c + 1, c - 1, c) for c in closes.tolist()]
-    buys, sells = range(0, 2000, 7), range(5, 2000, 13)
-    runs = [
-        simulate(
-            candles(*rows), Scripted(range(0, 2000, 7), range(5, 2000, 13), stop=0.01, target=0.02), settings()
-        )
-        for _ in range(2)
-    ]
+    script = Scripted(range(0, 2000, 7), range(5, 2000, 13), stop=0.01, target=0.02)
+    runs = [simulate(candles(*rows), script, settings()) for _ in range(2)]
     assert len(runs[0].trades) > 100
     assert runs[0].trades == runs[1].trades
     assert runs[0].equity.tobytes() == runs[1].equity.tobytes()

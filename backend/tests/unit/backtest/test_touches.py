@@ -1,6 +1,7 @@
 """The search for the first touched candle equals a plain loop, whatever the distance."""
 
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 from hypothesis import given
@@ -16,7 +17,7 @@ def series(seed: int) -> CandleSeries:
     random = np.random.default_rng(seed)
     closes = 1000 + np.cumsum(random.normal(0, 1, COUNT))
     spread = np.abs(random.normal(0, 1, COUNT))
-    times = np.arange(COUNT, dtype="int64") * 60_000
+    times: Any = np.arange(COUNT, dtype="int64") * 60_000
     return CandleSeries(60_000, times, closes, closes + spread, closes - spread, closes, spread)
 
 
