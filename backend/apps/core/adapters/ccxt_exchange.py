@@ -24,6 +24,7 @@ from apps.core.adapters.ccxt_client_class import (
 from apps.core.adapters.ccxt_verdicts import PARSE_ERRORS, order_error, read_error
 from apps.core.adapters.exchange_clock import ExchangeClock
 from apps.core.adapters.order_dialects import order_abilities
+from apps.core.adapters.private_stream import CcxtPrivateStream
 from apps.core.adapters.rate_budget import RateBudget
 from domain.candles import Candle
 from domain.errors import InvalidInput, OrderNotExecuted, OrderOutcomeUnknown, OrderRejected
@@ -58,6 +59,9 @@ class CcxtSession:
         self._client = make_client(access, rim=self._rim, timeout_s=timeout_s)
         self._exchange_clock = ExchangeClock(self._client)
         self.exchange_name = EXCHANGE_NAMES.get(access.exchange, str(self._client.name))
+        self._stream = CcxtPrivateStream(
+            self._client, exchange_name=self.exchange_name, clock=clock, exchange_clock=self._exchange_clock
+        )
 
     @property
     def candle_source(self) -> str:
@@ -221,7 +225,11 @@ class CcxtSession:
 
         return await self._read(f"Lecture des exécutions {symbol}", fetch, Priority.BALANCE)
 
+    def private_stream(self) -> CcxtPrivateStream | None:
+        return self._stream if self._stream.is_offered else None
+
     async def close(self) -> None:
+        self._stream.end()
         self._client.timeout_on_exit = 0
         await self._client.close()
 
