@@ -13,6 +13,7 @@ import orjson
 
 from simex.accounts import BUILT_IN, STARTING_AMOUNT, STARTING_ASSET, derive_keys
 from simex.clock import MarketClock, WallMs, wall_ms
+from simex.depth_streams import DepthStreams
 from simex.engine.exchange import Exchange
 from simex.engine.state import Account
 from simex.faults import Faults
@@ -68,6 +69,7 @@ class Simulation:
         self.hub = Hub(self.faults, wall)
         self.log = RequestLog()
         self.exchange = Exchange(self.rules, options.seed)
+        self.depth = DepthStreams(self.exchange, self.hub, options.depth_every_ms)
         self.journal: Journal = NoJournal()
         self.scenario: Scenario = read_scenario(options.scenario)
         self._clock_written = 0.0
@@ -215,6 +217,12 @@ class Simulation:
             self.note_clock()
             if self.options.speed != MAX or self.clock.now_ms < target:
                 await asyncio.sleep(TICK_S)
+
+    async def run_depth_streams(self) -> None:
+        """Send the order books' streams until cancelled."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.depth.send_due(self.clock, self.wall())
 
     def _next_target(self) -> int | None:
         if self.options.speed == STEP:

@@ -52,6 +52,8 @@ class OrderStatus(enum.StrEnum):
 
 
 FINAL_STATUSES = frozenset({OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED, OrderStatus.EXPIRED})
+# Orders that wait for the price to touch their trigger.
+TRIGGERED_TYPES = frozenset({OrderType.STOP_LOSS, OrderType.TAKE_PROFIT, OrderType.STOP_LIMIT})
 _LIVE = {
     OrderStatus.OPEN,
     OrderStatus.PARTIALLY_FILLED,
@@ -104,7 +106,12 @@ class OrderRequest:
 
 @dataclass(frozen=True, slots=True)
 class OrderTicket:
-    """What is sent to an exchange: rounded, with the id under which it can be found again."""
+    """What is sent to an exchange: rounded, with the id under which it can be found again.
+
+    `stop_price` triggers a stop loss, a take profit or a stop limit; `price` is the limit of a limit or a stop
+    limit. `quote_amount` is what a market buy may spend, given only where the exchange sizes it in quote
+    (`OrderAbilities.market_buy_in_quote`): `quantity` is then an estimate.
+    """
 
     client_order_id: str  # 32 lowercase hex digits (uuid4().hex), accepted by Binance, OKX, Kraken, Bitget
     symbol: str
@@ -113,6 +120,32 @@ class OrderTicket:
     quantity: Decimal
     price: Decimal | None = None
     stop_price: Decimal | None = None
+    quote_amount: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PairTicket:
+    """A stop loss and a take profit over the same quantity: the execution of one cancels the other.
+
+    Both legs bear their trigger in `stop_price`; how the exchange words them is the adapter's business.
+    """
+
+    link_id: str  # 32 lowercase hex digits, the name of the pair
+    stop_loss: OrderTicket
+    take_profit: OrderTicket
+
+
+@dataclass(frozen=True, slots=True)
+class OrderHandle:
+    """What names an order at its exchange. One of the two ids may be missing, not both.
+
+    `order_type` tells where to look: some exchanges keep orders with a trigger in lists of their own.
+    """
+
+    symbol: str
+    client_order_id: str = ""  # empty: an order that was not placed by us and bears none
+    exchange_order_id: str | None = None
+    order_type: OrderType = OrderType.LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +178,7 @@ class OrderReport:
     price: Decimal | None
     fills: tuple[FillReport, ...]
     market_time: datetime | None  # the exchange's own time of this state
+    stop_price: Decimal | None = None  # the trigger, when the exchange says it
 
 
 def position_quantity_change(side: Side, fill: FillReport, *, base: str) -> Decimal:

@@ -1,15 +1,17 @@
 """What the domain and the services need from outside, as protocols. Adapters and fakes implement them."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
 from domain.candles import Candle
+from domain.live_market import OrderBook
 from domain.markets import Market
 from domain.messages import GatewayReply, GatewayRequest, Signal
-from domain.orders import FillReport, OrderReport, OrderTicket
+from domain.order_abilities import OrderAbilities
+from domain.orders import FillReport, OrderHandle, OrderReport, OrderTicket, PairTicket
 from domain.strategies.contract import Evaluation, EvaluationJob, Validation
 from domain.timeframes import Timeframe
 
@@ -77,12 +79,36 @@ class MarketStore(Protocol):
         ...
 
 
+PrivateEvent = OrderReport | Balance
+
+
+class PrivateStream(Protocol):
+    """What an exchange tells of one account as it happens: an early word, never the only one."""
+
+    async def listen(self, *, receive: Callable[[PrivateEvent], None], opened: Callable[[], None]) -> None:
+        """Connect and hand over every event until cancelled.
+
+        Args:
+            receive: called at once with an order's state, or with all that the account holds; must not block.
+            opened: called once, when events are certain to come: whatever happened before must be asked for.
+
+        Raises:
+            AristobotError: the connection failed, was refused or fell silent.
+        """
+        ...
+
+
 class ExchangeSession(Protocol):
     """One authenticated connection of one (user, broker). Order calls are never retried inside."""
 
     @property
     def candle_source(self) -> str:
         """Key of `candles`: "binance", "binance-testnet", "simex:<run>" …"""
+        ...
+
+    @property
+    def abilities(self) -> OrderAbilities:
+        """Which orders this exchange takes from us."""
         ...
 
     async def load_markets(self) -> Mapping[str, Market]: ...
@@ -107,17 +133,42 @@ class ExchangeSession(Protocol):
         """
         ...
 
-    async def cancel_order(self, symbol: str, *, client_order_id: str, exchange_order_id: str | None) -> None:
-        """Raises OrderNotFound when nothing is open under that id (it may be filled)."""
+    async def create_pair(self, pair: PairTicket, *, valid_until: datetime) -> tuple[OrderReport, OrderReport]:
+        """Send both legs in one request, once (`PairMode.OCO` only); return (stop loss, take profit).
+
+        Raises the three verdicts of `create_order`, each about both legs together.
+        """
         ...
 
-    async def find_order(self, symbol: str, *, client_order_id: str) -> OrderReport:
-        """Look the order up by client id, with its fills. Raises OrderNotFound."""
+    async def replace_order(self, old: OrderHandle, ticket: OrderTicket, *, valid_until: datetime) -> OrderReport:
+        """Cancel `old` and place `ticket` in one request, once (`AmendMode.ATOMIC` only).
+
+        The exchange does nothing at all when `old` has executed in part or is no longer open.
+
+        Raises:
+            OrderRejected: `ticket` does not exist there; `old` must be looked up (usually untouched).
+            OrderNotExecuted: certainly nothing happened, may be sent later.
+            OrderOutcomeUnknown: no proof either way, for both orders.
+        """
         ...
 
-    async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]: ...
+    async def cancel_order(self, order: OrderHandle) -> None:
+        """Raises OrderNotFound when nothing is open under that name (it may be filled)."""
+        ...
+
+    async def find_order(self, order: OrderHandle) -> OrderReport:
+        """Look the order up, with its fills, by our id or else the exchange's. Raises OrderNotFound."""
+        ...
+
+    async def fetch_open_orders(self, symbol: str | None = None) -> Sequence[OrderReport]:
+        """Return everything that rests there, orders with a trigger included; None: of every symbol."""
+        ...
 
     async def fetch_my_trades(self, symbol: str, *, since: datetime | None = None) -> Sequence[FillReport]: ...
+
+    def private_stream(self) -> PrivateStream | None:
+        """Return the account's stream, the same one each time; None where the exchange must be asked."""
+        ...
 
     async def close(self) -> None: ...
 
@@ -151,6 +202,18 @@ class Gateway(Protocol):
         ...
 
     async def price(self, broker_id: int, *, user_id: int, symbol: str, timeout_s: float = 5.0) -> Decimal: ...
+
+    async def book(
+        self, broker_id: int, *, user_id: int, symbol: str, depth: int = 20, timeout_s: float = 5.0
+    ) -> OrderBook:
+        """Return the order book as it is now, at most 100 levels a side."""
+        ...
+
+    async def tickers(
+        self, broker_id: int, *, user_id: int, symbols: Sequence[str], timeout_s: float = 10.0
+    ) -> Mapping[str, Decimal]:
+        """Return the last price by symbol, of at most 1,000; markets without a price are left out."""
+        ...
 
     async def load_markets(self, broker_id: int, *, user_id: int, timeout_s: float = 60.0) -> int:
         """Reload the markets of that broker's exchange; return how many."""

@@ -18,6 +18,7 @@ class Exchange(models.Model):
     required_credentials = models.JSONField(default=list)  # ["apiKey", "secret"]
     has = models.JSONField(default=dict)
     order_features = models.JSONField(default=dict)  # of a spot order: {"stopLossPrice": true}
+    order_abilities = models.JSONField(default=dict)  # domain.order_abilities in its wire form; {}: not known yet
     timeframes = models.JSONField(default=list)
     has_sandbox = models.BooleanField(default=False)
     candle_source = models.CharField(max_length=64, blank=True)  # "binance", "simex:<run>"

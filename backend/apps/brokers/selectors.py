@@ -6,6 +6,7 @@ from django.db.models import Count, Q, QuerySet
 
 from apps.brokers.models import Broker, Exchange
 from domain.errors import InvalidInput, NotFound, Unavailable
+from domain.order_abilities import OrderAbilities
 
 
 def brokers_of(user: Any) -> "QuerySet[Broker]":
@@ -26,7 +27,7 @@ def own_broker(user: Any, broker_id: int) -> Broker:
 
 def exchanges() -> dict[str, Exchange]:
     """Return what terminal 5 knows of the exchanges, by id, without the long tables of what each can do."""
-    return {row.pk: row for row in Exchange.objects.defer("has", "order_features")}
+    return {row.pk: row for row in Exchange.objects.defer("has", "order_features", "order_abilities")}
 
 
 def catalogue() -> "QuerySet[Exchange]":
@@ -50,6 +51,12 @@ def described_exchange(exchange: str) -> Exchange:
             code="catalogue_absent",
         )
     raise InvalidInput(f"Exchange « {exchange} » inconnu.", code="unknown_exchange", details={"exchange": exchange})
+
+
+def order_abilities(exchange: str) -> OrderAbilities | None:
+    """Return which orders an exchange takes from us, None while terminal 5 has not said it."""
+    wire = Exchange.objects.filter(pk=exchange).values_list("order_abilities", flat=True).first()
+    return OrderAbilities.from_wire(wire) if wire else None
 
 
 def trading_mode(broker: Broker) -> str:

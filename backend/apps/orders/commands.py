@@ -48,11 +48,7 @@ class CommandRunner:
     async def _cancel(self, order: Followed) -> None:
         session = await self._sessions.session(order.broker_id)
         try:
-            await session.cancel_order(
-                order.symbol,
-                client_order_id=order.client_order_id,
-                exchange_order_id=order.exchange_order_id or None,
-            )
+            await session.cancel_order(order.handle)
         except OrderNotFound:
             log.info("orders.cancel_met_nothing", client_order_id=order.client_order_id)
 

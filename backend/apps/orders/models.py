@@ -7,6 +7,7 @@ alone applies what an exchange says (trades' state, fills, positions).
 from django.conf import settings
 from django.db import models
 
+from domain.order_abilities import PairMode
 from domain.orders import OrderSource, OrderStatus, OrderType, Side
 
 AMOUNT = {"max_digits": 38, "decimal_places": 18}
@@ -41,7 +42,12 @@ class Trade(models.Model):
     type = models.CharField(max_length=16, choices=_choices(OrderType))
     quantity = models.DecimalField(**AMOUNT)
     price = models.DecimalField(**AMOUNT, null=True)
-    stop_price = models.DecimalField(**AMOUNT, null=True)
+    stop_price = models.DecimalField(**AMOUNT, null=True)  # trigger of a stop loss, take profit or stop limit
+    quote_amount = models.DecimalField(**AMOUNT, null=True)  # sized by what it spends: `quantity` is an estimate
+    # The two legs of a stop loss + take profit share a link: held by the exchange (oco) or by us (linked).
+    link_id = models.CharField(max_length=36, blank=True, db_index=True)
+    link_mode = models.CharField(max_length=8, blank=True, choices=_choices(PairMode))
+    replaces = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="replacements")
     stop_loss = models.DecimalField(**AMOUNT, null=True)  # price of the protection wanted once filled
     take_profit = models.DecimalField(**AMOUNT, null=True)
     filled_quantity = models.DecimalField(**AMOUNT, default=0)
@@ -82,7 +88,8 @@ class Trade(models.Model):
         ]
         constraints = [
             models.CheckConstraint(
-                check=models.Q(filled_quantity__gte=0) & models.Q(filled_quantity__lte=models.F("quantity")),
+                check=models.Q(filled_quantity__gte=0)
+                & (models.Q(filled_quantity__lte=models.F("quantity")) | models.Q(quote_amount__isnull=False)),
                 name="trades_filled_within_quantity",
             )
         ]

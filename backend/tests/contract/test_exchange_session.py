@@ -1,75 +1,14 @@
 """What every `ExchangeSession` does: the fake of the tests and ccxt on the simulated exchange alike."""
 
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
-from uuid import uuid4
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
 
-from apps.core.adapters.ccxt_exchange import CcxtSession
-from apps.core.adapters.clock import SystemClock
-from apps.core.adapters.rate_budget import RateBudget
 from domain.errors import OrderNotExecuted, OrderNotFound, OrderRejected
-from domain.markets import Market
-from domain.orders import OrderReport, OrderStatus, OrderTicket, OrderType, Side
-from domain.ports import BrokerAccess, ExchangeSession
+from domain.orders import OrderHandle, OrderStatus, OrderType, Side
 from domain.timeframes import Timeframe
-from tests.fakes.exchange import FakeExchange, FakeExchangeSession
-from tests.fakes.simex_process import SimexProcess, running_simex
-
-CLOCK = SystemClock()
-BTC = "BTC/USDT"
-
-
-@dataclass
-class World:
-    session: ExchangeSession
-    market: Market
-
-    async def order(self, *, valid_for_s: float = 10.0, **changes: Any) -> OrderReport:
-        ticket = self.ticket(**changes)
-        return await self.session.create_order(ticket, valid_until=CLOCK.now() + timedelta(seconds=valid_for_s))
-
-    def ticket(self, **changes: Any) -> OrderTicket:
-        facts = {
-            "client_order_id": uuid4().hex,
-            "symbol": BTC,
-            "side": Side.BUY,
-            "order_type": OrderType.MARKET,
-            "quantity": Decimal("0.02"),
-        }
-        return OrderTicket(**{**facts, **changes})
-
-    async def far_below(self) -> Decimal:
-        return self.market.round_price(await self.session.fetch_price(BTC) * Decimal("0.8"), side=Side.SELL)
-
-
-@pytest.fixture(scope="module")
-def simex() -> Iterator[SimexProcess]:
-    with running_simex("--seed", "7", "--symbols", "BTCUSDT,ETHUSDT") as process:
-        yield process
-
-
-@pytest.fixture(params=["fake", "simex"])
-async def world(request: pytest.FixtureRequest, settings: SettingsWrapper) -> AsyncIterator[World]:
-    session: ExchangeSession
-    if request.param == "fake":
-        exchange = FakeExchange(CLOCK)
-        exchange.deposit(1, "USDT", 10_000)
-        exchange.prices[BTC] = Decimal("50000.5")
-        session = FakeExchangeSession(exchange, 1)
-    else:
-        simex: SimexProcess = request.getfixturevalue("simex")
-        settings.SIMEX_URL = simex.url
-        access = BrokerAccess(1, 1, "simex", False, simex.new_account())
-        session = CcxtSession(access, budget=RateBudget(clock=CLOCK, rate_per_s=1e4, capacity=1e4), clock=CLOCK)
-    markets = await session.load_markets()
-    yield World(session, markets[BTC])
-    await session.close()
+from tests.contract.world import BTC, CLOCK, World
 
 
 async def test_new_account_holds_its_money(world: World) -> None:
@@ -95,7 +34,7 @@ async def test_market_buy_fills_exactly_and_says_its_fees(world: World) -> None:
 
 async def test_order_is_found_by_our_id_with_the_same_fills(world: World) -> None:
     sent = await world.order(client_order_id="a" * 32)
-    found = await world.session.find_order(BTC, client_order_id="a" * 32)
+    found = await world.session.find_order(OrderHandle(BTC, client_order_id="a" * 32))
     assert found.exchange_order_id == sent.exchange_order_id
     assert found.client_order_id == "a" * 32
     assert found.status is OrderStatus.FILLED
@@ -119,9 +58,11 @@ async def test_limit_order_rests_locks_its_money_and_is_cancelled(world: World) 
     (resting,) = await world.session.fetch_open_orders(BTC)
     assert (resting.client_order_id, resting.price) == ("b" * 32, price)
     assert (await world.session.fetch_balance()).locked["USDT"] == price * Decimal("0.02")
-    await world.session.cancel_order(BTC, client_order_id="b" * 32, exchange_order_id=sent.exchange_order_id)
+    await world.session.cancel_order(
+        OrderHandle(BTC, client_order_id="b" * 32, exchange_order_id=sent.exchange_order_id)
+    )
     assert list(await world.session.fetch_open_orders(BTC)) == []
-    found = await world.session.find_order(BTC, client_order_id="b" * 32)
+    found = await world.session.find_order(OrderHandle(BTC, client_order_id="b" * 32))
     assert found.status is OrderStatus.CANCELLED
     assert (await world.session.fetch_balance()).free["USDT"] == 10_000
 
@@ -129,18 +70,18 @@ async def test_limit_order_rests_locks_its_money_and_is_cancelled(world: World) 
 async def test_cancel_knows_the_order_by_our_id_alone(world: World) -> None:
     price = await world.far_below()
     await world.order(order_type=OrderType.LIMIT, price=price, client_order_id="c" * 32)
-    await world.session.cancel_order(BTC, client_order_id="c" * 32, exchange_order_id=None)
+    await world.session.cancel_order(OrderHandle(BTC, client_order_id="c" * 32))
     assert list(await world.session.fetch_open_orders(BTC)) == []
 
 
 async def test_cancel_of_nothing_is_order_not_found(world: World) -> None:
     with pytest.raises(OrderNotFound):
-        await world.session.cancel_order(BTC, client_order_id="d" * 32, exchange_order_id=None)
+        await world.session.cancel_order(OrderHandle(BTC, client_order_id="d" * 32))
 
 
 async def test_unknown_order_is_order_not_found(world: World) -> None:
     with pytest.raises(OrderNotFound):
-        await world.session.find_order(BTC, client_order_id="e" * 32)
+        await world.session.find_order(OrderHandle(BTC, client_order_id="e" * 32))
 
 
 async def test_too_small_an_order_is_rejected(world: World) -> None:
@@ -157,7 +98,7 @@ async def test_order_past_its_validity_is_not_executed(world: World) -> None:
     with pytest.raises(OrderNotExecuted):
         await world.order(valid_for_s=-1.0, client_order_id="f" * 32)
     with pytest.raises(OrderNotFound):
-        await world.session.find_order(BTC, client_order_id="f" * 32)
+        await world.session.find_order(OrderHandle(BTC, client_order_id="f" * 32))
 
 
 async def test_candles_are_ascending_and_inside_the_window(world: World) -> None:

@@ -17,8 +17,18 @@ from itertools import count
 from domain.candles import Candle
 from domain.errors import InvalidInput, NotFound, OrderNotExecuted, OrderNotFound, OrderRejected
 from domain.markets import Market
-from domain.orders import FillReport, OrderReport, OrderStatus, OrderTicket, OrderType, Side
-from domain.ports import Balance, Clock
+from domain.order_abilities import OrderAbilities
+from domain.orders import (
+    FillReport,
+    OrderHandle,
+    OrderReport,
+    OrderStatus,
+    OrderTicket,
+    OrderType,
+    PairTicket,
+    Side,
+)
+from domain.ports import Balance, Clock, PrivateStream
 from domain.timeframes import Timeframe
 
 BTC_USDT = Market(
@@ -76,6 +86,7 @@ class FakeExchange:
         self.hidden: dict[str, int] = {}  # client id -> how many look-ups still answer "not found"
         self.reply_fills = True  # False: create_order answers without fills, as some exchanges do
         self.first_fill_ratio: Decimal | None = None  # share of a market order executed before its answer
+        self.streams: dict[int, PrivateStream] = {}  # by broker; none: the exchange must be asked
         self._failures: dict[str, list[_Failure]] = defaultdict(list)
         self._gates: dict[str, asyncio.Event] = {}
         self._order_ids = count(1)
@@ -253,6 +264,10 @@ class FakeExchangeSession:
     def candle_source(self) -> str:
         return self._exchange.source
 
+    @property
+    def abilities(self) -> OrderAbilities:
+        return OrderAbilities()
+
     async def load_markets(self) -> Mapping[str, Market]:
         await self._enter("load_markets")
         return dict(self._exchange.markets)
@@ -282,22 +297,28 @@ class FakeExchangeSession:
         await self._exchange.leaving("create_order")
         return report
 
-    async def cancel_order(self, symbol: str, *, client_order_id: str, exchange_order_id: str | None) -> None:
+    async def create_pair(self, pair: PairTicket, *, valid_until: datetime) -> tuple[OrderReport, OrderReport]:
+        raise OrderRejected("Ordre refusé par fake : paires inconnues.")
+
+    async def replace_order(self, old: OrderHandle, ticket: OrderTicket, *, valid_until: datetime) -> OrderReport:
+        raise OrderRejected("Ordre refusé par fake : remplacement inconnu.")
+
+    async def cancel_order(self, order: OrderHandle) -> None:
         await self._enter("cancel_order")
-        self._exchange.cancel(self._broker_id, client_order_id)
+        self._exchange.cancel(self._broker_id, order.client_order_id)
         await self._exchange.leaving("cancel_order")
 
-    async def find_order(self, symbol: str, *, client_order_id: str) -> OrderReport:
+    async def find_order(self, order: OrderHandle) -> OrderReport:
         await self._enter("find_order")
-        return self._exchange.report(self._exchange.find(self._broker_id, client_order_id))
+        return self._exchange.report(self._exchange.find(self._broker_id, order.client_order_id))
 
-    async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]:
+    async def fetch_open_orders(self, symbol: str | None = None) -> Sequence[OrderReport]:
         await self._enter("fetch_open_orders")
         return [
             self._exchange.report(order, with_fills=False)
             for order in self._exchange.accepted
             if order.broker_id == self._broker_id
-            and order.ticket.symbol == symbol
+            and symbol in (None, order.ticket.symbol)
             and order.status.rests_at_exchange
         ]
 
@@ -310,6 +331,9 @@ class FakeExchangeSession:
             for fill in order.fills
             if since is None or fill.executed_at >= since
         ]
+
+    def private_stream(self) -> PrivateStream | None:
+        return self._exchange.streams.get(self._broker_id)
 
     async def close(self) -> None:
         self.alive = False

@@ -17,7 +17,7 @@ from domain.errors import (
     OrderNotFound,
     OrderOutcomeUnknown,
 )
-from domain.orders import OrderStatus, OrderTicket, OrderType, Side
+from domain.orders import OrderHandle, OrderStatus, OrderTicket, OrderType, Side
 from domain.ports import BrokerAccess
 from domain.rollup import roll_up
 from domain.timeframes import Timeframe, from_ms
@@ -123,7 +123,7 @@ async def test_connection_cut_after_the_order_was_taken_is_unknown_then_found(
     simex.admin("POST", "faults", {"kind": "drop_after", "method": "POST", "path": "/api/v3/order", "times": 1})
     with pytest.raises(OrderOutcomeUnknown):
         await send(session, "1" * 32)
-    found = await session.find_order(BTC, client_order_id="1" * 32)
+    found = await session.find_order(OrderHandle(BTC, client_order_id="1" * 32))
     assert found.status is OrderStatus.FILLED
     assert sum(fill.quantity for fill in found.fills) == Decimal("0.02")
 
@@ -135,7 +135,7 @@ async def test_connection_cut_before_the_order_was_taken_is_unknown_and_absent(
     with pytest.raises(OrderOutcomeUnknown):
         await send(session, "2" * 32)
     with pytest.raises(OrderNotFound):
-        await session.find_order(BTC, client_order_id="2" * 32)
+        await session.find_order(OrderHandle(BTC, client_order_id="2" * 32))
 
 
 async def test_server_error_of_an_executed_order_is_unknown_then_found(
@@ -148,7 +148,7 @@ async def test_server_error_of_an_executed_order_is_unknown_then_found(
     )
     with pytest.raises(OrderOutcomeUnknown):
         await send(session, "3" * 32)
-    assert (await session.find_order(BTC, client_order_id="3" * 32)).status is OrderStatus.FILLED
+    assert (await session.find_order(OrderHandle(BTC, client_order_id="3" * 32))).status is OrderStatus.FILLED
 
 
 async def test_too_many_requests_is_not_executed_and_says_when(session: CcxtSession, simex: SimexProcess) -> None:
@@ -173,6 +173,8 @@ async def test_clock_that_is_seconds_off_still_trades(
     with pytest.raises(OrderNotExecuted, match="-1021"):
         await send(session, client_order_id)
     with pytest.raises(OrderNotFound):
-        await session.find_order(BTC, client_order_id=client_order_id)
+        await session.find_order(OrderHandle(BTC, client_order_id=client_order_id))
     await send(session, client_order_id)
-    assert (await session.find_order(BTC, client_order_id=client_order_id)).status is OrderStatus.FILLED
+    assert (
+        await session.find_order(OrderHandle(BTC, client_order_id=client_order_id))
+    ).status is OrderStatus.FILLED

@@ -18,6 +18,7 @@ import pytest
 
 from apps.core.adapters.ccxt_client_class import make_client
 from apps.core.adapters.ccxt_exchange import CcxtSession
+from domain.orders import OrderHandle
 from domain.timeframes import Timeframe
 from simex.api.dispatch import ROUTES
 from simex.api.weights import WEIGHT_LIMIT, LimitError, Limits
@@ -149,7 +150,9 @@ async def test_cancel_behind_fifty_reads_leaves_within_two_slots(market: Market,
     await settle()
     assert budget.waiting >= 50
     before = len(market.venue.sent)
-    cancel = asyncio.create_task(canceller.cancel_order(BTC, client_order_id="a" * 32, exchange_order_id="1"))
+    cancel = asyncio.create_task(
+        canceller.cancel_order(OrderHandle(BTC, client_order_id="a" * 32, exchange_order_id="1"))
+    )
     await settle()
     slot_s = 4.0 / budget._rate  # a balance costs 4 of ccxt's units
     await market.pass_time(2 * slot_s, step=0.05)

@@ -15,7 +15,7 @@ from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.rate_budget import RateBudget
 from domain.candles import Candle
 from domain.markets import Market
-from domain.orders import OrderStatus, OrderType, Side
+from domain.orders import OrderHandle, OrderStatus, OrderType, Side
 from domain.ports import BrokerAccess
 from domain.timeframes import Timeframe, from_ms, to_ms
 from tests.fakes.recordings import data_file
@@ -163,7 +163,7 @@ async def test_recorded_order_is_found_by_our_id(binance: tuple[CcxtSession, Net
     session, network = binance
     for _, row in recordings("/api/v3/order"):
         network.answers["order"] = row
-        report = await session.find_order("LTC/BTC", client_order_id=row["clientOrderId"])
+        report = await session.find_order(OrderHandle("LTC/BTC", client_order_id=row["clientOrderId"]))
         assert (report.client_order_id, report.quantity) == (row["clientOrderId"], Decimal(row["origQty"]))
         assert report.market_time == from_ms(row["updateTime"])
 
@@ -172,7 +172,9 @@ async def test_recorded_cancellation_is_understood(binance: tuple[CcxtSession, N
     session, network = binance
     for _, row in recordings("/api/v3/order", "DELETE"):
         network.answers["order"] = row
-        await session.cancel_order("LTC/BTC", client_order_id=row["origClientOrderId"], exchange_order_id="1")
+        await session.cancel_order(
+            OrderHandle("LTC/BTC", client_order_id=row["origClientOrderId"], exchange_order_id="1")
+        )
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ class DjangoExchangeCatalogue:
     """The `ExchangeCatalogue` of apps.core.services.ccxt_manager."""
 
     async def describe(self, exchange: str, facts: Mapping[str, Any]) -> None:
-        """Store name, required_credentials, has, order_features, timeframes, has_sandbox."""
+        """Store name, required_credentials, has, order_features, order_abilities, timeframes, has_sandbox."""
         await in_database(_save, exchange, facts)
 
     async def loading(self, exchange: str, *, progress: int) -> None:
@@ -44,7 +44,7 @@ class DjangoExchangeCatalogue:
         await in_database(_save_all, facts, version)
 
 
-_FACTS = ("name", "required_credentials", "has", "order_features", "timeframes", "has_sandbox")
+_FACTS = ("name", "required_credentials", "has", "order_features", "order_abilities", "timeframes", "has_sandbox")
 
 
 @transaction.atomic

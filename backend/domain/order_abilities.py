@@ -1,0 +1,61 @@
+"""What our orders can be at an exchange: decided by its adapter, stored for the web process, shown with reasons."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from domain.orders import OrderType
+
+
+class PairMode(enum.StrEnum):
+    """How a stop loss and a take profit over the same quantity are held together."""
+
+    OCO = "oco"  # the exchange holds both and cancels one when the other executes
+    LINKED = "linked"  # two orders there; we cancel one when the other executes
+    NONE = "none"  # the exchange would lock the quantity twice: refused
+
+
+class AmendMode(enum.StrEnum):
+    """How an open order is changed."""
+
+    ATOMIC = "atomic"  # the exchange cancels and replaces in one request
+    CANCEL_FIRST = "cancel_first"  # cancelled, its final word awaited, then what remains is sent anew
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAbilities:
+    """Which orders of ours an exchange takes.
+
+    Args:
+        refusals: the French reason of each type that cannot be sent there; an absent type can.
+        market_buy_in_quote: a market buy is sized by what it spends, not by what it buys.
+    """
+
+    refusals: Mapping[OrderType, str] = field(default_factory=dict)
+    market_buy_in_quote: bool = False
+    pair: PairMode = PairMode.NONE
+    amend: AmendMode = AmendMode.CANCEL_FIRST
+
+    def refusal(self, order_type: OrderType) -> str | None:
+        """Return why that type cannot be sent, or None when it can."""
+        return self.refusals.get(order_type)
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the JSON form kept in the catalogue of exchanges."""
+        return {
+            "refusals": {kind.value: reason for kind, reason in self.refusals.items()},
+            "market_buy_in_quote": self.market_buy_in_quote,
+            "pair": self.pair.value,
+            "amend": self.amend.value,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> "OrderAbilities":
+        """Read what `to_wire` wrote."""
+        return cls(
+            refusals={OrderType(kind): str(reason) for kind, reason in wire["refusals"].items()},
+            market_buy_in_quote=bool(wire["market_buy_in_quote"]),
+            pair=PairMode(wire["pair"]),
+            amend=AmendMode(wire["amend"]),
+        )
