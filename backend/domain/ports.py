@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from domain.candles import Candle
+from domain.live_market import OrderBook
 from domain.markets import Market
 from domain.messages import GatewayReply, GatewayRequest, Signal
 from domain.order_abilities import OrderAbilities
@@ -178,6 +179,18 @@ class Gateway(Protocol):
         ...
 
     async def price(self, broker_id: int, *, user_id: int, symbol: str, timeout_s: float = 5.0) -> Decimal: ...
+
+    async def book(
+        self, broker_id: int, *, user_id: int, symbol: str, depth: int = 20, timeout_s: float = 5.0
+    ) -> OrderBook:
+        """Return the order book as it is now, at most 100 levels a side."""
+        ...
+
+    async def tickers(
+        self, broker_id: int, *, user_id: int, symbols: Sequence[str], timeout_s: float = 10.0
+    ) -> Mapping[str, Decimal]:
+        """Return the last price by symbol, of at most 1,000; markets without a price are left out."""
+        ...
 
     async def load_markets(self, broker_id: int, *, user_id: int, timeout_s: float = 60.0) -> int:
         """Reload the markets of that broker's exchange; return how many."""

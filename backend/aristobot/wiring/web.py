@@ -48,7 +48,7 @@ def prepare() -> None:
 def join_registration() -> None:
     """A new account gets its Simulateur broker and the example strategies."""
     from apps.brokers.services.accounts import create_simulateur
-    from apps.strategies.services.examples import create_examples
+    from apps.strategies.services.starting import create_examples
 
     def give_simulateur(sender: Any, *, user: User, **kwargs: Any) -> None:
         create_simulateur(user)

@@ -1,4 +1,5 @@
 /** Plausible rows of the server, for specs. */
+import type { AssistantSettings } from '@/api/assistant'
 import type { Bot, Decision } from '@/api/bots'
 import type { Broker, Exchange } from '@/api/brokers'
 import type { CandleRow, HeartbeatStatus } from '@/api/core'
@@ -10,6 +11,7 @@ export const session = (over: Partial<Session> = {}): Session => ({
   debug: { allowed: false, active: false },
   mode: 'simulation',
   limits: { max_users: 5, users: 2, max_active_strategies: 20, active_strategies: 1 },
+  assistant: { is_on: false, provider: '', model: '' },
   ...over,
 })
 
@@ -69,5 +71,12 @@ export const broker = (over: Partial<Broker> = {}): Broker => ({
 export const exchange = (over: Partial<Exchange> = {}): Exchange => ({
   id: 'okx', name: 'OKX', required_credentials: ['apiKey', 'secret', 'password'], has: {}, timeframes: ['1m'], sandbox: true,
   load_state: 'not_loaded', load_progress: 0, market_count: 0,
+  ...over,
+})
+
+export const assistant = (over: Partial<AssistantSettings> = {}): AssistantSettings => ({
+  provider: '', is_on: false,
+  openrouter: { has_key: false, key_hint: '', model: '' },
+  ollama: { url: 'http://localhost:11434', model: '' },
   ...over,
 })

@@ -5,8 +5,10 @@ Orders are sent once and never retried inside (`maxRetriesOnFailure` is never se
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, TypeVar
 
+from apps.core.adapters import ccxt_market_reads as market_reads
 from apps.core.adapters import ccxt_translate as translate
 from apps.core.adapters.ccxt_catalogue import exchange_facts
 from apps.core.adapters.ccxt_client_class import (
@@ -25,6 +27,7 @@ from apps.core.adapters.order_dialects import order_abilities
 from apps.core.adapters.rate_budget import RateBudget
 from domain.candles import Candle
 from domain.errors import InvalidInput, OrderNotExecuted, OrderOutcomeUnknown, OrderRejected
+from domain.live_market import OrderBook
 from domain.markets import Market
 from domain.messages import Priority
 from domain.order_abilities import OrderAbilities
@@ -137,6 +140,20 @@ class CcxtSession:
             return translate.decimal(ticker["last"])
 
         return await self._read(f"Lecture du prix {symbol}", fetch, Priority.BALANCE)
+
+    async def fetch_book(self, symbol: str, depth: int, *, priority: Priority = Priority.CANDLES) -> OrderBook:
+        async def fetch() -> OrderBook:
+            return await market_reads.order_book(self._client, symbol, depth, now=self._clock.now())
+
+        return await self._read(f"Lecture du carnet d'ordres {symbol}", fetch, priority)
+
+    async def fetch_last_prices(self, symbols: Sequence[str]) -> Mapping[str, Decimal]:
+        """Return the last price by symbol; markets unknown there, or that never traded, are left out."""
+
+        async def fetch() -> dict[str, Decimal]:
+            return await market_reads.last_prices(self._client, symbols)
+
+        return await self._read(f"Lecture des prix ({len(symbols)} marchés)", fetch, Priority.BALANCE)
 
     async def create_order(self, ticket: OrderTicket, *, valid_until: datetime) -> OrderReport:
         """Send once. The signature bears the time before the last wait and a window that ends at
