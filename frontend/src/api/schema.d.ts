@@ -1064,6 +1064,13 @@ export interface components {
          */
         KindEnum: "gap" | "stall" | "disconnect" | "correction";
         /**
+         * @description * `oco` - oco
+         *     * `linked` - linked
+         *     * `none` - none
+         * @enum {string}
+         */
+        LinkModeEnum: "oco" | "linked" | "none";
+        /**
          * @description * `not_loaded` - Not Loaded
          *     * `loading` - Loading
          *     * `loaded` - Loaded
@@ -1494,6 +1501,15 @@ export interface components {
             quantity: string;
             /** Format: decimal */
             price: string | null;
+            /** Format: decimal */
+            stop_price: string | null;
+            /** Format: decimal */
+            quote_amount: string | null;
+            /** @description Commun aux deux ordres d'un stop loss + take profit. */
+            link_id: string;
+            link_mode: components["schemas"]["LinkModeEnum"] | components["schemas"]["BlankEnum"];
+            /** @description Ordre que celui-ci remplace. */
+            replaces: number | null;
             /** Format: decimal */
             average_price: string | null;
             /** Format: decimal */
