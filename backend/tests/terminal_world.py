@@ -20,7 +20,7 @@ from apps.trading_manual.consumers import TerminalConsumer
 from apps.trading_manual.services.liveness import ServiceWatch
 from apps.trading_manual.services.terminal import Terminal
 from domain.order_abilities import OrderAbilities, PairMode
-from tests.engine_world import SYMBOL, make_broker, make_user
+from tests.engine_world import SYMBOL, make_broker
 from tests.fakes.clock import FakeClock
 from tests.fakes.gateway import FakeGateway
 
@@ -127,7 +127,7 @@ def _terminal(gateway: FakeGateway, clock: FakeClock, presences: FakePresences) 
 
 
 def _rows() -> tuple[User, User, Broker, Broker]:
-    lea, other = make_user("lea"), make_user("max")
+    lea, other = (User.objects.create(username=name) for name in ("lea", "max"))
     Exchange.objects.create(
         id="simex",
         name="Simulateur",

@@ -68,7 +68,7 @@ async def book(terminal: Terminal, user_id: int, broker_id: int, *, symbol: str,
     return {
         "bids": [[amount(price), amount(quantity)] for price, quantity in found.bids],
         "asks": [[amount(price), amount(quantity)] for price, quantity in found.asks],
-        "at": terminal.clock.now().isoformat(),
+        "at": found.at.isoformat(),
     }
 
 

@@ -23,9 +23,9 @@ from apps.trading_manual.services import ticket_summary, validations
 from apps.trading_manual.services.replies import Asked, Reply, client_order_id, known_reply, once
 from apps.trading_manual.services.terminal import Terminal
 from apps.trading_manual.services.validations import Terms, Validation
-from domain.errors import AristobotError, InvalidInput
+from domain.errors import AristobotError, InvalidInput, NotFound
 from domain.markets import Market
-from domain.orders import OrderRequest, OrderSource, OrderStatus, OrderType, Side
+from domain.orders import OrderRequest, OrderSource, OrderStatus, Side
 
 OWNER = "manual"
 
@@ -51,6 +51,10 @@ class _Facts:
 class _Checked:
     facts: _Facts
     body: dict[str, Any]
+
+
+# Refusals that are about how much, whichever field said it.
+_ABOUT_SIZE = frozenset({"quantity_too_small", "quantity_too_large", "notional_too_small", "insufficient_funds"})
 
 
 async def preview(terminal: Terminal, user_id: int, broker_id: int, ticket: Ticket) -> dict[str, Any]:
@@ -94,8 +98,12 @@ async def submit(
 
 
 async def _check(terminal: Terminal, user_id: int, broker_id: int, ticket: Ticket, *, fresh: bool) -> _Checked:
-    facts = await _facts(terminal, user_id, broker_id, ticket, fresh=fresh)
-    found, available = await read_database(_preview, facts)
+    try:
+        facts = await _facts(terminal, user_id, broker_id, ticket, fresh=fresh)
+        found, available = await read_database(_preview, facts)
+    except (InvalidInput, NotFound) as refusal:
+        _name_field(refusal, ticket)
+        raise
     body = ticket_summary.preview_body(
         found,
         request=facts.terms.request,
@@ -119,6 +127,15 @@ async def _facts(terminal: Terminal, user_id: int, broker_id: int, ticket: Ticke
     return _Facts(market, currency, terms)
 
 
+def _name_field(refusal: AristobotError, ticket: Ticket) -> None:
+    """Say which field of the form is at fault where the rule that refused does not know the form."""
+    if refusal.error_code == "unknown_symbol":
+        refusal.details.setdefault("field", "symbol")
+    if refusal.error_code in _ABOUT_SIZE:
+        given = "quantity" if ticket.request.quantity is not None else "quote_amount"
+        refusal.details["field"] = given if ticket.balance_ratio is None else "balance_ratio"
+
+
 def _broker_and_market(user_id: int, broker_id: int, symbol: str) -> tuple[Broker, Market]:
     broker = selectors.broker_of(user_id, broker_id)
     return broker, market_for(broker.exchange, symbol)
@@ -132,6 +149,12 @@ def _available(terms: Terms, currency: str) -> Decimal:
 
 def _sized_by_balance(terms: Terms, ratio: Decimal, currency: str) -> Terms:
     share = _available(terms, currency) * ratio
+    if share <= 0:
+        raise InvalidInput(
+            f"Ordre refusé avant envoi ({terms.request.symbol}) : aucun {currency} disponible.",
+            code="insufficient_funds",
+            details={"free": str(terms.free)},
+        )
     if terms.request.side is Side.BUY:
         return replace(terms, request=replace(terms.request, quote_amount=share))
     return replace(terms, request=replace(terms.request, quantity=share))
@@ -188,8 +211,6 @@ def _submit(terms: Terms, order_id: str, *, now: datetime) -> dict[str, Any]:
         "free": terms.free,
         "balance_as_of": terms.balance_as_of,
     }
-    if terms.request.order_type is OrderType.OCO:
-        return {"trades": [trade_body(each) for each in desk.submit_pair(**arguments)]}
     return {"trade": trade_body(desk.submit(**arguments))}
 
 
