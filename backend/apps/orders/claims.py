@@ -47,6 +47,7 @@ class Followed:
     sending_at: datetime | None
     market_time: datetime | None
     check_count: int
+    link_id: str
 
     @property
     def handle(self) -> OrderHandle:
@@ -56,6 +57,7 @@ class Followed:
             client_order_id=self.client_order_id,
             exchange_order_id=self.exchange_order_id or None,
             order_type=self.order_type,
+            link_id=self.link_id,
         )
 
 
@@ -227,4 +229,5 @@ def _followed(trade: Trade) -> Followed:
         sending_at=trade.sending_at,
         market_time=trade.market_time,
         check_count=trade.check_count,
+        link_id=trade.link_id,
     )
