@@ -39,12 +39,13 @@ class StreamTimings:
     backoff_s: tuple[float, ...] = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
     stable_after_s: float = 60.0  # a connection that held this long starts the back-off anew
     balance_every_s: float = 0.25  # at most one balance to a browser in that time
+    inbox: int = 1000  # events of one account that may wait
 
 
 class Inbox:
     """Events of one account that wait to be applied; overflow drops the oldest and is remembered."""
 
-    def __init__(self, capacity: int = 1000) -> None:
+    def __init__(self, capacity: int) -> None:
         self.reports: deque[OrderReport] = deque(maxlen=capacity)
         self.balance: Balance | None = None  # the newest only: it holds all amounts
         self.overflowed = False
@@ -138,14 +139,14 @@ class LiveReports:
                 return  # deleted meanwhile
             except AristobotError as exc:
                 error = exc.message
-            except Exception as exc:  # noqa: BLE001 — the task's boundary: one account must not end the others
+            except Exception as exc:
                 log.error("orders.stream_failed", broker_id=access.broker_id, exc_info=exc)
                 error = f"erreur interne ({type(exc).__name__})"
             held = self._clock.monotonic() - started >= self._stream_timings.stable_after_s
-            attempt = 0 if held else attempt + 1
+            attempt = 1 if held else attempt + 1
             await self._lost(access, error)
             delays = self._stream_timings.backoff_s
-            await self._clock.sleep(delays[min(attempt, len(delays) - 1)])
+            await self._clock.sleep(delays[min(attempt, len(delays)) - 1])
 
     async def _listen(self, access: BrokerAccess) -> bool:
         """Return False when the exchange offers no stream; raise when it failed."""
@@ -153,7 +154,7 @@ class LiveReports:
         stream = session.private_stream()
         if stream is None:
             return False
-        inbox, opened = Inbox(), asyncio.Event()
+        inbox, opened = Inbox(self._stream_timings.inbox), asyncio.Event()
         works = (
             stream.listen(receive=inbox.put, opened=opened.set),
             self._apply_all(access, inbox),
