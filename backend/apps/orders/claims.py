@@ -12,7 +12,7 @@ from decimal import Decimal
 from django.db import connection, transaction
 from django.db.models import F
 
-from apps.orders import ledger
+from apps.orders import events, ledger
 from apps.orders.models import OrderCommand, Trade
 from apps.orders.selectors import LIVE_STATUSES, RESTING_STATUSES
 from domain.orders import OrderHandle, OrderSource, OrderStatus, OrderTicket, OrderType, Side
@@ -195,6 +195,7 @@ def finish_command(command_id: int, *, now: datetime, error: str = "") -> None:
     command.status = OrderCommand.Status.FAILED if error else OrderCommand.Status.DONE
     command.error_message, command.done_at = error, now
     command.save()
+    events.command_ended(command)
 
 
 def release_command(command_id: int, *, until: datetime) -> None:
