@@ -33,6 +33,7 @@ SIMEX_URL: str = env.str("SIMEX_URL", default="")  # empty: no simulated exchang
 HEARTBEAT_SYMBOLS: list[str] = env.list("HEARTBEAT_SYMBOLS", default=["BTCUSDT"])
 HEARTBEAT_SOURCE: str = env.str("HEARTBEAT_SOURCE", default="primary")
 HEARTBEAT_LOCATION: str = env.str("HEARTBEAT_LOCATION", default="local")
+OPENROUTER_URL: str = env.str("OPENROUTER_URL", default="https://openrouter.ai/api/v1")
 
 MAX_USERS = 5
 MAX_ACTIVE_STRATEGIES = 20

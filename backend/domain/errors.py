@@ -124,6 +124,13 @@ class OrderNotFound(ExchangeError):
     http_status = 404
 
 
+class AiProviderError(AristobotError):
+    """The AI provider refused, failed or does not answer; the message quotes its own words."""
+
+    code = "ai_provider_error"
+    http_status = 502
+
+
 class StrategyError(AristobotError):
     """User code failed; `details` holds line, exception and traceback of the user's own code."""
 

@@ -100,7 +100,7 @@ class GatewayRequest:
     request_id: str
     user_id: int | None
     broker_id: int | None
-    method: str  # balance, candles, price, load_markets, test_credentials, wake_orders
+    method: str  # balance, candles, price, book, tickers, load_markets, test_credentials, wake_orders
     params: Mapping[str, Any]
     deadline: datetime  # wall time; past it the request is dropped and answered as expired
     priority: Priority

@@ -1,12 +1,13 @@
 """What the domain and the services need from outside, as protocols. Adapters and fakes implement them."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
 from domain.candles import Candle
+from domain.live_market import OrderBook
 from domain.markets import Market
 from domain.messages import GatewayReply, GatewayRequest, Signal
 from domain.order_abilities import OrderAbilities
@@ -78,6 +79,25 @@ class MarketStore(Protocol):
         ...
 
 
+PrivateEvent = OrderReport | Balance
+
+
+class PrivateStream(Protocol):
+    """What an exchange tells of one account as it happens: an early word, never the only one."""
+
+    async def listen(self, *, receive: Callable[[PrivateEvent], None], opened: Callable[[], None]) -> None:
+        """Connect and hand over every event until cancelled.
+
+        Args:
+            receive: called at once with an order's state, or with all that the account holds; must not block.
+            opened: called once, when events are certain to come: whatever happened before must be asked for.
+
+        Raises:
+            AristobotError: the connection failed, was refused or fell silent.
+        """
+        ...
+
+
 class ExchangeSession(Protocol):
     """One authenticated connection of one (user, broker). Order calls are never retried inside."""
 
@@ -146,6 +166,10 @@ class ExchangeSession(Protocol):
 
     async def fetch_my_trades(self, symbol: str, *, since: datetime | None = None) -> Sequence[FillReport]: ...
 
+    def private_stream(self) -> PrivateStream | None:
+        """Return the account's stream, the same one each time; None where the exchange must be asked."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -178,6 +202,18 @@ class Gateway(Protocol):
         ...
 
     async def price(self, broker_id: int, *, user_id: int, symbol: str, timeout_s: float = 5.0) -> Decimal: ...
+
+    async def book(
+        self, broker_id: int, *, user_id: int, symbol: str, depth: int = 20, timeout_s: float = 5.0
+    ) -> OrderBook:
+        """Return the order book as it is now, at most 100 levels a side."""
+        ...
+
+    async def tickers(
+        self, broker_id: int, *, user_id: int, symbols: Sequence[str], timeout_s: float = 10.0
+    ) -> Mapping[str, Decimal]:
+        """Return the last price by symbol, of at most 1,000; markets without a price are left out."""
+        ...
 
     async def load_markets(self, broker_id: int, *, user_id: int, timeout_s: float = 60.0) -> int:
         """Reload the markets of that broker's exchange; return how many."""

@@ -3,6 +3,8 @@
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 
+from apps.core.fields import EncryptedTextField
+
 
 class User(AbstractUser):
     """A trader. His default broker is `brokers.is_default` (one truth)."""
@@ -13,10 +15,12 @@ class User(AbstractUser):
 
     display_timezone = models.CharField(max_length=64, default="UTC")  # "UTC" or "local"
     theme = models.CharField(max_length=8, choices=Theme.choices, default=Theme.DARK)
+    # The assistant: one column says which provider is on, so that two never are.
     ai_provider = models.CharField(max_length=16, blank=True)  # "", "openrouter", "ollama"
-    ai_api_key = models.TextField(blank=True)  # encrypted
-    ai_url = models.CharField(max_length=255, blank=True)
-    ai_model = models.CharField(max_length=128, blank=True)
+    ai_api_key = EncryptedTextField(blank=True)  # OpenRouter's
+    ai_url = models.CharField(max_length=255, blank=True)  # Ollama's
+    ai_openrouter_model = models.CharField(max_length=128, blank=True)
+    ai_ollama_model = models.CharField(max_length=128, blank=True)
 
     class Meta:
         db_table = "users"

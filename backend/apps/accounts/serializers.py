@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.accounts.models import User
+from domain.assistant import PROVIDERS
 
 
 class CredentialsSerializer(serializers.Serializer[Any]):
@@ -50,8 +51,57 @@ class SessionLimitsSerializer(serializers.Serializer[Any]):
     active_strategies = serializers.IntegerField()
 
 
+class SessionAssistantSerializer(serializers.Serializer[Any]):
+    is_on = serializers.BooleanField()
+    provider = serializers.ChoiceField(choices=["", *PROVIDERS])
+    model = serializers.CharField(allow_blank=True)
+
+
 class SessionSerializer(serializers.Serializer[Any]):
     user = SessionUserSerializer(allow_null=True)
     debug = SessionDebugSerializer()
     mode = serializers.ChoiceField(choices=["simulation", "testnet", "real"])
     limits = SessionLimitsSerializer()
+    assistant = SessionAssistantSerializer()
+
+
+class AiProviderSerializer(serializers.Serializer[Any]):
+    provider = serializers.ChoiceField(choices=PROVIDERS)
+
+
+class AssistantChangeSerializer(serializers.Serializer[Any]):
+    """`provider` "" switches the assistant off; an empty key erases it."""
+
+    provider = serializers.ChoiceField(choices=["", *PROVIDERS], required=False)
+    openrouter_key = serializers.CharField(max_length=256, allow_blank=True, required=False, write_only=True)
+    openrouter_model = serializers.CharField(max_length=128, allow_blank=True, required=False)
+    ollama_url = serializers.CharField(max_length=255, allow_blank=True, required=False)
+    ollama_model = serializers.CharField(max_length=128, allow_blank=True, required=False)
+
+
+class OpenRouterSettingsSerializer(serializers.Serializer[Any]):
+    has_key = serializers.BooleanField()
+    key_hint = serializers.CharField(allow_blank=True)
+    model = serializers.CharField(allow_blank=True)
+
+
+class OllamaSettingsSerializer(serializers.Serializer[Any]):
+    url = serializers.CharField()
+    model = serializers.CharField(allow_blank=True)
+
+
+class AssistantSettingsSerializer(serializers.Serializer[Any]):
+    provider = serializers.ChoiceField(choices=["", *PROVIDERS])
+    is_on = serializers.BooleanField(help_text="The provider that is on has its key and its model.")
+    openrouter = OpenRouterSettingsSerializer()
+    ollama = OllamaSettingsSerializer()
+
+
+class AiModelSerializer(serializers.Serializer[Any]):
+    id = serializers.CharField()
+    name = serializers.CharField()
+
+
+class ProviderTestSerializer(serializers.Serializer[Any]):
+    model = serializers.CharField()
+    elapsed_ms = serializers.IntegerField()

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 from django.conf import settings
 
 from apps.accounts.models import User
+from apps.accounts.selectors import assistant_is_on, chosen_model
 from apps.accounts.services import debug_mode
 
 
@@ -35,6 +36,7 @@ def session_body(user: Any, facts: SessionFacts) -> dict[str, Any]:
             "max_active_strategies": settings.MAX_ACTIVE_STRATEGIES,
             "active_strategies": facts.active_strategies() if known is not None else 0,
         },
+        "assistant": _assistant_body(known),
     }
 
 
@@ -46,3 +48,9 @@ def _user_body(user: User, facts: SessionFacts) -> dict[str, Any]:
         "display_timezone": user.display_timezone,
         "default_broker_id": facts.default_broker_id(user),
     }
+
+
+def _assistant_body(user: User | None) -> dict[str, Any]:
+    if user is None:
+        return {"is_on": False, "provider": "", "model": ""}
+    return {"is_on": assistant_is_on(user), "provider": user.ai_provider, "model": chosen_model(user)}

@@ -1,13 +1,13 @@
-"""Routes under /api/session/."""
+"""Routes under /api/session/ and /api/assistant/."""
 
 from django.urls import URLPattern, path
 
-from apps.accounts import views
+from apps.accounts import assistant_views, views
 from apps.accounts.session import SessionFacts
 
 
 def build(facts: SessionFacts) -> list[URLPattern]:
-    """Return the session's routes with the facts that higher rooms contribute."""
+    """Return the room's routes; those of the session with the facts that higher rooms contribute."""
     routes: dict[str, type[views.SessionBase]] = {
         "": views.SessionView,
         "login/": views.LoginView,
@@ -18,4 +18,9 @@ def build(facts: SessionFacts) -> list[URLPattern]:
         "preferences/": views.PreferencesView,
         "account/": views.AccountView,
     }
-    return [path(f"session/{route}", view.as_view(facts=facts)) for route, view in routes.items()]
+    return [
+        *(path(f"session/{route}", view.as_view(facts=facts)) for route, view in routes.items()),
+        path("assistant/settings/", assistant_views.AssistantSettingsView.as_view()),
+        path("assistant/models/", assistant_views.AssistantModelsView.as_view()),
+        path("assistant/test/", assistant_views.AssistantTestView.as_view()),
+    ]

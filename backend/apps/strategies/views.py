@@ -12,9 +12,16 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ModelViewSet
 
+from apps.strategies.examples import EXAMPLES
 from apps.strategies.models import Strategy
 from apps.strategies.selectors import own_strategy, strategies_of
-from apps.strategies.serializers import CodeSerializer, StrategySerializer, ValidationSerializer
+from apps.strategies.serializers import (
+    CodeSerializer,
+    ExampleSerializer,
+    StrategySerializer,
+    ValidationSerializer,
+    VersionSerializer,
+)
 from apps.strategies.services import editing, validation
 
 
@@ -38,6 +45,20 @@ class StrategyViewSet(ModelViewSet[Strategy]):
 
     def perform_destroy(self, instance: Strategy) -> None:
         editing.delete(self.request.user.pk, instance.pk)
+
+    @extend_schema(responses=VersionSerializer(many=True))
+    @action(detail=True, methods=["get"])
+    def versions(self, request: Request, pk: str) -> Response:
+        """The texts this strategy had, newest first, the present one included."""
+        rows = self.get_object().versions.order_by("-number")
+        page = self.paginate_queryset(rows)
+        return self.get_paginated_response(VersionSerializer(page, many=True).data)
+
+    @extend_schema(responses=ExampleSerializer(many=True))
+    @action(detail=False, methods=["get"], pagination_class=None)
+    def examples(self, request: Request) -> Response:
+        """The library of worked examples, to copy and change."""
+        return Response(ExampleSerializer(EXAMPLES, many=True).data)
 
     @extend_schema(request=CodeSerializer, responses=ValidationSerializer)
     @action(detail=False, methods=["post"], pagination_class=None)

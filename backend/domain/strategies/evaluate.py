@@ -29,6 +29,7 @@ def evaluate(
     """Return what the strategy wants at the close of the window's last candle.
 
     Args:
+        params: chosen values; the others keep the defaults of `STRATEGY_PARAMS`.
         code: the user's text, to quote his lines in an error.
         ask_all: also call the methods that this decision does not need (validation).
 
@@ -38,7 +39,7 @@ def evaluate(
     """
     started = time.perf_counter()
     asker = _Asker(code, len(window))
-    strategy.params = dict(params)  # a child serves one evaluation: the class is its own
+    strategy.params = {**strategy.params, **params}  # a child serves one evaluation: the class is its own
     instance = asker.call(lambda: strategy(_frame(window), balance, _position(position)))
     long = _boolean("should_long", asker.call(instance.should_long))
     short = _boolean("should_short", asker.call(instance.should_short))

@@ -12,13 +12,14 @@ from domain.errors import StrategyError, StrategyInvalid
 from domain.strategies.base import METHODS, Strategy
 from domain.strategies.contract import CodeError
 from domain.strategies.failures import FILENAME, Failure, describe
+from domain.strategies.params import declared_params, defaults
 from domain.strategies.syntax import check_syntax
 
 _MODULE = "strategie"
 
 
 def load(code: str, scope: Mapping[str, Any]) -> type[Strategy]:
-    """Run `code` and return the one strategy class that it defines.
+    """Run `code` and return the one strategy class that it defines, its `params` at their defaults.
 
     Args:
         scope: names the code finds besides `Strategy`: pd, np, ta.
@@ -35,7 +36,9 @@ def load(code: str, scope: Mapping[str, Any]) -> type[Strategy]:
         raise
     except BaseException as exc:
         raise failed(describe(exc, code)) from exc
-    return _only_class(names)
+    strategy = _only_class(names)
+    strategy.params = defaults(declared_params(code).specs)
+    return strategy
 
 
 def check_class(strategy: type[Strategy]) -> list[CodeError]:

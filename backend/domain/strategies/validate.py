@@ -7,6 +7,7 @@ from domain.errors import StrategyError
 from domain.strategies.contract import DEFAULT_WINDOW, CodeError, PositionView, Validation
 from domain.strategies.evaluate import evaluate
 from domain.strategies.loader import check_class, load
+from domain.strategies.params import declared_params
 from domain.strategies.sample import sample_window
 
 _BALANCE = 1000.0
@@ -33,7 +34,7 @@ def validate(code: str, scope: Mapping[str, Any]) -> Validation:
         strategy = load(code, scope)
     except StrategyError as exc:
         return Validation(valid=False, class_name=None, errors=_errors(exc))
-    problems = check_class(strategy)
+    problems = [*check_class(strategy), *declared_params(code).errors]
     if problems:
         return Validation(valid=False, class_name=strategy.__name__, errors=problems)
     for size in _WINDOW_SIZES:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from domain.candles import Candle
 from domain.errors import AristobotError
+from domain.live_market import OrderBook
 from domain.ports import Balance
 from domain.timeframes import Timeframe
 
@@ -17,6 +18,7 @@ class FakeGateway:
         self.source = source
         self.free: dict[int, dict[str, Decimal]] = {}
         self.prices: dict[str, Decimal] = {}
+        self.books: dict[str, OrderBook] = {}
         self.candle_rows: list[Candle] = []
         self.failures: dict[str, AristobotError] = {}
         self.calls: list[str] = []
@@ -44,6 +46,19 @@ class FakeGateway:
     async def price(self, broker_id: int, *, user_id: int, symbol: str, timeout_s: float = 5.0) -> Decimal:
         self._enter("price")
         return self.prices[symbol]
+
+    async def book(
+        self, broker_id: int, *, user_id: int, symbol: str, depth: int = 20, timeout_s: float = 5.0
+    ) -> OrderBook:
+        self._enter("book")
+        book = self.books[symbol]
+        return OrderBook(symbol, book.bids[:depth], book.asks[:depth], book.at)
+
+    async def tickers(
+        self, broker_id: int, *, user_id: int, symbols: Sequence[str], timeout_s: float = 10.0
+    ) -> Mapping[str, Decimal]:
+        self._enter("tickers")
+        return {symbol: self.prices[symbol] for symbol in symbols if symbol in self.prices}
 
     async def load_markets(self, broker_id: int, *, user_id: int, timeout_s: float = 60.0) -> int:
         self._enter("load_markets")

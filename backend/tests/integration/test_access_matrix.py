@@ -26,6 +26,7 @@ from apps.core.adapters.browser_events import ChannelsPublisher
 from apps.core.adapters.clock import SystemClock
 from apps.core.consumers import EventsConsumer
 from apps.orders.models import Fill, OrderCommand, Position, Trade
+from apps.strategies.models import StrategyVersion
 from apps.trading_engine.models import BotDecision
 from aristobot.routing import websocket_application
 from domain.messages import TOPICS, USER_TOPICS
@@ -75,6 +76,10 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/api/session/password/"): Route(CALLER, body={"old_password": "faux", "new_password": "autre-42!"}),
     ("PATCH", "/api/session/preferences/"): Route(CALLER, body={"theme": "light"}),
     ("DELETE", "/api/session/account/"): Route(CALLER, body={"password": "faux"}),
+    ("GET", "/api/assistant/settings/"): Route(CALLER),
+    ("PATCH", "/api/assistant/settings/"): Route(CALLER, body={"provider": "", "openrouter_model": "m"}),
+    ("GET", "/api/assistant/models/"): Route(CALLER, body={"provider": "openrouter"}),  # max has no key
+    ("POST", "/api/assistant/test/"): Route(CALLER, body={"provider": "openrouter"}),
     ("GET", "/api/health/"): Route(SHARED),
     ("GET", "/api/heartbeat/"): Route(SHARED),
     ("GET", "/api/exchanges/"): Route(SHARED),
@@ -94,7 +99,9 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/api/strategies/"): Route(LISTED),
     ("POST", "/api/strategies/"): Route(CALLER, body=STRATEGY),
     ("POST", "/api/strategies/validate/"): Route(CALLER, body={"code": "def ("}),
+    ("GET", "/api/strategies/examples/"): Route(SHARED),
     ("GET", "/api/strategies/{id}/"): Route(ADDRESSED, "strategy"),
+    ("GET", "/api/strategies/{id}/versions/"): Route(ADDRESSED, "strategy"),
     ("PUT", "/api/strategies/{id}/"): Route(ADDRESSED, "strategy", STRATEGY),
     ("PATCH", "/api/strategies/{id}/"): Route(ADDRESSED, "strategy", {"name": "Pris"}),
     ("DELETE", "/api/strategies/{id}/"): Route(ADDRESSED, "strategy"),
@@ -173,6 +180,7 @@ def world(db: None, settings: SettingsWrapper) -> World:
 def make_world() -> World:
     lea, other = make_user("lea"), make_user("max")
     lea.email = f"{MARK}@example.org"
+    lea.ai_api_key, lea.ai_openrouter_model = secrets.encrypt(f"a-{MARK}"), MARK
     lea.save()
     broker = make_broker(lea, name=f"Compte {MARK}")
     Broker.objects.filter(pk=broker.pk).update(
@@ -180,6 +188,7 @@ def make_world() -> World:
     )
     Exchange.objects.create(id="simex", name="Simulateur", candle_source="simex:x")
     bot = make_bot(lea, broker, code=f"# {MARK}", pause_reason=MARK, is_active=False)
+    StrategyVersion.objects.create(strategy=bot.strategy, number=1, code=bot.strategy.code)
     trade = _trade(lea, broker, bot)
     position = Position.objects.create(
         user=lea,
@@ -338,13 +347,14 @@ def test_routes_outside_the_description_tell_nothing(world: World, path: str, wh
     assert MARK not in b"".join(answer).decode()
 
 
+# The sockets: `ws/` by its topics (below); `ws/trading/` by each of its requests (test_terminal_socket).
 def test_every_topic_and_socket_is_classified() -> None:
     assert set(ACCESS_OF_TOPICS) == set(TOPICS)
     assert {topic for topic, access in ACCESS_OF_TOPICS.items() if access == LISTED} == set(USER_TOPICS)
     router: Any = websocket_application
     while not hasattr(router, "routes"):
         router = getattr(router, "application", None) or router.inner
-    assert [str(route.pattern) for route in router.routes] == ["ws/"]
+    assert [str(route.pattern) for route in router.routes] == ["ws/", "ws/trading/"]
 
 
 class SomeUser:

@@ -290,3 +290,19 @@ def test_the_limit_holds_when_many_resume_at_once(user: User, broker: Broker) ->
         thread.join(20)
     assert sorted(outcomes) == ["on"] * 3 + ["refused"] * 5
     assert ActiveStrategy.objects.filter(is_active=True).count() == 20
+
+
+def test_bot_takes_only_the_parameters_its_strategy_declares(
+    client: Client, strategy: Strategy, broker: Broker
+) -> None:
+    strategy.code = "class A(Strategy):\n    STRATEGY_PARAMS = {'n': {'default': 3, 'min': 1, 'max': 9}}\n"
+    strategy.save()
+    refused = client.post("/api/bots/", body(strategy, broker, params={"n": 12}), content_type="application/json")
+    assert refused.status_code == 400
+    assert "« n »" in refused.json()["message"]
+    unknown = client.post("/api/bots/", body(strategy, broker, params={"m": 1}), content_type="application/json")
+    assert unknown.json()["code"] == "unknown_param"
+    made = client.post("/api/bots/", body(strategy, broker, params={"n": 5}), content_type="application/json")
+    assert made.json()["params"] == {"n": 5}
+    changed = client.patch(f"/api/bots/{made.json()['id']}/", {"params": {"n": 0}}, content_type="application/json")
+    assert changed.status_code == 400

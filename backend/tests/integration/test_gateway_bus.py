@@ -1,7 +1,7 @@
 """Requests and replies over a real Valkey: deadlines, errors, a service that dies with a request in hand."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from decimal import Decimal
@@ -16,6 +16,7 @@ from apps.core.adapters.redis_requests import RedisRequestBus, RedisRequestServe
 from apps.core.services import gateway_codec as codec
 from apps.core.services.ccxt_client import CcxtClient
 from domain.errors import AuthenticationFailed, DeadlineExceeded
+from domain.live_market import OrderBook
 from domain.messages import REQUEST_GROUP, REQUEST_STREAM, GatewayReply, GatewayRequest, Priority
 from domain.ports import Balance
 
@@ -51,7 +52,7 @@ async def client(redis: Redis) -> AsyncIterator[CcxtClient]:
     await client.close()
 
 
-def answering(result: dict[str, object]) -> Handler:
+def answering(result: Mapping[str, object]) -> Handler:
     async def handle(request: GatewayRequest) -> GatewayReply:
         return GatewayReply(request_id=request.request_id, sent_at=CLOCK.now(), result=result)
 
@@ -62,6 +63,16 @@ async def test_balance_arrives_exact(redis: Redis, client: CcxtClient) -> None:
     there = Balance(free={"BTC": Decimal("0.10000001")}, locked={"USDT": Decimal("12.5")})
     async with serving(redis, answering(codec.balance_to_wire(there))):
         assert await client.balance(3, user_id=1) == there
+
+
+async def test_book_and_last_prices_arrive_exact(redis: Redis, client: CcxtClient) -> None:
+    level = (Decimal("0.00000123"), Decimal("1E+18"))
+    book = OrderBook("BTC/USDT", (level,), (), CLOCK.now())
+    async with serving(redis, answering(book.to_wire())):
+        assert await client.book(3, user_id=1, symbol="BTC/USDT") == book
+    prices = {"BTC/USDT": Decimal("0.00000123")}
+    async with serving(redis, answering(codec.prices_to_wire(prices))):
+        assert await client.tickers(3, user_id=1, symbols=["BTC/USDT"]) == prices
 
 
 async def test_hundred_requests_at_once_get_each_their_own_reply(redis: Redis, client: CcxtClient) -> None:

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from apps.core.adapters.strategy_host.host import SandboxedStrategyHost
-from apps.strategies.services.examples import EMA_CROSS
+from apps.strategies.examples.ema_cross import EMA_CROSS
 from domain.errors import StrategyError, StrategyMemory, StrategyTimeout
 from domain.strategies.contract import CandleWindow, EvaluationJob
 from domain.strategies.sample import sample_window

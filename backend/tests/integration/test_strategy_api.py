@@ -19,8 +19,9 @@ from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.redis_connection import connect
 from apps.core.adapters.strategy_host.host import SandboxedStrategyHost
 from apps.core.adapters.strategy_requests import REQUESTS, StrategyRequestServer, validate_in_terminal_3
-from apps.strategies.models import Strategy
-from apps.strategies.services.examples import EMA_CROSS, create_examples
+from apps.strategies.examples.ema_cross import EMA_CROSS
+from apps.strategies.models import Strategy, StrategyVersion
+from apps.strategies.services.starting import create_examples
 from apps.trading_engine.models import ActiveStrategy
 from domain.errors import DeadlineExceeded, Unavailable
 from domain.strategies.contract import CodeError, Evaluation, EvaluationJob, Validation
@@ -305,3 +306,51 @@ async def test_verdict_that_takes_several_waits_arrives(monkeypatch: pytest.Monk
         seen = await validate_in_terminal_3(settings.REDIS_URL, "b = 2", clock=SystemClock(), timeout_s=10)
 
     assert seen == verdict
+
+
+def test_each_change_of_the_code_is_kept_as_a_version(client: Client) -> None:
+    made = send(client, "post", "/api/strategies/", BODY).json()
+    url = f"/api/strategies/{made['id']}/"
+    assert made["version"] == 1
+    send(client, "patch", url, {"name": "Un autre nom"})
+    changed = send(client, "patch", url, {"code": "class B(Strategy):\n    pass\n"}).json()
+    assert changed["version"] == 2
+    send(client, "patch", url, {"code": EMA_CROSS})
+    listed = send(client, "get", f"{url}versions/").json()["results"]
+    assert [(row["number"], row["code"] == EMA_CROSS) for row in listed] == [(3, True), (2, False), (1, True)]
+
+
+def test_refused_code_leaves_no_version(client: Client) -> None:
+    made = send(client, "post", "/api/strategies/", BODY).json()
+    refused = send(client, "patch", f"/api/strategies/{made['id']}/", {"code": "class ("})
+    assert refused.status_code == 400
+    assert StrategyVersion.objects.get(strategy_id=made["id"]).code == EMA_CROSS
+
+
+def test_text_of_before_the_versions_is_kept_at_its_first_change(client: Client, lea: User) -> None:
+    old = Strategy.objects.create(user=lea, name="Ancienne", code="x = 1\n", timeframe="1m")
+    send(client, "patch", f"/api/strategies/{old.pk}/", {"code": "x = 2\n"})
+    assert list(old.versions.order_by("number").values_list("code", flat=True)) == ["x = 1\n", "x = 2\n"]
+
+
+def test_versions_of_another_user_are_absent(client: Client) -> None:
+    other = User.objects.create_user(username="max", password="x")
+    strategy = Strategy.objects.create(user=other, name="A", code="x = 1", timeframe="1m")
+    assert send(client, "get", f"/api/strategies/{strategy.pk}/versions/").status_code == 404
+
+
+def test_library_and_parameters_are_offered(client: Client) -> None:
+    library = send(client, "get", "/api/strategies/examples/").json()
+    assert len(library) == 6
+    made = send(client, "post", "/api/strategies/", {**library[1], "name": "Mon RSI"}).json()
+    first = made["params"][0]
+    assert first == {
+        "name": "longueur",
+        "label": "Longueur du RSI",
+        "type": "int",
+        "default": 14,
+        "min": 2.0,
+        "max": 50.0,
+        "step": 1.0,
+        "choices": [],
+    }

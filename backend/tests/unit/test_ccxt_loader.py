@@ -26,3 +26,23 @@ def test_only_the_asynchronous_half_is_imported_and_its_errors_are_the_package_s
         [sys.executable, "-c", CHECK], cwd=BACKEND, capture_output=True, text=True, check=False, timeout=100
     )
     assert done.stdout == "loaded\n", done.stderr
+
+
+CHECK_PRO = """
+import sys
+from apps.core.adapters.ccxt_loader import load_ccxt, load_ccxt_pro
+Pro = load_ccxt_pro("bitget")
+assert load_ccxt_pro("bitget") is Pro
+assert issubclass(Pro, load_ccxt().bitget)
+assert Pro().has["watchOrders"] is True and not load_ccxt().bitget().has["watchOrders"]
+assert load_ccxt_pro("bit2c") is None  # has no stream
+assert [name for name in sys.modules if name.startswith("ccxt.pro.")] == ["ccxt.pro.bitget"]
+print("loaded")
+"""
+
+
+def test_pro_class_of_one_exchange_is_loaded_without_the_others() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK_PRO], cwd=BACKEND, capture_output=True, text=True, check=False, timeout=100
+    )
+    assert done.stdout == "loaded\n", done.stderr

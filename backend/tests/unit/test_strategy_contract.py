@@ -10,7 +10,7 @@ import pandas as pd
 import pandas_ta_classic as ta
 import pytest
 
-from apps.strategies.services.examples import EMA_CROSS
+from apps.strategies.examples.ema_cross import EMA_CROSS
 from domain.errors import StrategyError, StrategyInvalid
 from domain.strategies.contract import CandleWindow, PositionView
 from domain.strategies.evaluate import evaluate

@@ -4,6 +4,58 @@
  */
 
 export interface paths {
+    "/api/assistant/models/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Ask the provider for its models, with the stored key or address. */
+        get: operations["assistant_models_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/assistant/settings/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Return the providers' settings; a key never leaves the server again. */
+        get: operations["assistant_settings_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** @description Change what is given; `provider` names the one that is on, "" for none. */
+        patch: operations["assistant_settings_partial_update"];
+        trace?: never;
+    };
+    "/api/assistant/test/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Let the chosen model answer one word. */
+        post: operations["assistant_test_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/bots/": {
         parameters: {
             query?: never;
@@ -524,6 +576,40 @@ export interface paths {
         patch: operations["strategies_partial_update"];
         trace?: never;
     };
+    "/api/strategies/{id}/versions/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The texts this strategy had, newest first, the present one included. */
+        get: operations["strategies_versions_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/strategies/examples/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The library of worked examples, to copy and change. */
+        get: operations["strategies_examples_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/strategies/validate/": {
         parameters: {
             query?: never;
@@ -603,9 +689,25 @@ export interface components {
          * @enum {string}
          */
         ActionEnum: "buy" | "sell" | "none";
+        AiModel: {
+            id: string;
+            name: string;
+        };
+        AiProviderRequest: {
+            provider: components["schemas"]["ProviderEnum"];
+        };
+        AssistantSettings: {
+            provider: components["schemas"]["ProviderEnum"] | components["schemas"]["BlankEnum"];
+            /** @description The provider that is on has its key and its model. */
+            is_on: boolean;
+            openrouter: components["schemas"]["OpenRouterSettings"];
+            ollama: components["schemas"]["OllamaSettings"];
+        };
         Balance: {
             currencies: components["schemas"]["CurrencyAmount"][];
         };
+        /** @enum {unknown} */
+        BlankEnum: "";
         Bot: {
             id: number;
             strategy: number;
@@ -853,6 +955,12 @@ export interface components {
          * @enum {string}
          */
         DisplayTimezoneEnum: "UTC" | "local";
+        Example: {
+            name: string;
+            description: string;
+            timeframe: components["schemas"]["TimeframeEnum"];
+            code: string;
+        };
         /** @description An exchange of the catalogue, as terminal 5 described it. */
         Exchange: {
             id: string;
@@ -956,6 +1064,13 @@ export interface components {
          */
         KindEnum: "gap" | "stall" | "disconnect" | "correction";
         /**
+         * @description * `oco` - oco
+         *     * `linked` - linked
+         *     * `none` - none
+         * @enum {string}
+         */
+        LinkModeEnum: "oco" | "linked" | "none";
+        /**
          * @description * `not_loaded` - Not Loaded
          *     * `loading` - Loading
          *     * `loaded` - Loaded
@@ -981,6 +1096,15 @@ export interface components {
          * @enum {string}
          */
         ModeEnum: "simulation" | "testnet" | "real";
+        OllamaSettings: {
+            url: string;
+            model: string;
+        };
+        OpenRouterSettings: {
+            has_key: boolean;
+            key_hint: string;
+            model: string;
+        };
         PaginatedBotList: {
             /**
              * Format: uri
@@ -1098,9 +1222,52 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Trade"][];
         };
+        PaginatedVersionList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Version"][];
+        };
+        /** @description A tunable value of `STRATEGY_PARAMS`; bounds and step of numbers, choices of a choice. */
+        ParamSpec: {
+            name: string;
+            label: string;
+            type: components["schemas"]["ParamSpecTypeEnum"];
+            default: unknown;
+            /** Format: double */
+            min: number | null;
+            /** Format: double */
+            max: number | null;
+            /** Format: double */
+            step: number | null;
+            choices: string[];
+        };
+        /**
+         * @description * `int` - int
+         *     * `float` - float
+         *     * `bool` - bool
+         *     * `choice` - choice
+         * @enum {string}
+         */
+        ParamSpecTypeEnum: "int" | "float" | "bool" | "choice";
         PasswordChangeRequest: {
             old_password: string;
             new_password: string;
+        };
+        /** @description `provider` "" switches the assistant off; an empty key erases it. */
+        PatchedAssistantChangeRequest: {
+            provider?: components["schemas"]["ProviderEnum"] | components["schemas"]["BlankEnum"];
+            openrouter_key?: string;
+            openrouter_model?: string;
+            ollama_url?: string;
+            ollama_model?: string;
         };
         /** @description Settings of a bot. `timeframe` defaults to the strategy's; `amount` caps what the bot spends. */
         PatchedBotInputRequest: {
@@ -1176,6 +1343,16 @@ export interface components {
          * @enum {string}
          */
         PositionStatusEnum: "open" | "closing" | "closed";
+        /**
+         * @description * `openrouter` - openrouter
+         *     * `ollama` - ollama
+         * @enum {string}
+         */
+        ProviderEnum: "openrouter" | "ollama";
+        ProviderTest: {
+            model: string;
+            elapsed_ms: number;
+        };
         Run: {
             id: number;
             source: string;
@@ -1209,6 +1386,12 @@ export interface components {
             debug: components["schemas"]["SessionDebug"];
             mode: components["schemas"]["ModeEnum"];
             limits: components["schemas"]["SessionLimits"];
+            assistant: components["schemas"]["SessionAssistant"];
+        };
+        SessionAssistant: {
+            is_on: boolean;
+            provider: components["schemas"]["ProviderEnum"] | components["schemas"]["BlankEnum"];
+            model: string;
         };
         SessionDebug: {
             allowed: boolean;
@@ -1260,6 +1443,8 @@ export interface components {
             description: string;
             code: string;
             timeframe: components["schemas"]["TimeframeEnum"];
+            readonly params: components["schemas"]["ParamSpec"][];
+            readonly version: number | null;
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
@@ -1311,11 +1496,20 @@ export interface components {
             intent: components["schemas"]["IntentEnum"];
             symbol: string;
             side: components["schemas"]["SideEnum"];
-            type: components["schemas"]["TypeEnum"];
+            type: components["schemas"]["TradeTypeEnum"];
             /** Format: decimal */
             quantity: string;
             /** Format: decimal */
             price: string | null;
+            /** Format: decimal */
+            stop_price: string | null;
+            /** Format: decimal */
+            quote_amount: string | null;
+            /** @description Commun aux deux ordres d'un stop loss + take profit. */
+            link_id: string;
+            link_mode: components["schemas"]["LinkModeEnum"] | components["schemas"]["BlankEnum"];
+            /** @description Ordre que celui-ci remplace. */
+            replaces: number | null;
             /** Format: decimal */
             average_price: string | null;
             /** Format: decimal */
@@ -1354,11 +1548,17 @@ export interface components {
          *     * `oco` - oco
          * @enum {string}
          */
-        TypeEnum: "market" | "limit" | "stop_loss" | "take_profit" | "stop_limit" | "oco";
+        TradeTypeEnum: "market" | "limit" | "stop_loss" | "take_profit" | "stop_limit" | "oco";
         Validation: {
             valid: boolean;
             class_name: string | null;
             errors: components["schemas"]["CodeError"][];
+        };
+        Version: {
+            number: number;
+            code: string;
+            /** Format: date-time */
+            readonly created_at: string;
         };
     };
     responses: never;
@@ -1369,6 +1569,92 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    assistant_models_list: {
+        parameters: {
+            query: {
+                provider: "ollama" | "openrouter";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AiModel"][];
+                };
+            };
+        };
+    };
+    assistant_settings_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantSettings"];
+                };
+            };
+        };
+    };
+    assistant_settings_partial_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedAssistantChangeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantSettings"];
+                };
+            };
+        };
+    };
+    assistant_test_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AiProviderRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProviderTest"];
+                };
+            };
+        };
+    };
     bots_list: {
         parameters: {
             query?: {
@@ -2304,6 +2590,51 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Strategy"];
+                };
+            };
+        };
+    };
+    strategies_versions_list: {
+        parameters: {
+            query?: {
+                /** @description La valeur du curseur de pagination. */
+                cursor?: string;
+                /** @description Nombre de résultats à retourner par page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedVersionList"];
+                };
+            };
+        };
+    };
+    strategies_examples_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Example"][];
                 };
             };
         };

@@ -1,4 +1,5 @@
 /** Plausible rows of the server, for specs. */
+import type { AssistantSettings } from '@/api/assistant'
 import type { Bot, Decision } from '@/api/bots'
 import type { Broker, Exchange } from '@/api/brokers'
 import type { CandleRow, HeartbeatStatus } from '@/api/core'
@@ -10,6 +11,7 @@ export const session = (over: Partial<Session> = {}): Session => ({
   debug: { allowed: false, active: false },
   mode: 'simulation',
   limits: { max_users: 5, users: 2, max_active_strategies: 20, active_strategies: 1 },
+  assistant: { is_on: false, provider: '', model: '' },
   ...over,
 })
 
@@ -46,6 +48,7 @@ export const trade = (id: number, over: Partial<Trade> = {}): Trade => ({
   id, client_order_id: `c${id}`, broker: 1, bot: 1, strategy: 1, source: 'strategy', intent: 'entry', symbol: 'BTC/USDT',
   side: 'buy', type: 'market', quantity: '0.06', price: null, average_price: '94012.4', filled_quantity: '0.06',
   fee: '1', fee_currency: 'USDT', status: 'filled', error_message: '', profit_loss: null,
+  stop_price: null, quote_amount: null, link_id: '', link_mode: '', replaces: null,
   created_at: '2026-11-22T12:00:00Z', market_time: null,
   ...over,
 })
@@ -69,5 +72,12 @@ export const broker = (over: Partial<Broker> = {}): Broker => ({
 export const exchange = (over: Partial<Exchange> = {}): Exchange => ({
   id: 'okx', name: 'OKX', required_credentials: ['apiKey', 'secret', 'password'], has: {}, timeframes: ['1m'], sandbox: true,
   load_state: 'not_loaded', load_progress: 0, market_count: 0,
+  ...over,
+})
+
+export const assistant = (over: Partial<AssistantSettings> = {}): AssistantSettings => ({
+  provider: '', is_on: false,
+  openrouter: { has_key: false, key_hint: '', model: '' },
+  ollama: { url: 'http://localhost:11434', model: '' },
   ...over,
 })

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 
-from apps.core.adapters.ccxt_loader import load_ccxt
+from apps.core.adapters.ccxt_loader import load_ccxt, load_ccxt_pro
 from apps.core.adapters.rate_budget import RateBudget
 from domain.errors import InvalidInput
 from domain.messages import Priority
@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 SIMEX = "simex"
 EXCHANGE_NAMES = {"simex": "Simulateur", "binance": "Binance", "bitget": "Bitget", "kraken": "Kraken", "okx": "OKX"}
+_BINANCE_REST = "https://api.binance.com"
 _FIRST_BACK_OFF_S = 5.0
 # One request for the markets instead of seven, and no ccxt prefix in front of our client order ids.
 _OPTIONS = {
@@ -101,7 +102,11 @@ class Rim:
 
 
 def make_client(access: BrokerAccess, *, rim: Rim, timeout_s: float) -> Any:
-    """Return a ccxt client of that account.
+    """Return a ccxt client of that account, with `watch…` calls where ccxt has them for the exchange.
+
+    One object for requests and streams, not two: a private stream also signs and asks (Kraken's token), and
+    two clients of one key would each have its own nonce, clock difference, markets and copy of the secret.
+    Nothing is connected before the first call of its kind; `close` closes both kinds.
 
     Raises:
         InvalidInput: unknown exchange, no sandbox there, or no simulated exchange running.
@@ -137,7 +142,8 @@ def _client_class(exchange: str, rim: Rim) -> Any:
 
     if exchange not in known_exchanges():
         raise InvalidInput(f"Exchange « {exchange} » inconnu.", details={"exchange": exchange})
-    base: Any = getattr(ccxt, "binance" if exchange == SIMEX else exchange)
+    ccxt_id = "binance" if exchange == SIMEX else exchange
+    base: Any = load_ccxt_pro(ccxt_id) or getattr(ccxt, ccxt_id)
 
     class Client(base):
         async def throttle(self, cost: float | None = None) -> None:
@@ -170,15 +176,19 @@ def _set_hosts(client: Any, access: BrokerAccess) -> None:
                 code="simex_absent",
             )
         # Every host, so that no stray request can reach the real Binance.
-        client.urls["api"] = _rewrite(client.urls["api"], r"^https?://[^/]+", settings.SIMEX_URL.rstrip("/"))
+        simex = settings.SIMEX_URL.rstrip("/")
+        client.urls["api"] = _rewrite(client.urls["api"], r"^https?://[^/]+", simex)
+        client.urls["api"] = _rewrite(client.urls["api"], r"^wss?://[^/]+", re.sub(r"^http", "ws", simex))
     elif access.is_testnet:
         if not client.urls.get("test"):
             raise InvalidInput(f"{client.name} n'a pas d'environnement de test.", code="no_sandbox")
         client.set_sandbox_mode(True)
     elif access.exchange == "binance":
-        client.urls["api"] = _rewrite(
-            client.urls["api"], r"^https://api\.binance\.com", settings.BINANCE_REST_URL.rstrip("/")
-        )
+        rest, streams = settings.BINANCE_REST_URL.rstrip("/"), settings.BINANCE_WS_URL.rstrip("/")
+        client.urls["api"] = _rewrite(client.urls["api"], r"^https://api\.binance\.com", rest)
+        client.urls["api"] = _rewrite(client.urls["api"], r"^wss://stream\.binance\.com:9443", streams)
+        if rest != _BINANCE_REST:  # another machine plays Binance: its private streams are there too
+            client.urls["api"] = _rewrite(client.urls["api"], r"^wss://ws-api\.binance\.com:443", streams)
 
 
 def _rewrite(urls: Mapping[str, Any], pattern: str, replacement: str) -> dict[str, Any]:

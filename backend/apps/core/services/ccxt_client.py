@@ -13,6 +13,7 @@ from apps.core.adapters import secrets
 from apps.core.services import gateway_codec as codec
 from domain.candles import Candle
 from domain.errors import AristobotError, DeadlineExceeded
+from domain.live_market import OrderBook
 from domain.messages import GatewayReply, GatewayRequest, Priority
 from domain.ports import Balance, Clock
 from domain.timeframes import Timeframe
@@ -69,6 +70,21 @@ class CcxtClient:
     async def price(self, broker_id: int, *, user_id: int, symbol: str, timeout_s: float = 5.0) -> Decimal:
         result = await self._read("price", Priority.BALANCE, broker_id, user_id, {"symbol": symbol}, timeout_s)
         return Decimal(result["price"])
+
+    async def book(
+        self, broker_id: int, *, user_id: int, symbol: str, depth: int = 20, timeout_s: float = 5.0
+    ) -> OrderBook:
+        params = {"symbol": symbol, "depth": depth}
+        return OrderBook.from_wire(
+            await self._read("book", Priority.CANDLES, broker_id, user_id, params, timeout_s)
+        )
+
+    async def tickers(
+        self, broker_id: int, *, user_id: int, symbols: Sequence[str], timeout_s: float = 10.0
+    ) -> Mapping[str, Decimal]:
+        params = {"symbols": list(symbols)}
+        result = await self._read("tickers", Priority.BALANCE, broker_id, user_id, params, timeout_s)
+        return codec.prices_from_wire(result)
 
     async def load_markets(self, broker_id: int, *, user_id: int, timeout_s: float = 60.0) -> int:
         request = self._request("load_markets", Priority.MARKETS, broker_id, user_id, {}, timeout_s)

@@ -16,6 +16,7 @@ from domain.errors import (
     NotFound,
     Unavailable,
 )
+from domain.live_market import amount_text
 from domain.ports import Balance
 from domain.timeframes import Timeframe, from_ms, to_ms
 
@@ -47,6 +48,14 @@ def balance_from_wire(message: Mapping[str, Any]) -> Balance:
         free={currency: Decimal(amount) for currency, amount in message["free"].items()},
         locked={currency: Decimal(amount) for currency, amount in message["locked"].items()},
     )
+
+
+def prices_to_wire(prices: Mapping[str, Decimal]) -> dict[str, str]:
+    return {symbol: amount_text(price) for symbol, price in prices.items()}
+
+
+def prices_from_wire(message: Mapping[str, Any]) -> dict[str, Decimal]:
+    return {str(symbol): Decimal(price) for symbol, price in message.items()}
 
 
 def candles_to_wire(candles: Sequence[Candle]) -> list[list[Any]]:

@@ -20,6 +20,9 @@ log = structlog.get_logger(__name__)
 
 Result = Mapping[str, Any]
 
+MAX_BOOK_DEPTH = 100
+MAX_TICKERS = 1_000
+
 
 class GatewayRequests:
     """The handler of the request server.
@@ -37,6 +40,8 @@ class GatewayRequests:
             "balance": self._balance,
             "candles": self._candles,
             "price": self._price,
+            "book": self._book,
+            "tickers": self._tickers,
             "load_markets": self._load_markets,
             "test_credentials": self._test_credentials,
             "wake_orders": self._wake,
@@ -91,7 +96,31 @@ class GatewayRequests:
         async def fetch() -> Result:
             return {"price": str(await session.fetch_price(symbol))}
 
-        return await self._once((session.candle_source, symbol), fetch)
+        return await self._once((session.candle_source, "price", symbol), fetch)
+
+    async def _book(self, request: GatewayRequest) -> Result:
+        session = await self._session(request)
+        symbol, depth = str(_param(request, "symbol")), _count(request, "depth", most=MAX_BOOK_DEPTH)
+
+        async def fetch() -> Result:
+            return (await session.fetch_book(symbol, depth)).to_wire()
+
+        return await self._once((session.candle_source, "book", symbol, depth), fetch)
+
+    async def _tickers(self, request: GatewayRequest) -> Result:
+        session = await self._session(request)
+        symbols = _param(request, "symbols")
+        if not isinstance(symbols, list) or len(symbols) > MAX_TICKERS:
+            raise InvalidInput(
+                f"Requête « tickers » refusée : « symbols » doit être une liste d'au plus {MAX_TICKERS} marchés.",
+                code="invalid_message",
+            )
+        wanted = sorted({str(symbol) for symbol in symbols})
+
+        async def fetch() -> Result:
+            return codec.prices_to_wire(await session.fetch_last_prices(wanted))
+
+        return await self._once((session.candle_source, "tickers", *wanted), fetch)
 
     async def _load_markets(self, request: GatewayRequest) -> Result:
         return {"count": await self._manager.reload_markets(await self._session(request))}
@@ -139,6 +168,16 @@ def _param(request: GatewayRequest, name: str) -> Any:
         raise InvalidInput(
             f"Requête « {request.method} » incomplète : « {name} » manque.", code="invalid_message"
         ) from exc
+
+
+def _count(request: GatewayRequest, name: str, *, most: int) -> int:
+    value = _param(request, name)
+    if not isinstance(value, int) or not 1 <= value <= most:
+        raise InvalidInput(
+            f"Requête « {request.method} » refusée : « {name} » vaut {value!r}, attendu un entier de 1 à {most}.",
+            code="invalid_message",
+        )
+    return value
 
 
 def _moment(request: GatewayRequest, name: str) -> datetime:

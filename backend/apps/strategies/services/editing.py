@@ -1,4 +1,4 @@
-"""Creates, changes and deletes strategies: the only writer of the table `strategies`."""
+"""Creates, changes and deletes strategies: the only writer of `strategies` and `strategy_versions`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from django.db import IntegrityError, transaction
 
-from apps.strategies.models import Strategy
+from apps.strategies.models import Strategy, StrategyVersion
 from apps.strategies.selectors import own_strategy, strategies_of
 from domain.errors import Conflict, NotFound
 from domain.strategies.loader import invalid
@@ -25,19 +25,26 @@ def create(user_id: int, fields: Mapping[str, Any]) -> Strategy:
         Conflict: the user has another strategy of that name.
     """
     strategy = Strategy(user_id=user_id, **fields)
-    _save(strategy)
+    with transaction.atomic():
+        _save(strategy)
+        _remember(strategy)
     log.info("strategies.created", user_id=user_id, strategy_id=strategy.pk)
-    return strategy
+    return own_strategy(user_id, strategy.pk)
 
 
 def update(user_id: int, strategy_id: int, changes: Mapping[str, Any]) -> Strategy:
     """Change a strategy; its bots use the new code from their next signal on. Raises as `create`, NotFound."""
-    strategy = own_strategy(user_id, strategy_id)
-    for name, value in changes.items():
-        setattr(strategy, name, value)
-    _save(strategy)
+    with transaction.atomic():
+        strategy = strategies_of(user_id).select_for_update().filter(id=strategy_id).first()
+        if strategy is None:
+            raise NotFound(f"Stratégie {strategy_id} introuvable.")
+        _remember(strategy)  # rows older than the table of versions have none yet
+        for name, value in changes.items():
+            setattr(strategy, name, value)
+        _save(strategy)
+        _remember(strategy)
     log.info("strategies.updated", user_id=user_id, strategy_id=strategy_id, fields=sorted(changes))
-    return strategy
+    return own_strategy(user_id, strategy_id)
 
 
 def delete(user_id: int, strategy_id: int) -> None:
@@ -73,6 +80,14 @@ def _refuse_while_used(strategy: Strategy, active: list[int]) -> None:
             details={"bots": holding},
             code="strategy_in_use",
         )
+
+
+def _remember(strategy: Strategy) -> None:
+    """Keep the text as a version unless it is the last one; the caller holds the row or has just made it."""
+    last = strategy.versions.order_by("-number").first()
+    if last is None or last.code != strategy.code:
+        number = 1 if last is None else last.number + 1
+        StrategyVersion.objects.create(strategy=strategy, number=number, code=strategy.code)
 
 
 def _save(strategy: Strategy) -> None:

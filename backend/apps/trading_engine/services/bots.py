@@ -19,6 +19,7 @@ from apps.trading_engine.bodies import STOPPED_AT
 from apps.trading_engine.models import ActiveStrategy
 from apps.trading_engine.selectors import active_count, market_now
 from domain.errors import Conflict, InvalidInput, LimitReached, NotFound
+from domain.strategies.params import check_params, declared_params
 from domain.timeframes import Timeframe
 
 log = structlog.get_logger(__name__)
@@ -47,6 +48,7 @@ def create(user_id: int, wanted: Mapping[str, Any], *, now: datetime) -> ActiveS
     strategy = _own_strategy(user_id, wanted["strategy_id"])
     chosen = dict(wanted)
     chosen["timeframe"] = chosen.get("timeframe") or strategy.timeframe
+    chosen["params"] = check_params(declared_params(strategy.code).specs, chosen.get("params") or {})
     bot = ActiveStrategy(user_id=user_id, **chosen)
     _check(bot)
     with transaction.atomic():
@@ -76,7 +78,9 @@ def update(user_id: int, bot_id: int, changes: Mapping[str, Any], *, now: dateti
             )
         for name, value in changes.items():
             setattr(bot, name, value)
-        _own_strategy(user_id, bot.strategy_id)
+        strategy = _own_strategy(user_id, bot.strategy_id)
+        if "params" in changes or "strategy_id" in changes:
+            bot.params = check_params(declared_params(strategy.code).specs, bot.params)
         _check(bot)
         if bot.is_active and not was_on:
             _switch_on(bot, now=now)

@@ -1,10 +1,7 @@
-"""The strategies every new account finds in its list."""
+"""The specification's example of a strategy, unchanged (section 4.5)."""
 
-from typing import Any
+from apps.strategies.examples.example import Example
 
-from apps.strategies.models import Strategy
-
-# The specification's example, unchanged (section 4.5).
 EMA_CROSS = '''\
 import pandas_ta as ta
 
@@ -62,21 +59,9 @@ class MaNouvelleStrategie(Strategy):
         return 0.04
 '''
 
-EXAMPLES = (
-    {
-        "name": "Croisement EMA 10/20",
-        "description": "Achète quand l'EMA 10 passe au-dessus de l'EMA 20, vend quand elle repasse dessous.",
-        "timeframe": "1m",
-        "code": EMA_CROSS,
-    },
+EXAMPLE = Example(
+    name="Croisement EMA 10/20",
+    description="Achète quand l'EMA 10 passe au-dessus de l'EMA 20, vend quand elle repasse dessous.",
+    timeframe="1m",
+    code=EMA_CROSS,
 )
-
-
-def create_examples(user: Any) -> list[Strategy]:
-    """Give `user` the examples he lacks (by name) and return all of them. Calling it again changes nothing."""
-    found = []
-    for example in EXAMPLES:
-        rest = {key: value for key, value in example.items() if key != "name"}
-        strategy, _ = Strategy.objects.get_or_create(user=user, name=example["name"], defaults=rest)
-        found.append(strategy)
-    return found
