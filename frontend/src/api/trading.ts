@@ -29,7 +29,7 @@ export interface Abilities {
 }
 
 export interface Selection {
-  broker: { id: number; name: string; exchange: string; mode: TradingMode }
+  broker: { id: number; name: string; exchange: string; exchange_name?: string; mode: TradingMode; market_count?: number }
   abilities: Abilities
   candle_timeframes: string[]
 }
@@ -86,6 +86,8 @@ export interface Terms {
   order_type: OrderType
   quantity?: string
   quote_amount?: string
+  /** A share of what is available, from 0 to 1, which the server turns into a quantity. */
+  balance_ratio?: string
   price?: string
   stop_price?: string
   stop_loss?: string
@@ -110,7 +112,12 @@ export interface Preview {
 
 export type Validation = Preview & { validation_id: string; valid_until: string }
 
-export interface Submitted {
+/** What a wish's answer may say besides: it is recorded, but waits for terminal 5. */
+interface Warned {
+  warnings?: string[]
+}
+
+export interface Submitted extends Warned {
   trade?: Order
   trades?: Order[]
 }
@@ -186,9 +193,9 @@ export interface Requests {
   preview: { params: Terms; answer: Preview }
   validate: { params: Terms; answer: Validation }
   submit: { params: ForBroker & { validation_id: string }; answer: Submitted }
-  cancel: { params: ForBroker & { trade: number }; answer: { trade: Order } }
-  cancel_all: { params: ForBroker & { symbol?: string }; answer: { trades: Order[] } }
-  amend: { params: Amendment; answer: { command: { id: number }; client_order_id: string } }
+  cancel: { params: ForBroker & { trade: number }; answer: { trade: Order } & Warned }
+  cancel_all: { params: ForBroker & { symbol?: string; everybody: boolean }; answer: { trades: Order[] } & Warned }
+  amend: { params: Amendment; answer: { command: { id: number }; client_order_id: string } & Warned }
   orders: { params: ForBroker & { symbol?: string }; answer: { results: Order[] } }
   history: { params: ForBroker & { symbol?: string; before?: number; limit: number }; answer: { results: Order[] } }
   positions: { params: ForBroker; answer: { results: Position[] } }

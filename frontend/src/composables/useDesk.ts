@@ -7,10 +7,12 @@ import { terminal } from '@/websocket/trading'
 import { useLoad, type LoadState } from './useAsync'
 
 const MEMORY = 'aristobot.trading'
+/** How the server says that a symbol is not (or no longer) there. */
+const GONE = new Set(['unknown_symbol', 'not_found'])
 const FAVOURITE = 'BTC/USDT'
 const DEFAULT_TIMEFRAME = '5m'
 /** The timeframes a row of buttons has room for; others stay out. */
-const BUTTONS = ['1m', '3m', '5m', '15m', '1h', '4h', '1d', '1w']
+const BUTTONS = ['1m', '3m', '5m', '10m', '15m', '1h', '2h', '4h', '1d', '1w']
 
 interface Memory {
   broker?: number
@@ -95,6 +97,7 @@ export function useDesk() {
     remember()
     void candles.read()
     feed.loadBook().catch(() => undefined) // the live feed brings the next one
+    trading.refreshPortfolio().catch(() => undefined) // its panel says why
   }
 
   async function open(broker: number, wanted?: string): Promise<void> {
@@ -105,7 +108,7 @@ export function useDesk() {
       if (mine === turn) await turnTo(broker, symbol)
     } catch (error) {
       // A symbol of another day may have left the exchange: another one is proposed.
-      if (wanted || !known || !(error instanceof ApiError) || error.code !== 'not_found') throw error
+      if (wanted || !known || !(error instanceof ApiError) || !GONE.has(error.code)) throw error
       const symbol = await firstSymbol(broker)
       if (mine === turn) await turnTo(broker, symbol)
     }

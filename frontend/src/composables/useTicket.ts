@@ -1,9 +1,9 @@
 import { useDebounceFn } from '@vueuse/core'
 import { computed, onScopeDispose, reactive, ref, shallowRef, watch } from 'vue'
 import { ApiError, messageOf } from '@/api/errors'
-import type { Order, OrderType, Preview, Side, Terms, Validation } from '@/api/trading'
+import type { Order, OrderType, Preview, Side, Submitted, Terms, Validation } from '@/api/trading'
 import { useTrading } from '@/stores/trading'
-import { readAmount, shareOf, toField } from '@/utils/amounts'
+import { readAmount, toField } from '@/utils/amounts'
 import { sideLabel, typeLabel } from '@/utils/orders'
 import { terminal } from '@/websocket/trading'
 import { useAction } from './useAsync'
@@ -25,9 +25,9 @@ const SUBMIT_MS = 15_000
 /** An answer whose absence proves nothing: the order may have been recorded. */
 const UNPROVEN = new Set(['deadline_exceeded', 'closed'])
 
-/** The field that a refusal names, if it is one of the ticket's. */
+/** The field that a refusal names, if it is one of the ticket's. A share of the balance shows in the quantity. */
 export function faultyField(error: ApiError): TicketField | null {
-  const named = error.details.field
+  const named = error.details.field === 'balance_ratio' ? 'quantity' : error.details.field
   if (typeof named === 'string') return FIELDS.find((field) => field === named) ?? null
   return FIELDS.find((field) => error.field(field) !== undefined) ?? null
 }
@@ -43,8 +43,10 @@ export function useTicket() {
   const side = ref<Side>('buy')
   const type = ref<OrderType>('limit')
   const text = reactive<Record<TicketField, string>>({ price: '', stop_price: '', stop_loss: '', take_profit: '', quantity: '', quote_amount: '' })
-  /** Which of quantity and value the user gave; the server computes the other. */
-  const basis = ref<SizeField>('quantity')
+  /** What the user sized the order by; the server computes the rest. */
+  const basis = ref<SizeField | 'balance_ratio'>('quantity')
+  /** The share of the balance that sizes the order, in percent, while one is chosen. */
+  const ratio = ref<number | null>(null)
   const preview = shallowRef<Preview | null>(null)
   const refusal = shallowRef<ApiError | null>(null)
   const computing = ref(false)
@@ -58,10 +60,9 @@ export function useTicket() {
   let asked = 0
   let sendingId: string | null = null
   let expiry: ReturnType<typeof setTimeout> | undefined
-  let fromShare = false
 
   const prices = computed(() => PRICES_OF[type.value])
-  const given = computed<TicketField[]>(() => [...prices.value, basis.value])
+  const given = computed<TicketField[]>(() => [...prices.value, ...(basis.value === 'balance_ratio' ? [] : [basis.value])])
   const ability = computed(() => trading.selection?.abilities.order_types.find((one) => one.type === type.value) ?? null)
 
   const typedErrors = computed(() => {
@@ -80,7 +81,8 @@ export function useTicket() {
     const values = given.value.map((field) => [field, readAmount(text[field]).value] as const)
     if (values.some(([, value]) => value === null)) return null
     const common = { broker: trading.brokerId, symbol: trading.market.symbol, side: side.value, order_type: type.value }
-    return { ...common, ...(Object.fromEntries(values) as Partial<Record<TicketField, string>>) }
+    const share = ratio.value === null ? {} : { balance_ratio: String(ratio.value / 100) }
+    return { ...common, ...share, ...(Object.fromEntries(values) as Partial<Record<TicketField, string>>) }
   })
   const key = computed(() => JSON.stringify(terms.value))
   const orders = computed<Order[]>(() => trading.orders.filter((order) => sent.value.includes(order.id)))
@@ -95,14 +97,8 @@ export function useTicket() {
   }
 
   function showComputed(answer: Preview): void {
-    const other: SizeField = basis.value === 'quantity' ? 'quote_amount' : 'quantity'
-    text[other] = toField(other === 'quantity' ? answer.quantity : (answer.quote_amount ?? answer.notional))
-    // A share of the balance is not what anybody typed: the field shows what would really be ordered.
-    if (fromShare && basis.value === 'quantity' && answer.quantity) {
-      const rounded = toField(answer.quantity)
-      if (readAmount(rounded).value !== readAmount(text.quantity).value) text.quantity = rounded
-    }
-    fromShare = false
+    if (basis.value !== 'quantity') text.quantity = toField(answer.quantity)
+    if (basis.value !== 'quote_amount') text.quote_amount = toField(answer.quote_amount ?? answer.notional)
   }
 
   async function compute(): Promise<void> {
@@ -133,7 +129,8 @@ export function useTicket() {
     if (terms.value) return void computeSoon()
     computing.value = false
     preview.value = null
-    text[basis.value === 'quantity' ? 'quote_amount' : 'quantity'] = ''
+    if (basis.value !== 'quantity') text.quantity = ''
+    if (basis.value !== 'quote_amount') text.quote_amount = ''
   })
 
   function adopt(answer: Validation): void {
@@ -166,15 +163,17 @@ export function useTicket() {
     }
   })
 
-  function settled(answer: { trade?: Order; trades?: Order[] }): void {
+  function settled(answer: Submitted): void {
     const made = answer.trades ?? (answer.trade ? [answer.trade] : [])
     trading.merge(made)
+    trading.warn(answer.warnings)
     sent.value = made.map((order) => order.id)
+    state.value = 'sent'
     sendingId = doubt.value = null
-    text.quantity = text.quote_amount = ''
+    setSize('quantity', '')
+    text.quote_amount = ''
     asked += 1
     validation.value = preview.value = refusal.value = null
-    state.value = 'sent'
   }
 
   function unsettled(error: unknown): void {
@@ -222,23 +221,24 @@ export function useTicket() {
   function setSize(field: SizeField, value: string): void {
     if (locked.value) return
     basis.value = field
-    fromShare = false
+    ratio.value = null
     text[field] = value
   }
 
   /** What the account can spend on this side, in that currency. */
   const available = computed(() => {
     const currency = side.value === 'buy' ? trading.market?.quote : trading.market?.base
+    const told = preview.value
+    if (told?.available && told.needed_currency === currency) return { currency, free: told.available }
     if (!currency || !trading.portfolio) return null
     return { currency, free: trading.portfolio.assets.find((asset) => asset.currency === currency)?.free ?? '0' }
   })
 
   /** Takes a share of what is available: of the money for a purchase, of the holding for a sale. */
   function takeShare(percent: number): void {
-    if (!available.value) return
-    const field: SizeField = side.value === 'buy' ? 'quote_amount' : 'quantity'
-    setSize(field, toField(shareOf(available.value.free, percent, field === 'quantity' ? 18 : 8)) || '0')
-    fromShare = true
+    if (locked.value) return
+    basis.value = 'balance_ratio'
+    ratio.value = percent
   }
 
   /** Takes over a price pointed at in the book or on the chart. */
@@ -255,12 +255,14 @@ export function useTicket() {
 
   watch(() => [trading.brokerId, trading.symbol], () => {
     for (const field of FIELDS) text[field] = ''
+    basis.value = 'quantity'
+    ratio.value = null
     sent.value = []
   })
   onScopeDispose(() => clearTimeout(expiry))
 
   return {
-    side, type, text, basis, prices, preview, errors, generalError, computing, state, validation, validUntil, failure, doubt, locked, orders, terms, ability,
+    side, type, text, basis, ratio, prices, preview, errors, generalError, computing, state, validation, validUntil, failure, doubt, locked, orders, terms, ability,
     available, validate, execute, setType, setSide, setSize, takeShare, fillPrice, compute,
     title: computed(() => `${sideLabel(side.value)} ${typeLabel(type.value).toLowerCase()}`),
   }

@@ -58,6 +58,14 @@ export const useTrading = defineStore('trading', () => {
     activity.value = [{ key: nextKey++, at, text, tone }, ...activity.value].slice(0, MAX_ACTIVITY)
   }
 
+  /** Shows what the server says beside an answer: terminal 5 is away, a wish waits for it. */
+  function warn(warnings: string[] | undefined): void {
+    for (const text of warnings ?? []) {
+      note(text, 'warn')
+      useToasts().push('warn', 'En attente du service d’échange', text)
+    }
+  }
+
   function merge(incoming: Order[]): void {
     const own = incoming.filter((order) => order.broker === brokerId.value)
     if (own.length) orders.value = mergeTrades(orders.value, own, MAX_ORDERS)
@@ -80,7 +88,9 @@ export const useTrading = defineStore('trading', () => {
     merge([order])
     const after = orders.value.find((known) => known.id === order.id)
     const changed = after && (before?.status !== after.status || before.filled_quantity !== after.filled_quantity)
-    if (changed && after.status !== 'pending' && after.status !== 'sending') tell(after)
+    if (!changed) return
+    if (after.status !== 'pending' && after.status !== 'sending') tell(after)
+    balanceMoved(order)
   }
 
   function followPosition(position: Position): void {
@@ -174,15 +184,17 @@ export const useTrading = defineStore('trading', () => {
   async function cancel(order: Order): Promise<void> {
     keepBusy(order.id, 'cancel')
     try {
-      merge([(await terminal.ask('cancel', { broker: order.broker, trade: order.id })).trade])
+      const { trade, warnings } = await terminal.ask('cancel', { broker: order.broker, trade: order.id })
+      merge([trade])
+      warn(warnings)
     } catch (error) {
       settle(order.id)
       throw error
     }
   }
 
-  async function cancelAll(only?: string): Promise<number> {
-    const { trades } = await terminal.ask('cancel_all', { broker: chosen(), ...(only ? { symbol: only } : {}) })
+  async function cancelAll({ only, everybody }: { only?: string; everybody: boolean }): Promise<number> {
+    const { trades } = await terminal.ask('cancel_all', { broker: chosen(), everybody, ...(only ? { symbol: only } : {}) })
     trades.filter(isLive).forEach((order) => keepBusy(order.id, 'cancel'))
     merge(trades)
     return trades.length
@@ -191,7 +203,7 @@ export const useTrading = defineStore('trading', () => {
   async function amend(change: Amendment): Promise<void> {
     keepBusy(change.trade, 'amend')
     try {
-      await terminal.ask('amend', change)
+      warn((await terminal.ask('amend', change)).warnings)
     } catch (error) {
       settle(change.trade)
       throw error
@@ -249,7 +261,7 @@ export const useTrading = defineStore('trading', () => {
 
   return {
     brokerId, symbol, selection, market, portfolio, orders, open, positions, openPositions, hasOlder, activity, busy, link, mode,
-    note, merge, follow, followPosition, followCommand, refreshPortfolio, refreshPositions, refreshOrders, loadOlder,
+    note, warn, merge, follow, followPosition, followCommand, refreshPortfolio, refreshPositions, refreshOrders, loadOlder,
     cancel, cancelAll, amend, select, start, stop,
   }
 })

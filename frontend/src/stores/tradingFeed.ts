@@ -24,6 +24,7 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
   let target = { broker: 0, symbol: '', timeframe: '' }
   let waiting: Book | null = null
   let frame = 0
+  let mending = false
 
   const isOurs = (event: { broker: number; symbol: string }): boolean => event.broker === target.broker && event.symbol === target.symbol
 
@@ -45,7 +46,7 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
     const [at] = event.candle
     if (!known || at < known[0]) return
     if (at === known[0]) bars.value[bars.value.length - 1] = event.candle
-    else if (at > known[0] + timeframeMs(target.timeframe)) return void loadBars().catch(() => undefined) // a hole: read again
+    else if (at > known[0] + timeframeMs(target.timeframe)) return void mend()
     else bars.value.push(event.candle)
     lastBar.value = event.candle
   }
@@ -70,6 +71,14 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
     if (asked !== target) return
     bars.value = candles
     lastBar.value = candles.at(-1) ?? null
+  }
+
+  /** Candles are missing between the last known and the newest: they are read again, once at a time. */
+  async function mend(): Promise<void> {
+    if (mending) return
+    mending = true
+    await loadBars().catch(() => undefined) // the next candle finds the same hole, and asks again
+    mending = false
   }
 
   async function loadOlderBars(): Promise<void> {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { digitsOf, onTick, readAmount, shareOf, toField } from './amounts'
+import { digitsOf, onTick, readAmount, toField } from './amounts'
 
 it.each([
   ['1 000,50', '1000.50'],
@@ -21,14 +21,6 @@ it('writes an amount as one would type it', () => {
   expect(toField('93850.5000')).toBe('93850,5')
   expect(toField('0.00000123')).toBe('0,00000123')
   expect(toField(null)).toBe('')
-})
-
-it('cuts a share of a balance exactly, never above it', () => {
-  expect(shareOf('8211.45', 25)).toBe('2052.8625')
-  expect(shareOf('0.12345678', 100)).toBe('0.12345678')
-  expect(shareOf('0.00000001', 75)).toBe('0') // 0.0000000075 cut at 8 decimals
-  expect(shareOf('123456789012345678.9', 100)).toBe('123456789012345678.9') // beyond what a float holds
-  expect(shareOf('1', 75, 18)).toBe('0.75')
 })
 
 it('puts a dragged price on the market’s ticks', () => {

@@ -27,14 +27,6 @@ export function toField(value: string | null | undefined): string {
   return formatNumber(value).replace(/[\u202F\u00A0]/g, '').replace('—', '')
 }
 
-/** That share of an amount, in percent, cut (never rounded up) at `digits` decimals. */
-export function shareOf(value: string, percent: number, digits = 8): string {
-  const [whole, fraction = ''] = value.split('.')
-  const units = (BigInt(whole + fraction.slice(0, digits).padEnd(digits, '0')) * BigInt(percent)) / 100n
-  const text = units.toString().padStart(digits + 1, '0')
-  return `${text.slice(0, -digits)}.${text.slice(-digits)}`.replace(/\.?0+$/, '')
-}
-
 /** How many decimals a step such as `0.01000000` leaves; `fallback` without a step. */
 export function digitsOf(step: string | null | undefined, fallback: number): number {
   if (!step) return fallback
