@@ -59,7 +59,7 @@ export const orderName = (order: Order): string => `${sideLabel(order.side)} ${t
 const BODIES: Partial<Record<OrderStatus, (order: Order) => string>> = {
   open: (order) => `posé : ${formatNumber(order.quantity)} à ${formatNumber(watchedPrice(order))}`,
   partially_filled: (order) => `exécuté à ${filledPercent(order)} %`,
-  filled: (order) => `exécuté : ${formatNumber(order.filled_quantity)} à ${formatNumber(order.average_price)}`,
+  filled: (order) => `exécuté : ${formatNumber(order.filled_quantity)} à ${formatAverage(order.average_price)}`,
   cancelled: () => 'annulé',
   unknown: () => 'sans réponse de l’exchange, vérification en cours',
 }
@@ -70,6 +70,14 @@ export function orderStory(order: Order): { text: string; tone: Tone } {
   const body = BODIES[order.status]?.(order) ?? ORDER_STATUSES[order.status].label.toLowerCase()
   const told = order.status === 'rejected' && order.error_message ? order.error_message : `${orderName(order)} ${body}${order.status === 'filled' ? '' : reason}`
   return { text: told, tone: ORDER_STATUSES[order.status].tone }
+}
+
+/** An average price: four decimals past its first digits, for the rest is only the division's. */
+export function formatAverage(value: string | null | undefined): string {
+  if (!value) return ABSENT
+  const [whole, fraction = ''] = value.split('.')
+  const zeros = /[1-9]/.test(whole) ? 0 : (/^0*/.exec(fraction)?.[0].length ?? 0)
+  return fraction.length > zeros + 4 ? formatNumber(formatNumber(value, { digits: zeros + 4 }).replace(/\s/g, '').replace(',', '.')) : formatNumber(value)
 }
 
 /** A market's amount of base, or a dash. */
