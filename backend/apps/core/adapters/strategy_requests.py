@@ -17,7 +17,14 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from apps.core.adapters.redis_connection import connect
-from domain.errors import AristobotError, DeadlineExceeded, InvalidInput, Unavailable
+from domain.errors import (
+    AristobotError,
+    DeadlineExceeded,
+    InvalidInput,
+    Unavailable,
+    error_from_wire,
+    error_to_wire,
+)
 from domain.messages import VERSION, check_version
 from domain.ports import Clock, StrategyHost
 from domain.strategies.contract import CodeError, Validation
