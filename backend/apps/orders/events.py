@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from django.db import transaction
 
-from apps.orders.models import Position, Trade
+from apps.orders.models import OrderCommand, Position, Trade
 from apps.orders.signals import order_event, orders_waiting
 
 log = structlog.get_logger(__name__)
@@ -113,6 +113,19 @@ def alert(trade: Trade, *, code: str, message: str) -> None:
         "client_order_id": trade.client_order_id,
     }
     _emit("orders", "alert", body, trade.user_id)
+
+
+def command_ended(command: OrderCommand) -> None:
+    """Tell the user, after the commit, what became of a wish to cancel or to change an order."""
+    body = {
+        "id": command.id,
+        "trade": command.trade_id,
+        "broker": command.trade.broker_id,
+        "kind": command.kind,
+        "status": command.status,
+        "error_message": command.error_message,
+    }
+    _emit("orders", "command", body, command.trade.user_id)
 
 
 def wake_executor() -> None:
