@@ -30,7 +30,7 @@ from domain.backtest.quick_test import quick_test
 from domain.candles import Candle
 from domain.strategies.contract import DEFAULT_WINDOW
 from domain.strategies.sample import sample_window
-from domain.timeframes import Timeframe, from_ms
+from domain.timeframes import Timeframe
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.terminal3 import Terminal3
 from tests.unit.backtest.scripted import MARKET
@@ -77,12 +77,19 @@ def broker(client: Client) -> Broker:
 def last_candles() -> list[Candle]:
     window = sample_window(COUNT)
     start = Timeframe.M1.open_time(datetime.now(UTC)) - COUNT * timedelta(minutes=1)
-    shift = start - from_ms(window.open_time_ms[0])
-    columns = zip(*(getattr(window, name) for name in ("open", "high", "low", "close", "volume")), strict=True)
-    times = [from_ms(ms) + shift for ms in window.open_time_ms]
     return [
-        Candle(BTC, Timeframe.M1, at, *(Decimal(str(row[i])) for i in range(5)), 3)  # type: ignore[misc, arg-type]
-        for at, row in zip(times, columns, strict=True)
+        Candle(
+            symbol=BTC,
+            timeframe=Timeframe.M1,
+            open_time=start + bar * timedelta(minutes=1),
+            open=Decimal(str(window.open[bar])),
+            high=Decimal(str(window.high[bar])),
+            low=Decimal(str(window.low[bar])),
+            close=Decimal(str(window.close[bar])),
+            volume=Decimal(str(window.volume[bar])),
+            trade_count=3,
+        )
+        for bar in range(COUNT)
     ]
 
 
