@@ -24,6 +24,7 @@ from apps.core.services.ccxt_manager import CcxtManager
 from apps.core.services.gateway_requests import GatewayRequests
 from apps.market_data.services.symbols import DjangoMarketStore
 from apps.orders.executor import OrderExecutor
+from aristobot.wiring.alerts import alert_works
 from domain.errors import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -60,6 +61,8 @@ class CcxtService:
                 tasks.create_task(self._presence.run())
                 tasks.create_task(self._server.run())
                 tasks.create_task(self._executor.run())
+                for work in alert_works(watched=("trading_engine",), clock=self._clock):
+                    tasks.create_task(work.run())
                 tasks.create_task(self._describe_exchanges())
                 tasks.create_task(self._load_brokers())
         finally:
