@@ -1,6 +1,6 @@
 """What the domain and the services need from outside, as protocols. Adapters and fakes implement them."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -79,6 +79,25 @@ class MarketStore(Protocol):
         ...
 
 
+PrivateEvent = OrderReport | Balance
+
+
+class PrivateStream(Protocol):
+    """What an exchange tells of one account as it happens: an early word, never the only one."""
+
+    async def listen(self, *, receive: Callable[[PrivateEvent], None], opened: Callable[[], None]) -> None:
+        """Connect and hand over every event until cancelled.
+
+        Args:
+            receive: called at once with an order's state, or with all that the account holds; must not block.
+            opened: called once, when events are certain to come: whatever happened before must be asked for.
+
+        Raises:
+            AristobotError: the connection failed, was refused or fell silent.
+        """
+        ...
+
+
 class ExchangeSession(Protocol):
     """One authenticated connection of one (user, broker). Order calls are never retried inside."""
 
@@ -146,6 +165,10 @@ class ExchangeSession(Protocol):
         ...
 
     async def fetch_my_trades(self, symbol: str, *, since: datetime | None = None) -> Sequence[FillReport]: ...
+
+    def private_stream(self) -> PrivateStream | None:
+        """Return the account's stream, the same one each time; None where the exchange must be asked."""
+        ...
 
     async def close(self) -> None: ...
 

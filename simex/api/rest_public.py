@@ -6,13 +6,18 @@ from typing import Any
 import orjson
 
 from simex.api.call import Call, Route, Routes
+from simex.depth_streams import book_rows
 from simex.engine.errors import ApiError
+from simex.live import answers as relayed
+from simex.live.answers import unavailable
+from simex.live.feed import LiveFeed
+from simex.live.relay import Relay
 from simex.market.klines import DAY_MS, FIXED_MS, INTERVALS, traded_klines
 from simex.market.query import klines_between
 from simex.market.symbols import SymbolRules
 from simex.market.tradelog import AggTrade, RawTrade, split_raw
 from simex.tickers import best_prices, day_statistics
-from simex.units import money, text8, text16
+from simex.units import text8, text16
 
 
 def ping(_call: Call) -> Any:
@@ -28,6 +33,9 @@ def server_time(call: Call) -> Any:
 def exchange_info(call: Call) -> Any:
     """Return limits and symbols."""
     wanted = _symbols(call)
+    relay = call.sim.relay
+    if relay is not None and not call.sim.has_rules:
+        raise unavailable(relay)
     limits = call.limits
     return {
         "timezone": "UTC",
@@ -64,17 +72,13 @@ def _symbols(call: Call) -> list[SymbolRules]:
 def depth(call: Call) -> Any:
     """Return the synthetic book with the users' resting orders in it."""
     rules = call.rules()
-    book = call.sim.exchange.books[rules.symbol]
     limit = call.limit(100, 5000)
-    sides = {}
-    for side in ("BUY", "SELL"):
-        levels = {level.price: level.quantity for level in book.levels(side)}
-        for order in call.sim.exchange.resting(rules.symbol, side):
-            levels[order.price] = levels.get(order.price, order.remaining * 0) + order.remaining
-        ordered = sorted(levels.items(), reverse=side == "BUY")[:limit]
-        sides[side] = [[money(price), money(quantity)] for price, quantity in ordered]
-    last_id = book.last.last_id if book.last else 0
-    return {"lastUpdateId": last_id, "bids": sides["BUY"], "asks": sides["SELL"]}
+    book = call.sim.depth.book(rules.symbol)
+    return {
+        "lastUpdateId": book.update_id,
+        "bids": book_rows(book, "BUY", limit),
+        "asks": book_rows(book, "SELL", limit),
+    }
 
 
 def trades(call: Call) -> Any:
@@ -118,15 +122,26 @@ def agg_trades(call: Call) -> Any:
     limit = call.limit(500, 1000)
     now_ms = call.sim.clock.now_ms
     from_id, start, end = (call.integer(name) for name in ("fromId", "startTime", "endTime"))
+    if from_id is not None and (start is not None or end is not None):
+        raise ApiError(-1128, "Combination of optional parameters invalid.")
+    if call.sim.relay is not None and not (from_id is None and start is None and end is not None):
+        return _relayed_trades(call, call.sim.relay, rules.symbol, from_id, start, end, limit)
     if from_id is not None:
-        if start is not None or end is not None:
-            raise ApiError(-1128, "Combination of optional parameters invalid.")
         found = log.from_id(from_id, now_ms + 1, limit)
     elif start is not None:
         stop = now_ms if end is None else min(end, now_ms)
         found = log.between(start, stop + 1, limit)
     else:
         found = log.latest(now_ms if end is None else min(end, now_ms), limit)
+    return [_agg_row(trade) for trade in found]
+
+
+async def _relayed_trades(
+    call: Call, relay: Relay, symbol: str, from_id: int | None, start: int | None, end: int | None, limit: int
+) -> Any:
+    now_ms = call.sim.clock.now_ms
+    stop_ms = now_ms if end is None else min(end, now_ms)
+    found = await relayed.trades(relay, call.sim.live_feeds[symbol], stop_ms, from_id, start, limit)
     return [_agg_row(trade) for trade in found]
 
 
@@ -153,7 +168,16 @@ def klines(call: Call) -> Any:
     limit = call.limit(500, 1000)
     feed = call.sim.feeds[rules.symbol]
     now_ms = call.sim.clock.now_ms
+    if call.sim.relay is not None:
+        return _relayed_klines(call.sim.relay, call.sim.live_feeds[rules.symbol], interval, now_ms, span, limit)
     return [one.row() for one in klines_between(feed, interval, now_ms, span, limit)]
+
+
+async def _relayed_klines(
+    relay: Relay, feed: LiveFeed, interval: str, now_ms: int, span: relayed.Span, limit: int
+) -> Any:
+    found = await relayed.klines(relay, feed, interval, now_ms, span, limit)
+    return [one.row() for one in found]
 
 
 def _is_long(params: Mapping[str, str]) -> bool:

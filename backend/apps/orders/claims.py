@@ -12,7 +12,7 @@ from decimal import Decimal
 from django.db import connection, transaction
 from django.db.models import F
 
-from apps.orders import ledger
+from apps.orders import events, ledger
 from apps.orders.models import OrderCommand, Trade
 from apps.orders.selectors import LIVE_STATUSES
 from domain.orders import OrderHandle, OrderStatus, OrderTicket, OrderType, Side
@@ -41,6 +41,7 @@ class Followed:
     order_type: OrderType
     status: OrderStatus
     quantity: Decimal
+    quote_amount: Decimal | None
     filled_quantity: Decimal
     absent_after: datetime | None
     sending_at: datetime | None
@@ -95,7 +96,7 @@ _CLAIM = f"""
     WHERE status = 'pending' AND id = (
         SELECT t.id FROM trades t WHERE t.broker_id = %(broker)s AND t.symbol = %(symbol)s AND {_SENDABLE}
         ORDER BY t.id LIMIT 1 FOR UPDATE SKIP LOCKED)
-    RETURNING id, valid_until, client_order_id, symbol, side, type, quantity, price, stop_price
+    RETURNING id, valid_until, client_order_id, symbol, side, type, quantity, price, stop_price, quote_amount
 """  # noqa: S608 — constants only
 
 
@@ -123,15 +124,19 @@ def claim_next(broker_id: int, symbol: str, *, now: datetime) -> Claimed | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    trade_id, valid_until, client_order_id, market, side, kind, quantity, price, stop_price = row
+    trade_id, valid_until, client_order_id, market, side, kind, *amounts = row
+    quantity, price, stop_price, quote_amount = [None if each is None else _plain(each) for each in amounts]
+    if quantity is None:
+        raise ValueError(f"order {trade_id} has no quantity")
     ticket = OrderTicket(
         client_order_id=client_order_id,
         symbol=market,
         side=Side(side),
         order_type=OrderType(kind),
-        quantity=_plain(quantity),
-        price=None if price is None else _plain(price),
-        stop_price=None if stop_price is None else _plain(stop_price),
+        quantity=quantity,
+        price=price,
+        stop_price=stop_price,
+        quote_amount=quote_amount,
     )
     return Claimed(trade_id=trade_id, ticket=ticket, valid_until=valid_until)
 
@@ -182,6 +187,7 @@ def finish_command(command_id: int, *, now: datetime, error: str = "") -> None:
     command.status = OrderCommand.Status.FAILED if error else OrderCommand.Status.DONE
     command.error_message, command.done_at = error, now
     command.save()
+    events.command_ended(command)
 
 
 def release_command(command_id: int, *, until: datetime) -> None:
@@ -216,6 +222,7 @@ def _followed(trade: Trade) -> Followed:
         order_type=OrderType(trade.type),
         status=OrderStatus(trade.status),
         quantity=trade.quantity,
+        quote_amount=trade.quote_amount,
         filled_quantity=trade.filled_quantity,
         absent_after=trade.absent_after,
         sending_at=trade.sending_at,

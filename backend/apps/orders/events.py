@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.alerts.services import recording
-from apps.orders.models import Position, Trade
+from apps.orders.models import OrderCommand, Position, Trade
 from apps.orders.signals import order_event, orders_waiting
 from domain.alerts import AlertKind
 
@@ -40,6 +40,11 @@ def trade_body(trade: Trade) -> dict[str, Any]:
         "type": trade.type,
         "quantity": amount(trade.quantity),
         "price": amount(trade.price),
+        "stop_price": amount(trade.stop_price),
+        "quote_amount": amount(trade.quote_amount),
+        "link_id": trade.link_id,
+        "link_mode": trade.link_mode,
+        "replaces": trade.replaces_id,
         "average_price": amount(trade.average_price),
         "filled_quantity": amount(trade.filled_quantity),
         "fee": amount(trade.fee),
@@ -119,6 +124,19 @@ def alert(trade: Trade, *, code: str, message: str) -> None:
         "client_order_id": trade.client_order_id,
     }
     _emit("orders", "alert", body, trade.user_id)
+
+
+def command_ended(command: OrderCommand) -> None:
+    """Tell the user, after the commit, what became of a wish to cancel or to change an order."""
+    body = {
+        "id": command.id,
+        "trade": command.trade_id,
+        "broker": command.trade.broker_id,
+        "kind": command.kind,
+        "status": command.status,
+        "error_message": command.error_message,
+    }
+    _emit("orders", "command", body, command.trade.user_id)
 
 
 def wake_executor() -> None:

@@ -19,12 +19,13 @@ from apps.orders.database import in_database, persist
 from apps.orders.models import Trade
 from apps.orders.timings import ExecutorTimings
 from domain.errors import AristobotError, InvalidInput, NotFound, OrderNotFound
-from domain.orders import OrderReport, OrderStatus
+from domain.orders import FillReport, OrderReport, OrderStatus
 from domain.ports import Clock, ExchangeSession, ExchangeSessions
 
 log = structlog.get_logger(__name__)
 
 _CLOCKS_APART = timedelta(minutes=5)  # more than any exchange's clock differs from ours
+_SPENT_AT_LEAST = Decimal("0.95")  # of the amount a market buy may spend; the rest is its last step
 
 
 class OrderFollower:
@@ -131,11 +132,11 @@ class OrderFollower:
         except AristobotError as exc:
             log.warning("orders.proof_unavailable", client_order_id=order.client_order_id, error=exc.message)
             return False
-        totals: dict[str, Decimal] = defaultdict(Decimal)
+        executed: dict[str, list[FillReport]] = defaultdict(list)
         for fill in fills:
-            totals[fill.exchange_order_id] += fill.quantity
-        ours = await in_database(_known_orders, order.broker_id, list(totals))
-        stray = [key for key, total in totals.items() if key not in ours and total == order.quantity]
+            executed[fill.exchange_order_id].append(fill)
+        ours = await in_database(_known_orders, order.broker_id, list(executed))
+        stray = [key for key, parts in executed.items() if key not in ours and _could_be(order, parts)]
         if stray:
             log.error("orders.unattributed_fills", client_order_id=order.client_order_id, exchange_orders=stray)
         return order.client_order_id not in open_ids and not stray
@@ -146,6 +147,14 @@ def _since(order: Followed) -> datetime | None:
     if order.market_time is not None:
         return order.market_time
     return None if order.sending_at is None else order.sending_at - _CLOCKS_APART
+
+
+def _could_be(order: Followed, fills: Sequence[FillReport]) -> bool:
+    """Tell whether those executions of one order at the exchange are as large as the order looked for."""
+    if order.quote_amount is None:
+        return sum((fill.quantity for fill in fills), Decimal(0)) == order.quantity
+    spent = sum((fill.price * fill.quantity for fill in fills), Decimal(0))
+    return order.quote_amount * _SPENT_AT_LEAST <= spent <= order.quote_amount
 
 
 def _known_orders(broker_id: int, exchange_order_ids: Sequence[str]) -> set[str]:

@@ -229,7 +229,7 @@ def _fold_fills(trade: Trade, report: OrderReport) -> Decimal:
     fills = [fill_report(row) for row in trade.fills.all()]
     known = sum((fill.quantity for fill in fills), Decimal(0))
     filled = max(trade.filled_quantity, report.filled_quantity, known)
-    if filled > trade.quantity:
+    if filled > trade.quantity and trade.quote_amount is None:
         raise InvalidInput(
             f"Réponse de l'exchange écartée : {filled} exécutés sur l'ordre {trade.client_order_id} "
             f"de {events.amount(trade.quantity)} {trade.symbol}.",
@@ -257,7 +257,7 @@ def _acknowledge(trade: Trade, report: OrderReport, *, now: datetime) -> None:
 
 def _reported_status(trade: Trade, report: OrderReport, known: Decimal) -> OrderStatus:
     """Return the status that the report proves, given the fills known."""
-    if known == trade.quantity:
+    if known == trade.quantity and trade.quote_amount is None:
         return OrderStatus.FILLED
     if report.status.is_final and known == report.filled_quantity == trade.filled_quantity:
         return report.status
@@ -274,6 +274,8 @@ def _move(trade: Trade, new: OrderStatus, *, now: datetime) -> bool:
     trade.status = new.value
     if new.is_final:
         trade.closed_at = now
+        if trade.quote_amount is not None and trade.filled_quantity > 0:
+            trade.quantity = trade.filled_quantity  # it was an estimate
     return new.is_final
 
 

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from apps.orders.events import position_body, trade_body
 from apps.orders.models import Position, Trade
+from domain.order_abilities import PairMode
 from domain.orders import OrderSource, OrderStatus, OrderType, Side
 
 _AMOUNT = {"max_digits": 38, "decimal_places": 18}
@@ -36,6 +37,13 @@ class TradeSerializer(_RowSerializer):
     type = serializers.ChoiceField(choices=[kind.value for kind in OrderType])
     quantity = serializers.DecimalField(**_AMOUNT)
     price = serializers.DecimalField(**_AMOUNT, allow_null=True)
+    stop_price = serializers.DecimalField(**_AMOUNT, allow_null=True)
+    quote_amount = serializers.DecimalField(**_AMOUNT, allow_null=True)
+    link_id = serializers.CharField(
+        allow_blank=True, help_text="Commun aux deux ordres d'un stop loss + take profit."
+    )
+    link_mode = serializers.ChoiceField(choices=[mode.value for mode in PairMode], allow_blank=True)
+    replaces = serializers.IntegerField(allow_null=True, help_text="Ordre que celui-ci remplace.")
     average_price = serializers.DecimalField(**_AMOUNT, allow_null=True)
     filled_quantity = serializers.DecimalField(**_AMOUNT)
     fee = serializers.DecimalField(**_AMOUNT)

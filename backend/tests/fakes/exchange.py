@@ -28,7 +28,7 @@ from domain.orders import (
     PairTicket,
     Side,
 )
-from domain.ports import Balance, Clock
+from domain.ports import Balance, Clock, PrivateStream
 from domain.timeframes import Timeframe
 
 BTC_USDT = Market(
@@ -86,6 +86,7 @@ class FakeExchange:
         self.hidden: dict[str, int] = {}  # client id -> how many look-ups still answer "not found"
         self.reply_fills = True  # False: create_order answers without fills, as some exchanges do
         self.first_fill_ratio: Decimal | None = None  # share of a market order executed before its answer
+        self.streams: dict[int, PrivateStream] = {}  # by broker; none: the exchange must be asked
         self._failures: dict[str, list[_Failure]] = defaultdict(list)
         self._gates: dict[str, asyncio.Event] = {}
         self._order_ids = count(1)
@@ -330,6 +331,9 @@ class FakeExchangeSession:
             for fill in order.fills
             if since is None or fill.executed_at >= since
         ]
+
+    def private_stream(self) -> PrivateStream | None:
+        return self._exchange.streams.get(self._broker_id)
 
     async def close(self) -> None:
         self.alive = False

@@ -361,13 +361,14 @@ def test_routes_outside_the_description_tell_nothing(world: World, path: str, wh
     assert MARK not in b"".join(answer).decode()
 
 
+# The sockets: `ws/` by its topics (below); `ws/trading/` by each of its requests (test_terminal_socket).
 def test_every_topic_and_socket_is_classified() -> None:
     assert set(ACCESS_OF_TOPICS) == set(TOPICS)
     assert {topic for topic, access in ACCESS_OF_TOPICS.items() if access == LISTED} == set(USER_TOPICS)
     router: Any = websocket_application
     while not hasattr(router, "routes"):
         router = getattr(router, "application", None) or router.inner
-    assert [str(route.pattern) for route in router.routes] == ["ws/"]
+    assert [str(route.pattern) for route in router.routes] == ["ws/", "ws/trading/"]
 
 
 class SomeUser:

@@ -54,8 +54,8 @@ def test_a_limit_buy_reserves_its_notional_and_fee_and_a_sale_its_quantity(room:
         (market_buy(quantity=Decimal("1e17"), stop_loss=Decimal("Infinity")), "stop loss"),
         (market_buy(quantity=Decimal("9.99e17")), "démesuré"),
         (market_buy(), "soit une quantité, soit un montant"),
-        (market_buy(quantity=Decimal(1), price=Decimal(1)), "un prix est obligatoire"),
-        (OrderRequest("BTC/USDT", Side.BUY, OrderType.OCO, quantity=Decimal(1)), "pas encore pris en charge"),
+        (market_buy(quantity=Decimal(1), price=Decimal(1)), "un prix est interdit pour un ordre au marché"),
+        (OrderRequest("BTC/USDT", Side.BUY, OrderType.OCO, quantity=Decimal(1)), "se soumet par paire"),
         (OrderRequest("ETH/USDT", Side.BUY, OrderType.MARKET, quantity=Decimal(1)), "marché inconnu"),
     ],
 )

@@ -1207,6 +1207,13 @@ export interface components {
          */
         KindsEnum: "order" | "bot_paused" | "service";
         /**
+         * @description * `oco` - oco
+         *     * `linked` - linked
+         *     * `none` - none
+         * @enum {string}
+         */
+        LinkModeEnum: "oco" | "linked" | "none";
+        /**
          * @description * `not_loaded` - Not Loaded
          *     * `loading` - Loading
          *     * `loaded` - Loaded
@@ -1653,6 +1660,15 @@ export interface components {
             quantity: string;
             /** Format: decimal */
             price: string | null;
+            /** Format: decimal */
+            stop_price: string | null;
+            /** Format: decimal */
+            quote_amount: string | null;
+            /** @description Commun aux deux ordres d'un stop loss + take profit. */
+            link_id: string;
+            link_mode: components["schemas"]["LinkModeEnum"] | components["schemas"]["BlankEnum"];
+            /** @description Ordre que celui-ci remplace. */
+            replaces: number | null;
             /** Format: decimal */
             average_price: string | null;
             /** Format: decimal */

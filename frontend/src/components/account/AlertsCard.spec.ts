@@ -40,13 +40,13 @@ it('adds an address and tests it at once', async () => {
     'POST /api/alerts/addresses/1/test/': { body: { elapsed_ms: 640 } },
   })
   const field = await screen.findByLabelText('Adresse Discord ou apprise')
-  await fireEvent.update(field, 'discord://41742163/jeton')
+  await fireEvent.update(field, 'discord://41742163/a-garder-secret')
   server.set('GET /api/alerts/addresses/', { body: [address({ last_sent_at: '2026-11-22T12:01:00Z' })] })
   await fireEvent.click(screen.getByRole('button', { name: 'Ajouter' }))
   expect(await screen.findByText('Dernier message parti le 26.11.22_12:01')).toBeDefined()
   expect(screen.getByText('1 destination')).toBeDefined()
-  expect(server.calls.find((call) => call.method === 'POST')?.body).toEqual({ address: 'discord://41742163/jeton' })
-  expect(document.body.innerHTML).not.toContain('jeton"')
+  expect(server.calls.find((call) => call.method === 'POST')?.body).toEqual({ address: 'discord://41742163/a-garder-secret' })
+  expect(document.body.innerHTML).not.toContain('a-garder-secret')
 })
 
 it('says under the field why an address is refused', async () => {
