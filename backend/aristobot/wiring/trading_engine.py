@@ -27,6 +27,7 @@ from apps.trading_engine.database import Database
 from apps.trading_engine.engine import TradingEngine
 from apps.trading_engine.evaluation import Evaluator
 from apps.trading_engine.position_watch import PositionWatch
+from aristobot.wiring.alerts import alert_works
 from aristobot.wiring.outgoing_events import OutgoingEvents, join_wake_up
 from domain.candles import Candle
 from domain.errors import Unavailable
@@ -94,7 +95,15 @@ async def run() -> None:
         quick_tests = QuickTests(gateway=gateway, host=host, clock=clock)
         requests = StrategyRequestServer(redis, host=host, clock=clock, handlers={"quick_test": quick_tests.run})
         relay = EventRelay(events)
-        works = (events, relay, engine, watch, requests, presence)
+        works = (
+            events,
+            relay,
+            engine,
+            watch,
+            requests,
+            presence,
+            *alert_works(watched=("heartbeat", "ccxt_service"), clock=clock),
+        )
         await _until(stop, [work.run() for work in works])
     finally:
         await gateway.close()
