@@ -27,12 +27,14 @@ def make_app(sim: Simulation) -> web.Application:
     app.router.add_route("*", "/{tail:.*}", Dispatcher(sim).handle)
 
     async def market(_app: web.Application) -> AsyncIterator[None]:
-        task = asyncio.create_task(sim.run_market())
-        task.add_done_callback(_stop_if_broken)
+        tasks = [asyncio.create_task(sim.run_market()), asyncio.create_task(sim.run_depth_streams())]
+        for task in tasks:
+            task.add_done_callback(_stop_if_broken)
         yield
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         sim.close()
 
     app.cleanup_ctx.append(market)

@@ -31,6 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--data-dir", type=Path, help="folder of the journal; without it nothing is kept")
     add("--exchange-info", type=Path, help="a recorded exchangeInfo to take filters from")
     add("--kline-every", type=int, metavar="MS", help="market time between two kline messages")
+    add("--depth-every", type=int, default=100, metavar="MS", help="wall time between two @depth@100ms messages")
     add("--wait-for-consumer", action="store_true", help="start with the first stream subscriber")
     add(
         "--pause-without-consumer",
@@ -62,6 +63,7 @@ def read_options(arguments: Sequence[str] | None) -> Options:
         scenario=given.scenario,
         exchange_info=given.exchange_info,
         kline_every_ms=given.kline_every,
+        depth_every_ms=given.depth_every,
         wait_for_consumer=given.wait_for_consumer,
         pause_without_consumer=given.pause_without_consumer,
     )

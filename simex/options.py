@@ -27,6 +27,7 @@ class Options:
     scenario: Path | None = None
     exchange_info: Path | None = None
     kline_every_ms: int | None = None
+    depth_every_ms: int = 100
     wait_for_consumer: bool = False
     pause_without_consumer: bool = False
 
@@ -71,6 +72,8 @@ def check_options(options: Options) -> None:
             good = False
         if not good:
             raise OptionError(f"--speed {options.speed}: a positive number, max or step")
+    if options.depth_every_ms <= 0:
+        raise OptionError(f"--depth-every {options.depth_every_ms}: more than 0")
     if not options.symbols:
         raise OptionError("--symbols: at least one symbol")
 

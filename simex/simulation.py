@@ -10,6 +10,7 @@ from typing import Any
 
 from simex.accounts import BUILT_IN, STARTING_AMOUNT, STARTING_ASSET, derive_keys
 from simex.clock import MarketClock, WallMs, wall_ms
+from simex.depth_streams import DepthStreams
 from simex.engine.exchange import Exchange
 from simex.engine.state import Account
 from simex.faults import Faults
@@ -61,6 +62,7 @@ class Simulation:
         self.hub = Hub(self.faults, wall)
         self.log = RequestLog()
         self.exchange = Exchange(self.rules, options.seed)
+        self.depth = DepthStreams(self.exchange, self.hub, options.depth_every_ms)
         self.journal: Journal = NoJournal()
         self.scenario: Scenario = read_scenario(options.scenario)
         self._clock_written = 0.0
@@ -198,6 +200,12 @@ class Simulation:
             self._note_clock()
             if self.options.speed != MAX or self.clock.now_ms < target:
                 await asyncio.sleep(TICK_S)
+
+    async def run_depth_streams(self) -> None:
+        """Send the order books' streams until cancelled."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.depth.send_due(self.clock, self.wall())
 
     def _next_target(self) -> int | None:
         if self.options.speed == STEP:

@@ -28,6 +28,11 @@ def user_streams(account_id: str) -> list[str]:
     return [f"{USER}{account_id}@{kind}" for kind in USER_EVENTS]
 
 
+def plays_market(stream: str) -> bool:
+    """Tell whether its listener is one a market may wait for: who only looks on does not set it going."""
+    return stream.endswith(("@trade", "@aggTrade"))
+
+
 def agg_trade_text(symbol: str, trade: AggTrade) -> str:
     """Return an aggTrade message."""
     maker = "true" if trade.buyer_is_maker else "false"
@@ -111,7 +116,7 @@ class Hub:
         for stream in streams:
             consumer.streams.add(stream)
             self._by_stream[stream].add(consumer)
-        if any(not stream.startswith(USER) for stream in streams):
+        if any(plays_market(stream) for stream in streams):
             self.arrived.set()
 
     def unsubscribe(self, consumer: Consumer, streams: list[str]) -> None:
@@ -128,7 +133,7 @@ class Hub:
         self.consumers.discard(consumer)
         consumer.waiting.clear()
         self._room.set()
-        if all(stream.startswith(USER) for stream in self._by_stream):
+        if not any(plays_market(stream) for stream in self._by_stream):
             self.arrived.clear()
 
     def wanted(self, stream: str) -> bool:

@@ -4,11 +4,16 @@ Public data of one market, the same for every account there: no user and no brok
 exact; on the wire they are text without an exponent, except a candle's, which charts read as numbers.
 """
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
+
+from domain.candles import Candle
+from domain.timeframes import Timeframe, to_ms
 
 Level = tuple[Decimal, Decimal]  # price, quantity
 
@@ -40,9 +45,111 @@ class OrderBook:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Ticker:
+    """The last price and the last 24 hours; None where the exchange does not say."""
+
+    symbol: str
+    last: Decimal
+    change_24h_ratio: Decimal | None
+    high: Decimal | None
+    low: Decimal | None
+    volume: Decimal | None  # in base
+
+    def to_wire(self) -> dict[str, Any]:
+        return {
+            "symbol": self.symbol,
+            "last": amount_text(self.last),
+            "change_24h_ratio": _optional_text(self.change_24h_ratio),
+            "high": _optional_text(self.high),
+            "low": _optional_text(self.low),
+            "volume": _optional_text(self.volume),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCandle:
+    """A candle as it stands; `closed` once a later one has begun."""
+
+    candle: Candle
+    closed: bool
+
+    def to_wire(self) -> dict[str, Any]:
+        each = self.candle
+        numbers = [float(value) for value in (each.open, each.high, each.low, each.close, each.volume)]
+        return {
+            "symbol": each.symbol,
+            "timeframe": each.timeframe.value,
+            "candle": [to_ms(each.open_time), *numbers],
+            "closed": self.closed,
+        }
+
+
+class StreamKind(enum.StrEnum):
+    """What of a market is followed; the name of its events."""
+
+    BOOK = "book"
+    TICKER = "ticker"
+    CANDLE = "candle"
+
+
+@dataclass(frozen=True, slots=True)
+class MarketStreamKey:
+    """One stream of one market, shared by everybody who looks at it.
+
+    Args:
+        exchange_key: exchange and host, see `exchange_key`.
+        timeframe: of candles, else None.
+    """
+
+    exchange_key: str
+    symbol: str
+    kind: StreamKind
+    timeframe: Timeframe | None = None
+
+
+class FeedState(enum.StrEnum):
+    """How fresh what a trader sees is, from the best to the worst."""
+
+    LIVE = "live"  # pushed by the exchange
+    POLLING = "polling"  # asked for every second or two
+    STALLED = "stalled"  # connected, but the exchange says something else than the stream
+    DOWN = "down"  # nothing arrives
+
+
+_FEED_STATES = tuple(FeedState)
+
+
+def worst(states: list[FeedState]) -> FeedState:
+    return max(states, key=_FEED_STATES.index)
+
+
+@dataclass(frozen=True, slots=True)
+class Interest:
+    """Somebody looks at a market of a broker, with candles when a timeframe is given."""
+
+    broker_id: int
+    symbol: str
+    timeframe: Timeframe | None = None
+
+
+def exchange_key(exchange: str, *, is_testnet: bool) -> str:
+    """Return the name of an exchange and host: accounts with the same one see the same market."""
+    return f"{exchange}-testnet" if is_testnet else exchange
+
+
+def market_group(exchange_key: str, symbol: str) -> str:
+    """Return the Channels group of a market's live events (any symbol, in the few characters allowed there)."""
+    return f"market.{sha256(f'{exchange_key} {symbol}'.encode()).hexdigest()[:32]}"
+
+
 def amount_text(amount: Decimal) -> str:
     """Return the amount in full, never as 1E-7."""
     return f"{amount:f}"
+
+
+def _optional_text(amount: Decimal | None) -> str | None:
+    return None if amount is None else amount_text(amount)
 
 
 def _levels_to_wire(levels: tuple[Level, ...]) -> list[list[str]]:

@@ -178,6 +178,7 @@ class OrderReport:
     price: Decimal | None
     fills: tuple[FillReport, ...]
     market_time: datetime | None  # the exchange's own time of this state
+    stop_price: Decimal | None = None  # the trigger, when the exchange says it
 
 
 def position_quantity_change(side: Side, fill: FillReport, *, base: str) -> Decimal:

@@ -15,6 +15,10 @@ from domain.strategies.contract import Evaluation
 _FLOAT_SLACK = Decimal("1e-9")
 
 
+# How far a market buy may run above the price that sized it: the balance must still pay for it.
+MARKET_PRICE_MARGIN = Decimal("0.005")
+
+
 @dataclass(frozen=True, slots=True)
 class Funds:
     """Quote currency of the account. `cap` is what the bot may spend at most, None = no cap."""
@@ -84,10 +88,15 @@ def _enter(evaluation: Evaluation, *, market: Market, price: Decimal, funds: Fun
         symbol=market.symbol,
         side=Side.BUY,
         order_type=OrderType.MARKET,
-        quote_amount=min(spend, funds.available),
+        quote_amount=min(spend, _payable(funds.available, market)),
         stop_loss=_exit_price(market, price=price, change=-_decimal(evaluation.stop_loss)),
         take_profit=_exit_price(market, price=price, change=_decimal(evaluation.take_profit)),
     )
+
+
+def _payable(available: Decimal, market: Market) -> Decimal:
+    """Return what may be ordered so that the fee and a price that ran away are still paid for."""
+    return available / ((1 + MARKET_PRICE_MARGIN) * (1 + market.taker_fee_ratio))
 
 
 def _exit_price(market: Market, *, price: Decimal, change: Decimal) -> Decimal | None:

@@ -6,13 +6,14 @@ from typing import Any
 import orjson
 
 from simex.api.call import Call, Route, Routes
+from simex.depth_streams import book_rows
 from simex.engine.errors import ApiError
 from simex.market.klines import DAY_MS, FIXED_MS, INTERVALS, traded_klines
 from simex.market.query import klines_between
 from simex.market.symbols import SymbolRules
 from simex.market.tradelog import AggTrade, RawTrade, split_raw
 from simex.tickers import best_prices, day_statistics
-from simex.units import money, text8, text16
+from simex.units import text8, text16
 
 
 def ping(_call: Call) -> Any:
@@ -64,17 +65,13 @@ def _symbols(call: Call) -> list[SymbolRules]:
 def depth(call: Call) -> Any:
     """Return the synthetic book with the users' resting orders in it."""
     rules = call.rules()
-    book = call.sim.exchange.books[rules.symbol]
     limit = call.limit(100, 5000)
-    sides = {}
-    for side in ("BUY", "SELL"):
-        levels = {level.price: level.quantity for level in book.levels(side)}
-        for order in call.sim.exchange.resting(rules.symbol, side):
-            levels[order.price] = levels.get(order.price, order.remaining * 0) + order.remaining
-        ordered = sorted(levels.items(), reverse=side == "BUY")[:limit]
-        sides[side] = [[money(price), money(quantity)] for price, quantity in ordered]
-    last_id = book.last.last_id if book.last else 0
-    return {"lastUpdateId": last_id, "bids": sides["BUY"], "asks": sides["SELL"]}
+    book = call.sim.depth.book(rules.symbol)
+    return {
+        "lastUpdateId": book.update_id,
+        "bids": book_rows(book, "BUY", limit),
+        "asks": book_rows(book, "SELL", limit),
+    }
 
 
 def trades(call: Call) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
+from simex.depth_streams import is_depth_stream
 from simex.market.klines import INTERVALS
 from simex.simulation import Simulation
 from simex.streams import Consumer
@@ -27,8 +28,12 @@ NAME = re.compile(r"^([a-z0-9]+)@([A-Za-z]+)(?:_(\w+))?$")
 
 def is_stream(sim: Simulation, name: str) -> bool:
     """Tell whether a stream exists here."""
+    if name.partition("@")[0].upper() not in sim.rules:
+        return False
+    if is_depth_stream(name):
+        return True
     match = NAME.match(name)
-    if match is None or match.group(1).upper() not in sim.rules:
+    if match is None:
         return False
     kind, interval = match.group(2), match.group(3)
     return interval in INTERVALS if kind == "kline" else kind in KINDS and interval is None
@@ -81,8 +86,7 @@ class Connection:
 
     async def serve(self, names: list[str]) -> None:
         """Send what is subscribed and listen until either side leaves."""
-        hub = self._sim.hub
-        hub.subscribe(self._consumer, [name for name in names if is_stream(self._sim, name)])
+        self._listen_to([name for name in names if is_stream(self._sim, name)])
         tasks = [asyncio.create_task(self._send()), asyncio.create_task(self._ping())]
         try:
             await self._receive()
@@ -90,7 +94,11 @@ class Connection:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            hub.remove(self._consumer)
+            self._sim.hub.remove(self._consumer)
+
+    def _listen_to(self, names: list[str]) -> None:
+        self._sim.hub.subscribe(self._consumer, names)
+        self._sim.depth.begin(names, self._sim.wall())
 
     def _abort(self) -> None:
         if self._request.transport is not None:
@@ -170,5 +178,5 @@ class Connection:
         elif len(consumer.streams) + len(known) > MOST_STREAMS:
             return {"error": {"code": 2, "msg": "Too many streams"}, "id": number}
         else:
-            hub.subscribe(consumer, known)
+            self._listen_to(known)
         return {"result": None, "id": number}

@@ -1,0 +1,1 @@
+"""The backtest: honest first, then fast. Pure functions of candles, decisions and settings."""

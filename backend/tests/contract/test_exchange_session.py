@@ -1,75 +1,14 @@
 """What every `ExchangeSession` does: the fake of the tests and ccxt on the simulated exchange alike."""
 
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
-from uuid import uuid4
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
 
-from apps.core.adapters.ccxt_exchange import CcxtSession
-from apps.core.adapters.clock import SystemClock
-from apps.core.adapters.rate_budget import RateBudget
 from domain.errors import OrderNotExecuted, OrderNotFound, OrderRejected
-from domain.markets import Market
-from domain.orders import OrderHandle, OrderReport, OrderStatus, OrderTicket, OrderType, Side
-from domain.ports import BrokerAccess, ExchangeSession
+from domain.orders import OrderHandle, OrderStatus, OrderType, Side
 from domain.timeframes import Timeframe
-from tests.fakes.exchange import FakeExchange, FakeExchangeSession
-from tests.fakes.simex_process import SimexProcess, running_simex
-
-CLOCK = SystemClock()
-BTC = "BTC/USDT"
-
-
-@dataclass
-class World:
-    session: ExchangeSession
-    market: Market
-
-    async def order(self, *, valid_for_s: float = 10.0, **changes: Any) -> OrderReport:
-        ticket = self.ticket(**changes)
-        return await self.session.create_order(ticket, valid_until=CLOCK.now() + timedelta(seconds=valid_for_s))
-
-    def ticket(self, **changes: Any) -> OrderTicket:
-        facts = {
-            "client_order_id": uuid4().hex,
-            "symbol": BTC,
-            "side": Side.BUY,
-            "order_type": OrderType.MARKET,
-            "quantity": Decimal("0.02"),
-        }
-        return OrderTicket(**{**facts, **changes})
-
-    async def far_below(self) -> Decimal:
-        return self.market.round_price(await self.session.fetch_price(BTC) * Decimal("0.8"), side=Side.SELL)
-
-
-@pytest.fixture(scope="module")
-def simex() -> Iterator[SimexProcess]:
-    with running_simex("--seed", "7", "--symbols", "BTCUSDT,ETHUSDT") as process:
-        yield process
-
-
-@pytest.fixture(params=["fake", "simex"])
-async def world(request: pytest.FixtureRequest, settings: SettingsWrapper) -> AsyncIterator[World]:
-    session: ExchangeSession
-    if request.param == "fake":
-        exchange = FakeExchange(CLOCK)
-        exchange.deposit(1, "USDT", 10_000)
-        exchange.prices[BTC] = Decimal("50000.5")
-        session = FakeExchangeSession(exchange, 1)
-    else:
-        simex: SimexProcess = request.getfixturevalue("simex")
-        settings.SIMEX_URL = simex.url
-        access = BrokerAccess(1, 1, "simex", False, simex.new_account())
-        session = CcxtSession(access, budget=RateBudget(clock=CLOCK, rate_per_s=1e4, capacity=1e4), clock=CLOCK)
-    markets = await session.load_markets()
-    yield World(session, markets[BTC])
-    await session.close()
+from tests.contract.world import BTC, CLOCK, World
 
 
 async def test_new_account_holds_its_money(world: World) -> None:

@@ -215,7 +215,7 @@ async def test_answer_without_an_order_number_is_unknown(binance: tuple[CcxtSess
 
 async def test_unsupported_type_is_refused_before_it_is_sent(binance: tuple[CcxtSession, Answers]) -> None:
     session, answers = binance
-    with pytest.raises(OrderRejected, match="pas encore pris en charge"):
+    with pytest.raises(OrderRejected, match="Ordre refusé avant envoi"):
         await session.create_order(ticket(order_type=OrderType.OCO), valid_until=soon())
     assert answers.sent == []
 

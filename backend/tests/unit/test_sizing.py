@@ -68,14 +68,21 @@ def test_no_protection_wanted_gives_none_and_not_a_price() -> None:
     [
         (500.0, funds("1000", cap="200"), "200"),  # the cap wins over the strategy
         (150.0, funds("1000", cap="200"), "150"),  # under the cap: as asked
-        (600.0, funds("1000", "400"), "600"),  # exactly what remains
-        (0.1 + 0.2, funds("0.3"), "0.3"),  # 0.30000000000000004 is 0.3 with float dust
+        (596.0, funds("1000", "400"), "596"),  # nearly all that remains
     ],
 )
 def test_spending_stays_within_cap_and_available(wanted: float, money: Funds, spent: str) -> None:
     request = size(answer(long=True, size=wanted), money)
     assert isinstance(request, OrderRequest)
     assert request.quote_amount == Decimal(spent)
+
+
+@pytest.mark.parametrize("wanted", [600.0, 0.1 + 0.2 + 599.7])
+def test_whole_balance_leaves_room_for_the_fee_and_a_price_that_runs_away(wanted: float) -> None:
+    # 0,5 % of run and 0,1 % of fee: 600 / (1,005 × 1,001) = 596,418…
+    request = size(answer(long=True, size=wanted), funds("1000", "400"))
+    assert isinstance(request, OrderRequest)
+    assert request.quote_amount == Decimal(600) / Decimal("1.006005")
 
 
 def test_reserved_money_is_not_spent_twice() -> None:

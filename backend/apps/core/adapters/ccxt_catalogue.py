@@ -32,12 +32,13 @@ def exchange_facts(exchange: str, client: Any) -> dict[str, Any]:
     `sandbox` is true when ccxt knows the address of a test network: `features["sandbox"]` is not reliable.
     """
     spot = (client.features or {}).get("spot") or {}
+    name = EXCHANGE_NAMES.get(exchange, str(client.name))
     return {
-        "name": EXCHANGE_NAMES.get(exchange, str(client.name)),
+        "name": name,
         "required_credentials": [name for name, needed in client.requiredCredentials.items() if needed],
         "has": dict(client.has),
         "order_features": _plain(spot.get("createOrder")),
-        "order_abilities": order_abilities(client).to_wire(),
+        "order_abilities": order_abilities(client, name=name).to_wire(),
         "timeframes": [each.value for each in Timeframe if each.value in (client.timeframes or {})],
         "has_sandbox": exchange != SIMEX and bool(client.urls.get("test")),
     }

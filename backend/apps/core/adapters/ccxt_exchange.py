@@ -4,7 +4,7 @@ Orders are sent once and never retried inside (`maxRetriesOnFailure` is never se
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -23,15 +23,16 @@ from apps.core.adapters.ccxt_client_class import (
 )
 from apps.core.adapters.ccxt_verdicts import PARSE_ERRORS, order_error, read_error
 from apps.core.adapters.exchange_clock import ExchangeClock
-from apps.core.adapters.order_dialects import order_abilities
+from apps.core.adapters.order_dialects import dialect_for
+from apps.core.adapters.order_dialects.base import Deadline
 from apps.core.adapters.private_stream import CcxtPrivateStream
 from apps.core.adapters.rate_budget import RateBudget
 from domain.candles import Candle
-from domain.errors import InvalidInput, OrderNotExecuted, OrderOutcomeUnknown, OrderRejected
+from domain.errors import AristobotError, InvalidInput, OrderNotExecuted, OrderRejected
 from domain.live_market import OrderBook
 from domain.markets import Market
 from domain.messages import Priority
-from domain.order_abilities import OrderAbilities
+from domain.order_abilities import AmendMode, OrderAbilities, PairMode
 from domain.orders import FillReport, OrderHandle, OrderReport, OrderTicket, OrderType, PairTicket
 from domain.ports import Balance, BrokerAccess, Clock
 from domain.rollup import roll_up, source_timeframe
@@ -40,8 +41,6 @@ from domain.timeframes import Timeframe, to_ms
 T = TypeVar("T")
 
 _PAGE = 1000
-_RECEIVE_WINDOW_MS = 5_000
-_CCXT_TYPES = {OrderType.MARKET: "market", OrderType.LIMIT: "limit"}
 
 
 class CcxtSession:
@@ -59,6 +58,7 @@ class CcxtSession:
         self._client = make_client(access, rim=self._rim, timeout_s=timeout_s)
         self._exchange_clock = ExchangeClock(self._client)
         self.exchange_name = EXCHANGE_NAMES.get(access.exchange, str(self._client.name))
+        self._dialect = dialect_for(self._client, name=self.exchange_name)
         self._stream = CcxtPrivateStream(
             self._client, exchange_name=self.exchange_name, clock=clock, exchange_clock=self._exchange_clock
         )
@@ -76,7 +76,7 @@ class CcxtSession:
 
     @property
     def abilities(self) -> OrderAbilities:
-        return order_abilities(self._client)
+        return self._dialect.abilities
 
     def describe(self) -> dict[str, Any]:
         """Return what the catalogue stores of the exchange (no account data)."""
@@ -166,64 +166,42 @@ class CcxtSession:
         Raises:
             OrderRejected, OrderNotExecuted, OrderOutcomeUnknown: as in the port.
         """
-        kind = _CCXT_TYPES.get(ticket.order_type)
-        if kind is None:
-            raise self._unsupported(ticket)
-        signed_with = self._exchange_clock.difference_ms
-        with calling(Priority.ORDER, valid_until=valid_until) as context:
-            try:
-                raw = await self._send(ticket, kind, valid_until)
-                return self._acknowledge(ticket, raw)
-            except SendTooLate as exc:
-                raise OrderNotExecuted(
-                    f"Ordre non envoyé à {self.exchange_name} ({ticket.symbol}) : il a attendu son tour plus "
-                    f"longtemps que sa validité ({valid_until:%H:%M:%S} UTC).",
-                    code="order_too_late",
-                ) from exc
-            except (self._base_error(), *PARSE_ERRORS) as exc:
-                verdict = self._order_error(exc, ticket, context)
-                if self._exchange_clock.is_out_of_time(exc):
-                    await self._exchange_clock.correct(signed_with)  # for the next try: this one was refused
-                raise verdict from exc
+        if ticket.order_type is OrderType.OCO:
+            raise self._refused(ticket.symbol, "une paire SL + TP n'est pas un ordre seul.")
+        return await self._send_once(
+            ticket.symbol, ticket.order_type, lambda until: self._dialect.create(ticket, until), valid_until
+        )
 
     async def create_pair(self, pair: PairTicket, *, valid_until: datetime) -> tuple[OrderReport, OrderReport]:
-        raise self._unsupported(pair.stop_loss)
+        symbol = pair.stop_loss.symbol
+        if self.abilities.pair is not PairMode.OCO:
+            raise self._refused(symbol, f"{self.exchange_name} ne tient pas de paire OCO.")
+        return await self._send_once(
+            symbol, OrderType.OCO, lambda until: self._dialect.create_pair(pair, until), valid_until
+        )
 
     async def replace_order(self, old: OrderHandle, ticket: OrderTicket, *, valid_until: datetime) -> OrderReport:
-        raise self._unsupported(ticket)
+        if self.abilities.amend is not AmendMode.ATOMIC:
+            raise self._refused(ticket.symbol, f"{self.exchange_name} ne remplace pas un ordre en une requête.")
+        return await self._send_once(
+            ticket.symbol, ticket.order_type, lambda until: self._dialect.replace(old, ticket, until), valid_until
+        )
 
     async def cancel_order(self, order: OrderHandle) -> None:
-        symbol = order.symbol
-        params = {"clientOrderId": order.client_order_id} if order.exchange_order_id is None else {}
-
-        async def cancel() -> None:
-            await self._client.cancel_order(order.exchange_order_id, symbol, params)
-
-        await self._read(f"Annulation de l'ordre {symbol}", cancel, Priority.CANCEL)
+        action = f"Annulation de l'ordre {order.symbol}"
+        await self._read(action, lambda: self._dialect.cancel(order), Priority.CANCEL)
 
     async def find_order(self, order: OrderHandle) -> OrderReport:
-        symbol = order.symbol
-
-        async def find() -> OrderReport:
-            raw = await self._client.fetch_order(None, symbol, {"clientOrderId": order.client_order_id})
-            if not (translate.optional_decimal(raw.get("filled")) or 0):
-                return translate.order(raw, fills=())
-            return translate.order(raw, fills=await self._fills_of(raw, symbol))
-
-        return await self._read(f"Recherche de l'ordre {symbol}", find, Priority.ORDER)
+        action = f"Recherche de l'ordre {order.symbol}"
+        return await self._read(action, lambda: self._dialect.find(order), Priority.ORDER)
 
     async def fetch_open_orders(self, symbol: str | None = None) -> Sequence[OrderReport]:
-        async def fetch() -> list[OrderReport]:
-            return [translate.order(raw) for raw in await self._client.fetch_open_orders(symbol)]
-
-        return await self._read(f"Lecture des ordres ouverts {symbol or ''}".strip(), fetch, Priority.BALANCE)
+        action = f"Lecture des ordres ouverts {symbol or ''}".strip()
+        return await self._read(action, lambda: self._dialect.open_orders(symbol), Priority.BALANCE)
 
     async def fetch_my_trades(self, symbol: str, *, since: datetime | None = None) -> Sequence[FillReport]:
-        async def fetch() -> list[FillReport]:
-            raw = await self._client.fetch_my_trades(symbol, None if since is None else to_ms(since), _PAGE)
-            return [translate.fill(each) for each in raw]
-
-        return await self._read(f"Lecture des exécutions {symbol}", fetch, Priority.BALANCE)
+        action = f"Lecture des exécutions {symbol}"
+        return await self._read(action, lambda: self._dialect.my_trades(symbol, since), Priority.BALANCE)
 
     def private_stream(self) -> CcxtPrivateStream | None:
         return self._stream if self._stream.is_offered else None
@@ -250,41 +228,55 @@ class CcxtSession:
             cursor = reached
         return [found[open_time] for open_time in sorted(found)]
 
-    async def _send(self, ticket: OrderTicket, kind: str, valid_until: datetime) -> Any:
-        price = None if ticket.price is None else f"{ticket.price:f}"
-        params: dict[str, Any] = {"clientOrderId": ticket.client_order_id}
-        if is_binance(self._client):
-            params |= self._signature_window(valid_until)
-        return await self._client.create_order(
-            ticket.symbol, kind, ticket.side.value, f"{ticket.quantity:f}", price, params
-        )
+    async def _send_once(
+        self,
+        symbol: str,
+        order_type: OrderType,
+        send: Callable[[Deadline], Awaitable[T]],
+        valid_until: datetime,
+    ) -> T:
+        """Check that the exchange takes the type, send, and turn whatever is no answer into a verdict."""
+        await self._know_markets(symbol)
+        signed_with = self._exchange_clock.difference_ms
+        with calling(Priority.ORDER, valid_until=valid_until) as context:
+            try:
+                self._check_taken(symbol, order_type)
+                deadline = Deadline(self._clock.now(), valid_until)
+                if deadline.remaining_ms <= 0:
+                    raise SendTooLate
+                return await send(deadline)
+            except SendTooLate as exc:
+                raise OrderNotExecuted(
+                    f"Ordre non envoyé à {self.exchange_name} ({symbol}) : il a attendu son tour plus "
+                    f"longtemps que sa validité ({valid_until:%H:%M:%S} UTC).",
+                    code="order_too_late",
+                ) from exc
+            except (self._base_error(), *PARSE_ERRORS) as exc:
+                verdict = self._order_error(exc, symbol, context)
+                if self._exchange_clock.is_out_of_time(exc):
+                    await self._exchange_clock.correct(signed_with)  # for the next try: this one was refused
+                raise verdict from exc
 
-    def _signature_window(self, valid_until: datetime) -> dict[str, int]:
-        remaining_ms = (valid_until - self._clock.now()) // timedelta(milliseconds=1)
-        if remaining_ms <= 0:
-            raise SendTooLate
-        return {"timestamp": int(self._client.nonce()), "recvWindow": min(_RECEIVE_WINDOW_MS, remaining_ms)}
+    async def _know_markets(self, symbol: str) -> None:
+        """Load the markets apart from the sending: a failure here is no doubt about an order."""
+        if self._client.markets:
+            return
+        try:
+            await self.load_markets()
+        except AristobotError as exc:
+            raise OrderNotExecuted(
+                f"Ordre non envoyé à {self.exchange_name} ({symbol}) : {exc.message}", details=exc.details
+            ) from exc
 
-    def _unsupported(self, ticket: OrderTicket) -> OrderRejected:
+    def _check_taken(self, symbol: str, order_type: OrderType) -> None:
+        reason = self.abilities.refusal(order_type) or self._dialect.market_refusal(symbol, order_type)
+        if reason is not None:
+            raise self._refused(symbol, reason)
+
+    def _refused(self, symbol: str, reason: str) -> OrderRejected:
         return OrderRejected(
-            f"Ordre refusé avant envoi ({self.exchange_name}, {ticket.symbol}) : type « {ticket.order_type} » "
-            "pas encore pris en charge.",
-            code="order_type_unsupported",
+            f"Ordre refusé avant envoi ({self.exchange_name}, {symbol}) : {reason}", code="order_type_unsupported"
         )
-
-    def _acknowledge(self, ticket: OrderTicket, raw: Any) -> OrderReport:
-        if not raw or raw.get("id") is None:
-            raise OrderOutcomeUnknown(
-                f"Ordre au sort inconnu chez {self.exchange_name} ({ticket.symbol}), recherché par son "
-                "identifiant : la réponse ne porte aucun numéro d'ordre."
-            )
-        return translate.order(raw)
-
-    async def _fills_of(self, raw: Mapping[str, Any], symbol: str) -> tuple[FillReport, ...]:
-        since = None if is_binance(self._client) else raw.get("timestamp")
-        params = {"orderId": raw["id"]} if is_binance(self._client) else {}
-        trades = await self._client.fetch_my_trades(symbol, since, _PAGE, params)
-        return tuple(translate.fill(each) for each in trades if str(each.get("order")) == str(raw["id"]))
 
     async def _read(self, action: str, call: Callable[[], Awaitable[T]], priority: Priority) -> T:
         with calling(priority) as context:
@@ -295,11 +287,11 @@ class CcxtSession:
                     exc, exchange=self.exchange_name, action=action, retry_after_s=context.retry_after_s
                 ) from exc
 
-    def _order_error(self, error: Exception, ticket: OrderTicket, context: CallContext) -> Exception:
+    def _order_error(self, error: Exception, symbol: str, context: CallContext) -> Exception:
         return order_error(
             error,
             exchange=self.exchange_name,
-            target=ticket.symbol,
+            target=symbol,
             http_status=context.http_status,
             retry_after_s=context.retry_after_s,
         )

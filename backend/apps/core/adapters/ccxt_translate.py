@@ -124,7 +124,7 @@ def order(raw: Mapping[str, Any], *, fills: tuple[FillReport, ...] | None = None
         client_order_id=raw.get("clientOrderId"),
         symbol=raw["symbol"],
         side=Side(raw["side"]),
-        order_type=OrderType.LIMIT if raw["type"] == "limit" else OrderType.MARKET,
+        order_type=_order_type(raw),
         status=_status(raw, filled),
         quantity=decimal(raw["amount"]),
         filled_quantity=filled,
@@ -132,7 +132,23 @@ def order(raw: Mapping[str, Any], *, fills: tuple[FillReport, ...] | None = None
         price=limit(raw.get("price")) if raw["type"] == "limit" else None,
         fills=fills,
         market_time=max((each.executed_at for each in fills), default=moment),
+        stop_price=_trigger(raw),
     )
+
+
+def _trigger(raw: Mapping[str, Any]) -> Decimal | None:
+    names = ("triggerPrice", "stopPrice", "stopLossPrice", "takeProfitPrice")
+    return next((found for name in names if (found := limit(raw.get(name)))), None)
+
+
+def _order_type(raw: Mapping[str, Any]) -> OrderType:
+    """Return our type of an order; a take profit with a limit price is none of ours, a stop limit is next to it."""
+    limited = raw["type"] == "limit"
+    if _trigger(raw) is None:
+        return OrderType.LIMIT if limited else OrderType.MARKET
+    if limited:
+        return OrderType.STOP_LIMIT
+    return OrderType.TAKE_PROFIT if limit(raw.get("takeProfitPrice")) else OrderType.STOP_LOSS
 
 
 def _status(raw: Mapping[str, Any], filled: Decimal) -> OrderStatus:

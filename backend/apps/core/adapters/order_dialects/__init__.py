@@ -2,15 +2,24 @@
 
 from typing import Any
 
-from domain.order_abilities import AmendMode, OrderAbilities, PairMode
-from domain.orders import TRIGGERED_TYPES, OrderType
+from apps.core.adapters.ccxt_loader import load_ccxt
+from apps.core.adapters.order_dialects.base import OrderDialect
+from apps.core.adapters.order_dialects.binance import BinanceDialect
+from domain.order_abilities import OrderAbilities
 
 
-def order_abilities(client: Any) -> OrderAbilities:
+def dialect_for(client: Any, *, name: str | None = None) -> OrderDialect:
+    """Return the dialect of a ccxt client's family; ccxt's unified calls where we know no better.
+
+    Args:
+        name: what the exchange is called in messages; ccxt's name by default.
+    """
+    ccxt = load_ccxt()
+    families: tuple[tuple[type, type[OrderDialect]], ...] = ((ccxt.binance, BinanceDialect),)
+    kind = next((dialect for family, dialect in families if isinstance(client, family)), OrderDialect)
+    return kind(client, name=name or str(client.name))
+
+
+def order_abilities(client: Any, *, name: str | None = None) -> OrderAbilities:
     """Return which orders an exchange takes from us, read from its ccxt client (no network)."""
-    missing = f"Aristobot ne sait pas encore envoyer ce type d'ordre à {client.name}."
-    return OrderAbilities(
-        refusals=dict.fromkeys((*sorted(TRIGGERED_TYPES), OrderType.OCO), missing),
-        pair=PairMode.NONE,
-        amend=AmendMode.CANCEL_FIRST,
-    )
+    return dialect_for(client, name=name).abilities

@@ -1,0 +1,166 @@
+"""What goes into a backtest and what comes out of it.
+
+Money is exact: every amount of a trade is a Decimal. Prices of candles and the equity line are floats, for
+they are compared and drawn, never added up.
+"""
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Protocol
+
+from domain.markets import Market
+from domain.strategies.contract import DEFAULT_WINDOW
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CandleSeries:
+    """Closed candles of one market, oldest first, as numpy arrays of equal length.
+
+    `open_time_ms` are int64, the others float64. A step larger than `step_ms` between two candles is a hole.
+    """
+
+    step_ms: int
+    open_time_ms: Any
+    open: Any
+    high: Any
+    low: Any
+    close: Any
+    volume: Any
+
+    def __len__(self) -> int:
+        return len(self.open_time_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestSettings:
+    """The assumptions of a run; all are shown with its result.
+
+    Args:
+        slippage_ratio: by how much market and stop orders fill worse than the price they met.
+        taker_fee_ratio: of market orders and stops; `maker_fee_ratio` of the resting take profit. Fees are
+            counted in quote currency on both legs.
+        amount_cap: what one position may cost at most (a bot's `amount`), None = no cap.
+        first_bar: index of the first candle whose close may decide; those before are the warm-up.
+    """
+
+    market: Market
+    initial_amount: Decimal
+    slippage_ratio: Decimal = Decimal("0.0005")
+    taker_fee_ratio: Decimal = Decimal("0.001")
+    maker_fee_ratio: Decimal = Decimal("0.001")
+    amount_cap: Decimal | None = None
+    window: int = DEFAULT_WINDOW
+    first_bar: int = 0
+
+
+class ExitReason(enum.StrEnum):
+    STOP_LOSS = "stop_loss"
+    TAKE_PROFIT = "take_profit"
+    SIGNAL = "signal"
+    HOLE = "hole"  # the candles stop: what happened there is unknown, so nothing is held across
+
+
+class Touch(enum.StrEnum):
+    """Which of two protections was met first inside one candle."""
+
+    STOP_FIRST = "stop_first"
+    TARGET_FIRST = "target_first"
+
+
+@dataclass(frozen=True, slots=True)
+class EntryTerms:
+    """What a strategy answers when it wants to buy; as `Evaluation`, floats of the user's code."""
+
+    position_size: float
+    stop_loss: float
+    take_profit: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPosition:
+    """The open position of a run. Bars are indices into the series."""
+
+    signal_bar: int
+    entry_bar: int
+    quantity: Decimal
+    entry_price: Decimal
+    entry_fee: Decimal
+    stop_loss: Decimal | None
+    take_profit: Decimal | None
+
+
+class Decisions(Protocol):
+    """A strategy seen by the engine. Bar N knows the candles up to N and nothing else.
+
+    An implementation may look for the next signal as it likes (bar by bar, or in an array made once); the
+    engine asks in order and never twice for the same stretch of a position.
+    """
+
+    def next_entry(self, first: int, last: int, balance: float) -> int | None:
+        """Return the first bar in first..last (inclusive) at whose close a flat strategy wants to buy."""
+        ...
+
+    def entry_terms(self, bar: int, balance: float) -> EntryTerms:
+        """Return size and protection wanted at that bar."""
+        ...
+
+    def next_exit(self, position: HeldPosition, last: int, balance: float) -> int | None:
+        """Return the first bar from the entry bar to `last` at whose close the strategy wants to leave."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestTrade:
+    """One round trip. Times are opening times of candles, in ms; amounts in quote unless said."""
+
+    entry_bar: int
+    exit_bar: int
+    entry_time_ms: int
+    exit_time_ms: int
+    quantity: Decimal  # base
+    entry_price: Decimal
+    exit_price: Decimal
+    fees: Decimal
+    profit: Decimal  # net of fees
+    balance: Decimal  # cash after it
+    reason: ExitReason
+    ambiguous: bool  # both protections were touched in the exit candle
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An entry that the exchange's filters or the balance would have refused; `reason` is French."""
+
+    bar: int
+    time_ms: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPosition:
+    """What is still held at the end, valued at the last close, before the fees of a sale."""
+
+    entry_bar: int
+    entry_time_ms: int
+    quantity: Decimal
+    entry_price: Decimal
+    entry_fee: Decimal
+    value: Decimal
+    unrealized_profit: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of one run. `equity` is the value at each candle's close, from the first bar that may decide."""
+
+    trades: Sequence[BacktestTrade]
+    refusals: Sequence[Refusal]
+    open_position: OpenPosition | None
+    final_balance: Decimal  # cash plus what is still held, at the last close
+    equity: Any
+    holes: int
+    refused_count: int
+    ambiguous_count: int
+    skipped_at_holes: int = field(default=0)  # entries wanted at the last close before a hole

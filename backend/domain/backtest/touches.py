@@ -1,0 +1,65 @@
+"""Finds the candle in which a protection was met, whatever the distance, by blocks of minima and maxima."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from domain.backtest.contract import CandleSeries
+
+_BLOCK = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """The first candle that met a protection, and which ones it met."""
+
+    bar: int
+    stop: bool
+    target: bool
+
+
+class TouchIndex:
+    """Searches lows and highs. A stop is met when a low reaches it; a take profit when a high goes through it."""
+
+    def __init__(self, candles: CandleSeries) -> None:
+        self._low, self._high = candles.low, candles.high
+        self._block_low = _blocks(candles.low, np.minimum)
+        self._block_high = _blocks(candles.high, np.maximum)
+
+    def first(self, first: int, last: int, stop: Decimal | None, target: Decimal | None) -> Touched | None:
+        """Return the first candle in first..last (inclusive) that met `stop` or `target`, or None."""
+        low = -np.inf if stop is None else float(stop)
+        high = np.inf if target is None else float(target)
+        start = first
+        while start <= last:
+            end = min((start // _BLOCK + 1) * _BLOCK, last + 1)
+            if start % _BLOCK == 0 and end - start == _BLOCK:
+                start = self._skip_blocks(start, last, low, high)
+                end = min(start + _BLOCK, last + 1)
+            found = self._scan(start, end, low, high)
+            if found is not None:
+                return found
+            start = end
+        return None
+
+    def _skip_blocks(self, start: int, last: int, low: float, high: float) -> int:
+        """Return the start of the first whole block that may hold a touch, or of the remainder after them."""
+        block, end = start // _BLOCK, (last + 1) // _BLOCK
+        hits = (self._block_low[block:end] <= low) | (self._block_high[block:end] > high)
+        offset = int(hits.argmax()) if hits.any() else end - block
+        return (block + offset) * _BLOCK
+
+    def _scan(self, start: int, end: int, low: float, high: float) -> Touched | None:
+        stops, targets = self._low[start:end] <= low, self._high[start:end] > high
+        either = stops | targets
+        if not either.any():
+            return None
+        offset = int(either.argmax())
+        return Touched(start + offset, bool(stops[offset]), bool(targets[offset]))
+
+
+def _blocks(values: Any, function: Any) -> Any:
+    whole = len(values) // _BLOCK * _BLOCK
+    return function.reduce(values[:whole].reshape(-1, _BLOCK), axis=1) if whole else values[:0]
