@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from django.db import transaction
 
-from apps.orders.models import Position, Trade
+from apps.orders.models import OrderCommand, Position, Trade
 from apps.orders.signals import order_event, orders_waiting
 
 log = structlog.get_logger(__name__)
@@ -99,6 +99,19 @@ def position_changed(position: Position, *, bot_realized_pnl: Decimal | None = N
     if bot_realized_pnl is not None:
         bot["realized_pnl"] = amount(bot_realized_pnl)
     _emit("bots", "bot", bot, position.user_id)
+
+
+def command_changed(command: OrderCommand) -> None:
+    """Tell the user, after the commit, how his wish to cancel or amend an order ended."""
+    body = {
+        "id": command.id,
+        "trade": command.trade_id,
+        "broker": command.trade.broker_id,
+        "kind": command.kind,
+        "status": command.status,
+        "error_message": command.error_message,
+    }
+    _emit("orders", "command", body, command.trade.user_id)
 
 
 def alert(trade: Trade, *, code: str, message: str) -> None:

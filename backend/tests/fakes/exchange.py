@@ -40,6 +40,7 @@ class _Failure:
     error: BaseException
     when: str
     times: int
+    passing: int
 
 
 class FakeExchange:
@@ -72,9 +73,15 @@ class FakeExchange:
     def deposit(self, broker_id: int, currency: str, amount: Decimal | int) -> None:
         self.free[broker_id][currency] += Decimal(amount)
 
-    def fail(self, method: str, error: BaseException, *, when: str = "before", times: int = 1) -> None:
-        """Let the next calls of `method` raise `error`, before or after the exchange has done its work."""
-        self._failures[method].append(_Failure(error, when, times))
+    def fail(
+        self, method: str, error: BaseException, *, when: str = "before", times: int = 1, passing: int = 0
+    ) -> None:
+        """Let the next calls of `method` raise `error`, before or after the exchange has done its work.
+
+        Args:
+            passing: how many calls still pass before that.
+        """
+        self._failures[method].append(_Failure(error, when, times, passing))
 
     def gate(self, method: str) -> asyncio.Event:
         """Let calls of `method` wait, before they do their work, until the event is set."""
@@ -179,7 +186,11 @@ class FakeExchange:
 
     def _raise(self, method: str, when: str) -> None:
         for failure in self._failures[method]:
-            if failure.when == when and failure.times > 0:
+            if failure.when != when or failure.times == 0:
+                continue
+            if failure.passing > 0:
+                failure.passing -= 1
+            else:
                 failure.times -= 1
                 raise failure.error
 
