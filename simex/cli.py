@@ -24,7 +24,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--port", type=int, default=18080, help="port, 0 for a free one")
     add("--seed", type=int, default=42)
     add("--symbols", default="BTCUSDT,ETHUSDT", help="comma-separated, e.g. BTCUSDT,XRPETH")
-    add("--source", default="walk", help="walk, trades:FILE or candles:FILE")
+    add("--source", default="walk", help="walk, trades:FILE, candles:FILE or live:URL")
     add("--speed", default="1", help="market seconds per second, or max, or step")
     add("--start", help="ISO date of the market's start")
     add("--scenario", type=Path, help="JSON file of events at market times")
@@ -38,6 +38,8 @@ def make_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="hold the market whenever nobody listens to a stream",
     )
+    add("--live-ws", default="", metavar="URL", help="where the streams of live:URL are, when not told by URL")
+    add("--incognito", action="store_true", help="answer like Binance itself, without the run's header")
     return parser
 
 
@@ -66,6 +68,8 @@ def read_options(arguments: Sequence[str] | None) -> Options:
         depth_every_ms=given.depth_every,
         wait_for_consumer=given.wait_for_consumer,
         pause_without_consumer=given.pause_without_consumer,
+        live_ws=given.live_ws,
+        incognito=given.incognito,
     )
     check_options(options)
     return options

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from simex.live.feed import LiveFeed
 from simex.market.replay import RecordingError, Replay, load_candles, load_trades
 from simex.market.symbols import SymbolRules, rules_for
 from simex.market.tradelog import Feed
@@ -49,6 +50,9 @@ def make_feeds(
         RecordingError: the recording cannot be used.
         ValueError: a symbol's assets cannot be told.
     """
+    if options.is_live:
+        rules = rules_for(options.symbols, read_exchange_info(options.exchange_info), {})
+        return {symbol: LiveFeed(symbol) for symbol in rules}, rules
     recordings = {replay.symbol: replay for replay in load_recordings(options)}
     prices = {symbol: _first_price(replay) for symbol, replay in recordings.items()}
     rules = rules_for(options.symbols, read_exchange_info(options.exchange_info), prices)
@@ -80,6 +84,8 @@ def start_ms(options: Options, feeds: Sequence[Feed], wall_ms: int) -> int:
     """
     if options.start_ms is not None:
         return options.start_ms
+    if options.is_live:
+        return 0  # told by the upstream, once it is reached
     recorded = [feed.first_ms for feed in feeds if feed.last_ms is not None]
     if recorded:
         return min(recorded) - 1
@@ -98,6 +104,6 @@ def _midnight(time_ms: int) -> int:
 def market_key(options: Options) -> str:
     """Name the market that options describe: the same key gives the same trades."""
     path = options.source_file
-    content = sha256(path.read_bytes()).hexdigest()[:16] if path else ""
+    content = sha256(path.read_bytes()).hexdigest()[:16] if path else options.upstream_url
     start = "" if options.start_ms is None else str(options.start_ms)
     return f"{options.source_kind}:{content}:{options.seed}:{start}"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import urlsplit
 
 MAX, STEP = "max", "step"
 
@@ -30,17 +31,29 @@ class Options:
     depth_every_ms: int = 100
     wait_for_consumer: bool = False
     pause_without_consumer: bool = False
+    live_ws: str = ""
+    incognito: bool = False
 
     @property
     def source_kind(self) -> str:
-        """`walk`, `trades` or `candles`."""
+        """`walk`, `trades`, `candles` or `live`."""
         return self.source.partition(":")[0]
 
     @property
     def source_file(self) -> Path | None:
-        """The recording, None for the walk."""
+        """The recording, None for the walk and for a relayed exchange."""
         name = self.source.partition(":")[2]
-        return Path(name) if name else None
+        return Path(name) if name and not self.is_live else None
+
+    @property
+    def is_live(self) -> bool:
+        """Tell whether another exchange is relayed."""
+        return self.source_kind == "live"
+
+    @property
+    def upstream_url(self) -> str:
+        """REST address of the exchange to relay."""
+        return self.source.partition(":")[2].rstrip("/") if self.is_live else ""
 
     @property
     def factor(self) -> float:
@@ -59,12 +72,12 @@ def check_options(options: Options) -> None:
     Raises:
         OptionError: naming the option.
     """
-    if options.source_kind == "live":
-        raise OptionError("--source live: relaying a real exchange is not available yet")
-    if options.source_kind not in ("walk", "trades", "candles"):
-        raise OptionError(f"--source {options.source}: use walk, trades:FILE or candles:FILE")
-    if options.source_kind != "walk" and options.source_file is None:
+    if options.source_kind not in ("walk", "trades", "candles", "live"):
+        raise OptionError(f"--source {options.source}: use walk, trades:FILE, candles:FILE or live:URL")
+    if options.source_kind in ("trades", "candles") and options.source_file is None:
         raise OptionError(f"--source {options.source}: name the file after the colon")
+    if options.is_live:
+        _check_live(options)
     if options.speed not in (MAX, STEP):
         try:
             good = 0 < float(options.speed) <= 100_000
@@ -76,6 +89,19 @@ def check_options(options: Options) -> None:
         raise OptionError(f"--depth-every {options.depth_every_ms}: more than 0")
     if not options.symbols:
         raise OptionError("--symbols: at least one symbol")
+
+
+def _check_live(options: Options) -> None:
+    """A relayed market has its own time and its own prices: nothing of it is simex's to choose."""
+    address = urlsplit(options.upstream_url)
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise OptionError(f"--source {options.source}: live: and an address such as https://api.binance.com")
+    if options.speed != "1":
+        raise OptionError(f"--speed {options.speed}: a relayed exchange goes at its own pace, use --speed 1")
+    if options.start_ms is not None:
+        raise OptionError("--start: a relayed exchange has its own time")
+    if options.scenario is not None:
+        raise OptionError("--scenario: not with a relayed exchange, whose market begins when it is reached")
 
 
 def parse_start(text: str) -> int:

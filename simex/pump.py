@@ -8,6 +8,7 @@ import orjson
 
 from simex.clock import MarketClock
 from simex.engine.exchange import Exchange
+from simex.live.feed import LiveCursor, LiveFeed
 from simex.market.klines import Kline, bounds, flat
 from simex.market.query import current_kline
 from simex.market.tradelog import AggTrade, Block, Feed, split_raw
@@ -63,6 +64,11 @@ class Cursor:
         return False
 
 
+def cursor_of(feed: Feed, from_ms: int) -> Cursor | LiveCursor:
+    """Return what reads a feed: by time, or as its trades arrive."""
+    return LiveCursor(feed) if isinstance(feed, LiveFeed) else Cursor(feed, from_ms)
+
+
 class Pump:
     """The market's engine room.
 
@@ -84,7 +90,7 @@ class Pump:
         self._clock = clock
         self._every_ms = kline_every_ms
         self._keep = keep
-        self._cursors = {name: Cursor(feed, clock.now_ms) for name, feed in feeds.items()}
+        self._cursors = {name: cursor_of(feed, clock.now_ms) for name, feed in feeds.items()}
         self._live: dict[tuple[str, str], Kline] = {}
         self._since_yield = 0
         self._busy = asyncio.Lock()
@@ -198,6 +204,11 @@ class Pump:
             self._live[symbol, interval] = kline
         return kline
 
+    def _known_ms(self, symbol: str, now_ms: int) -> int:
+        """Return up to when the trades of a market are known: the relayed ones come in their own time."""
+        feed = self._feeds[symbol]
+        return min(now_ms, feed.known_ms) if isinstance(feed, LiveFeed) else now_ms
+
     def _halted(self, symbol: str, time_ms: int) -> bool:
         return self._exchange.is_halted(symbol, time_ms)
 
@@ -211,7 +222,8 @@ class Pump:
             if not self._hub.wanted(stream):
                 del self._live[symbol, interval]
                 continue
-            current = self._roll(symbol, interval, kline, now_ms)
-            if current is kline and not self._halted(symbol, now_ms):
-                text = kline_text(symbol, interval, current, now_ms, False)
+            known_ms = self._known_ms(symbol, now_ms)
+            current = self._roll(symbol, interval, kline, known_ms)
+            if current is kline and not self._halted(symbol, known_ms):
+                text = kline_text(symbol, interval, current, known_ms, False)
                 self._hub.publish(stream, text)

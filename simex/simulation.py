@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
+
+import orjson
 
 from simex.accounts import BUILT_IN, STARTING_AMOUNT, STARTING_ASSET, derive_keys
 from simex.clock import MarketClock, WallMs, wall_ms
@@ -16,7 +19,10 @@ from simex.engine.state import Account
 from simex.faults import Faults
 from simex.feeds import make_feeds, market_key, start_ms
 from simex.journal import FileJournal, Journal, NoJournal
-from simex.market.symbols import SymbolRules
+from simex.live.feed import LiveFeed
+from simex.live.relay import Relay
+from simex.live.upstream import Upstream
+from simex.market.symbols import SymbolRules, recorded_rules
 from simex.market.tradelog import Feed, TradeLog
 from simex.market.walk import MINUTE_MS, Shift, Silence, Walk
 from simex.options import MAX, STEP, Options
@@ -39,6 +45,7 @@ class Past:
     starts: dict[str, int] = field(default_factory=dict)
     shifts: dict[str, list[tuple[str, Shift]]] = field(default_factory=dict)
     halts: dict[str, list[tuple[str, Silence]]] = field(default_factory=dict)
+    upstream_runs: dict[str, str] = field(default_factory=dict)
     run: str = ""
     known: bool = False
 
@@ -68,6 +75,13 @@ class Simulation:
         self._clock_written = 0.0
         self._hidden: dict[int, int] = {}
         self.still = asyncio.Lock()
+        self.live_feeds = {name: feed for name, feed in self.feeds.items() if isinstance(feed, LiveFeed)}
+        self.relay: Relay | None = None
+        if options.is_live:
+            self.relay = Relay(self, Upstream(options.upstream_url, options.live_ws))
+            self.exchange.is_cut_off = lambda: self.relay is None or self.relay.is_away
+        self.has_rules = self.relay is None or self._take_kept_rules()
+        self._upstream_run = ""
         self._open()
 
     # start
@@ -105,17 +119,15 @@ class Simulation:
             self._silence(symbol, silence)
         self.exchange.run = self.run
         if past.run != self.run:
-            self.exchange.replayed.clear()
+            self.exchange.forget_played()
+        self._upstream_run = past.upstream_runs.get(self.run, "")
         self._wire(now_ms)
-        self.journal.append(
-            {
-                "run": self.run,
-                "key": key,
-                "generation": self.generation,
-                "start": self.start_ms,
-                "clock": now_ms,
-            }
-        )
+        self._note_run()
+
+    def _note_run(self) -> None:
+        run = {"run": self.run, "key": self.key, "generation": self.generation}
+        line = {**run, "start": self.start_ms, "clock": self.clock.now_ms}
+        self.journal.append(line | ({"upstream": self._upstream_run} if self._upstream_run else {}))
 
     def _wire(self, now_ms: int) -> None:
         options = self.options
@@ -136,6 +148,8 @@ class Simulation:
                 past.run = line["run"]
                 past.generations[line["key"]] = line["generation"]
                 past.starts[line["run"]] = line["start"]
+            if "upstream" in line:
+                past.upstream_runs[line["run"]] = line["upstream"]
             if "clock" in line:
                 past.clocks[past.run] = max(line["clock"], past.clocks.get(past.run, 0))
             if "tx" in line:
@@ -171,7 +185,8 @@ class Simulation:
         for account_id, event in events:  # told only once it is kept
             self.hub.publish_user(account_id, event)
 
-    def _note_clock(self) -> None:
+    def note_clock(self) -> None:
+        """Note where the market is, from time to time."""
         if time.monotonic() - self._clock_written >= CLOCK_EVERY_S:
             self._clock_written = time.monotonic()
             self.journal.append({"clock": self.clock.now_ms})
@@ -185,6 +200,8 @@ class Simulation:
 
     async def run_market(self) -> None:
         """Move the market until cancelled."""
+        if self.relay is not None:
+            await self.relay.run()
         if self.options.wait_for_consumer:
             await self.hub.arrived.wait()
         self.clock.start()
@@ -197,7 +214,7 @@ class Simulation:
                 await asyncio.sleep(0.2)
                 continue
             await self.step_to(target)
-            self._note_clock()
+            self.note_clock()
             if self.options.speed != MAX or self.clock.now_ms < target:
                 await asyncio.sleep(TICK_S)
 
@@ -223,6 +240,58 @@ class Simulation:
             await self.pump.advance(target_ms)
             self.commit()
 
+    # a relayed market
+
+    def _take_kept_rules(self) -> bool:
+        """Read the filters that the upstream gave in an earlier life."""
+        path = self._rules_file()
+        if path is None or not path.is_file():
+            return False
+        info = orjson.loads(path.read_bytes())
+        self._apply_rules(info)
+        return {entry["symbol"] for entry in info["symbols"]} >= set(self.rules)
+
+    def take_rules(self, info: Mapping[str, Any]) -> None:
+        """Trade by the filters of the upstream's exchangeInfo from now on, and keep them."""
+        self._apply_rules(info)
+        self.has_rules = True
+        path = self._rules_file()
+        if path is not None:
+            draft = path.with_suffix(".new")
+            draft.write_bytes(orjson.dumps(info))
+            draft.replace(path)
+
+    def _apply_rules(self, info: Mapping[str, Any]) -> None:
+        for entry in info["symbols"]:
+            known = self.rules.get(entry["symbol"])
+            if known is not None:
+                found = recorded_rules(entry, known.base_price)
+                self.rules[known.symbol] = self.exchange.books[known.symbol].rules = found
+
+    def _rules_file(self) -> Path | None:
+        folder = self.options.data_dir
+        return None if folder is None else folder / "upstream.json"
+
+    async def follow_upstream_run(self, run: str) -> None:
+        """Begin a new run when the upstream, itself a simex, has become another market."""
+        if run == self._upstream_run:
+            return
+        if self._upstream_run:
+            await self.reset()
+        self._upstream_run = run
+        self._note_run()
+
+    def begin_at(self, time_ms: int) -> None:
+        """Put the market clock at a time of the upstream, with nothing played in between."""
+        if not self.start_ms:
+            self.start_ms = time_ms
+        self.clock.now_ms = self.exchange.now_ms = time_ms
+        self._note_run()
+
+    def show_price(self, symbol: str) -> None:
+        """Let the book of a market stand around its last known trade."""
+        self.exchange.books[symbol].last = self.logs[symbol].last_at(self.clock.now_ms)
+
     # admin
 
     def open_account(self, deposits: Mapping[str, Decimal]) -> Account:
@@ -245,7 +314,7 @@ class Simulation:
         feed = self.feeds[symbol]
         last = self.exchange.books[symbol].last_price
         if not isinstance(feed, Walk) or last is None:
-            raise ValueError(f"{symbol} is a recording: its prices cannot be moved")
+            raise ValueError(f"{symbol} is a recording or a relay: its prices cannot be moved")
         shift = Shift(self.clock.now_ms + 1, float(price / last))
         feed.add_shift(shift)
         self.pump.rewind_prices(symbol)
@@ -295,15 +364,23 @@ class Simulation:
     def _reset(self) -> None:
         self.faults.clear()
         self.generation += 1
+        if self.relay is not None:
+            self.relay.begin_anew()
         for feed in self.feeds.values():
             if isinstance(feed, Walk):
                 feed.shifts = ()
                 feed.clear_silences()
                 feed.add_shift(Shift(0, 1.0))
+            if isinstance(feed, LiveFeed):
+                feed.begin(0, None)
         self._begin_run(self.key, Past())
         self.clock.start()
         self.exchange.expire_other_runs()
         self.commit()
+
+    def headers(self) -> dict[str, str]:
+        """Return what every answer bears; nothing when simex poses as the exchange it imitates."""
+        return {} if self.options.incognito else {"X-Simex-Run": self.run}
 
     def describe_run(self) -> dict[str, Any]:
         """Return what a client needs to know about this market."""
@@ -318,4 +395,5 @@ class Simulation:
             "ended": self.pump.ended,
             "end_time": self.pump.end_ms,
             "consumers": len(self.hub.consumers),
+            **({} if self.relay is None else {"upstream": self.relay.describe()}),
         }

@@ -6,8 +6,13 @@ from channels.security.websocket import AllowedHostsOriginValidator
 from django.urls import path
 
 from apps.core.consumers import EventsConsumer
+from apps.trading_manual.consumers import TerminalConsumer
 from aristobot.wiring import web
 
 _events = EventsConsumer.as_asgi(feeds=web.feeds(web.health_service()))
 
-websocket_application = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter([path("ws/", _events)])))
+_terminal = TerminalConsumer.as_asgi(terminal=web.manual_terminal)
+
+websocket_application = AllowedHostsOriginValidator(
+    AuthMiddlewareStack(URLRouter([path("ws/", _events), path("ws/trading/", _terminal)]))
+)

@@ -8,6 +8,10 @@ import orjson
 from simex.api.call import Call, Route, Routes
 from simex.depth_streams import book_rows
 from simex.engine.errors import ApiError
+from simex.live import answers as relayed
+from simex.live.answers import unavailable
+from simex.live.feed import LiveFeed
+from simex.live.relay import Relay
 from simex.market.klines import DAY_MS, FIXED_MS, INTERVALS, traded_klines
 from simex.market.query import klines_between
 from simex.market.symbols import SymbolRules
@@ -29,6 +33,9 @@ def server_time(call: Call) -> Any:
 def exchange_info(call: Call) -> Any:
     """Return limits and symbols."""
     wanted = _symbols(call)
+    relay = call.sim.relay
+    if relay is not None and not call.sim.has_rules:
+        raise unavailable(relay)
     limits = call.limits
     return {
         "timezone": "UTC",
@@ -115,15 +122,26 @@ def agg_trades(call: Call) -> Any:
     limit = call.limit(500, 1000)
     now_ms = call.sim.clock.now_ms
     from_id, start, end = (call.integer(name) for name in ("fromId", "startTime", "endTime"))
+    if from_id is not None and (start is not None or end is not None):
+        raise ApiError(-1128, "Combination of optional parameters invalid.")
+    if call.sim.relay is not None and not (from_id is None and start is None and end is not None):
+        return _relayed_trades(call, call.sim.relay, rules.symbol, from_id, start, end, limit)
     if from_id is not None:
-        if start is not None or end is not None:
-            raise ApiError(-1128, "Combination of optional parameters invalid.")
         found = log.from_id(from_id, now_ms + 1, limit)
     elif start is not None:
         stop = now_ms if end is None else min(end, now_ms)
         found = log.between(start, stop + 1, limit)
     else:
         found = log.latest(now_ms if end is None else min(end, now_ms), limit)
+    return [_agg_row(trade) for trade in found]
+
+
+async def _relayed_trades(
+    call: Call, relay: Relay, symbol: str, from_id: int | None, start: int | None, end: int | None, limit: int
+) -> Any:
+    now_ms = call.sim.clock.now_ms
+    stop_ms = now_ms if end is None else min(end, now_ms)
+    found = await relayed.trades(relay, call.sim.live_feeds[symbol], stop_ms, from_id, start, limit)
     return [_agg_row(trade) for trade in found]
 
 
@@ -150,7 +168,16 @@ def klines(call: Call) -> Any:
     limit = call.limit(500, 1000)
     feed = call.sim.feeds[rules.symbol]
     now_ms = call.sim.clock.now_ms
+    if call.sim.relay is not None:
+        return _relayed_klines(call.sim.relay, call.sim.live_feeds[rules.symbol], interval, now_ms, span, limit)
     return [one.row() for one in klines_between(feed, interval, now_ms, span, limit)]
+
+
+async def _relayed_klines(
+    relay: Relay, feed: LiveFeed, interval: str, now_ms: int, span: relayed.Span, limit: int
+) -> Any:
+    found = await relayed.klines(relay, feed, interval, now_ms, span, limit)
+    return [one.row() for one in found]
 
 
 def _is_long(params: Mapping[str, str]) -> bool:

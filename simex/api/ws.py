@@ -58,7 +58,7 @@ class StreamServer:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one connection until it ends."""
-        headers = {"X-Simex-Run": self._sim.run}
+        headers = self._sim.headers()
         if self._sim.faults.for_connection("refuse") is not None:
             return web.Response(status=503, headers=headers)
         wrapped = request.path.startswith("/stream")

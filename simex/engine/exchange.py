@@ -37,7 +37,7 @@ class Exchange(Settlement):
             ApiError: a filter, a duplicate client id, no market.
         """
         price = self.books[request.symbol].last_price
-        if price is None or self.is_halted(request.symbol, self.now_ms):
+        if price is None or self.is_cut_off() or self.is_halted(request.symbol, self.now_ms):
             raise CLOSED
         mine = [order for order in self.open_orders(account_id, request.symbol) if order is not leaving]
         stops = sum(order.kind in STOPS for order in mine)

@@ -4,7 +4,7 @@ Invariant: a change of state is complete when `take_changes` is called; what it 
 to the journal as one line, is enough to bring the engine back to the same state.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -54,6 +54,7 @@ class State:
         self.halts: dict[str, list[Silence]] = {}
         self._seen: dict[str, int] = {}
         self.replayed: dict[str, int] = {}
+        self.is_cut_off: Callable[[], bool] = lambda: False  # no price is to be had: no order is taken
 
     # accounts
 
@@ -92,6 +93,11 @@ class State:
             if (order.account_id, order.symbol, order.client_id) == (account_id, symbol, client_id):
                 return order
         return None
+
+    def forget_played(self) -> None:
+        """Ids begin anew: another market."""
+        self.replayed.clear()
+        self._seen.clear()
 
     def is_halted(self, symbol: str, time_ms: int) -> bool:
         """Tell whether a market stands still at a time."""

@@ -1,7 +1,7 @@
 """Klines computed from the trade log in columns: an independent check of any candle builder."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -168,15 +168,30 @@ def _merge(into: Kline, more: Kline) -> None:
 
 def traded_klines(feed: Feed, interval: str, start_ms: int, end_ms: int) -> list[Kline]:
     """Return the candles that hold trades of [start_ms, end_ms)."""
-    found: list[Kline] = []
+    found = _from_head(feed, interval, start_ms, end_ms)
     for block in feed.blocks(start_ms, end_ms):
         low, high = block.index_at(start_ms), block.index_at(end_ms)
-        for kline in _summaries(block, low, high, interval):
-            if found and found[-1].open_ms == kline.open_ms:
-                _merge(found[-1], kline)
-            else:
-                found.append(kline)
+        _gather(found, _summaries(block, low, high, interval))
     return found
+
+
+def _from_head(feed: Feed, interval: str, start_ms: int, end_ms: int) -> list[Kline]:
+    """Return the candles made of those that stand for the time before the feed's first trade."""
+    found: list[Kline] = []
+    for piece in feed.head:
+        opened = bounds(interval, piece.open_ms)
+        if piece.trades and start_ms <= piece.open_ms < end_ms and piece.close_ms <= opened.close_ms:
+            _gather(found, [replace(piece, open_ms=opened.open_ms, close_ms=opened.close_ms)])
+    return found
+
+
+def _gather(found: list[Kline], more: Iterable[Kline]) -> None:
+    """Add candles to those found so far; what is of the same interval becomes one."""
+    for kline in more:
+        if found and found[-1].open_ms == kline.open_ms:
+            _merge(found[-1], kline)
+        else:
+            found.append(kline)
 
 
 def flat(interval: str, open_ms: int, price8: int) -> Kline:

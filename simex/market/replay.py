@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as parquet  # type: ignore[import-untyped]
 
+from simex.market.klines import Kline
 from simex.market.tradelog import Block
 from simex.units import to_units8, units8
 
@@ -22,6 +23,8 @@ class RecordingError(ValueError):
 
 class Replay:
     """A recording held in memory as one block."""
+
+    head: Sequence[Kline] = ()
 
     def __init__(self, symbol: str, block: Block) -> None:
         self.symbol = symbol

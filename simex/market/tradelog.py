@@ -5,13 +5,16 @@ previous `last_id` + 1, whatever range is asked for and in whatever order.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from simex.market.klines import Kline
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -112,6 +115,10 @@ class Feed(Protocol):
     @property
     def last_ms(self) -> int | None:
         """Time of the last trade, None when the feed never ends."""
+
+    @property
+    def head(self) -> "Sequence[Kline]":
+        """Candles that stand for the time before the first trade; none but in a relayed market."""
 
     def blocks(self, start_ms: int, end_ms: int) -> Iterator[Block]:
         """Yield the blocks that touch [start_ms, end_ms), oldest first."""

@@ -6,7 +6,7 @@ running sum, so that any range costs what its length costs. A day is always comp
 that no answer depends on how the range was cut.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -17,6 +17,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from simex.market.klines import Kline
 from simex.market.tradelog import Block, Ints
 from simex.units import to_units8
 
@@ -84,6 +85,8 @@ def _bell(hashes: Hashes) -> Floats:
 
 class Walk:
     """A market that never ends and whose past can be asked from 2018 on."""
+
+    head: Sequence[Kline] = ()
 
     def __init__(self, seed: int, symbol: str, shape: WalkShape) -> None:
         self.symbol = symbol

@@ -98,8 +98,8 @@ async def test_headers_tell_weight_and_order_counts() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--source", "live:wss://x"], "not available yet"),
-        (["--source", "dice"], "use walk, trades:FILE or candles:FILE"),
+        (["--source", "live:"], "and an address"),
+        (["--source", "dice"], "use walk, trades:FILE, candles:FILE or live:URL"),
         (["--speed", "fast"], "a positive number, max or step"),
         (["--speed", "0"], "a positive number, max or step"),
         (["--start", "soon"], "not an ISO date"),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from functools import cache
 from typing import Any
 
 import structlog
@@ -16,11 +17,16 @@ from apps.brokers.models import Broker, Exchange
 from apps.core.adapters.browser_events import ChannelsPublisher
 from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.presence import RedisPresenceReader
+from apps.core.adapters.redis_connection import connect
+from apps.core.adapters.redis_requests import RedisRequestBus
+from apps.core.services.ccxt_client import CcxtClient
 from apps.core.services.gateway_access import short_lived_gateway
 from apps.core.services.health import HealthService
 from apps.core.services.live_feeds import Event, LiveFeed
 from apps.orders.signals import order_event, orders_waiting
 from apps.trading_engine.models import ActiveStrategy
+from apps.trading_manual.services.liveness import ServiceWatch
+from apps.trading_manual.services.terminal import Terminal
 
 log = structlog.get_logger(__name__)
 
@@ -79,6 +85,14 @@ def presence_reader() -> RedisPresenceReader:
 
 def health_service() -> HealthService:
     return HealthService(presences=RedisPresenceReader(settings.REDIS_URL), clock=SystemClock())
+
+
+@cache
+def manual_terminal() -> Terminal:
+    """Return the manual terminal of this process, which lives in the web server's one event loop."""
+    clock = SystemClock()
+    gateway = CcxtClient(RedisRequestBus(connect(settings.REDIS_URL), clock=clock), clock=clock)
+    return Terminal(gateway, clock=clock, watch=ServiceWatch(presence_reader(), clock=clock))
 
 
 class Facts:

@@ -1,0 +1,94 @@
+"""Candles and the order book of one market, for the page's drawings (floats are allowed there)."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from apps.brokers.models import Broker
+from apps.core.adapters.database import read_database
+from apps.market_data.selectors import candle_source_of, market_for
+from apps.orders.events import amount
+from apps.trading_manual import selectors
+from apps.trading_manual.services.terminal import READ_TIMEOUT_S, Terminal
+from domain.candles import Candle
+from domain.errors import InvalidInput
+from domain.timeframes import Timeframe, to_ms
+
+_CANDLES_TIMEOUT_S = 12.0
+# The market time the heartbeat noted may be some seconds old, which is minutes of a market that runs fast.
+_SIMULATED_SLACK = timedelta(hours=1)
+
+
+async def candles(
+    terminal: Terminal,
+    user_id: int,
+    broker_id: int,
+    *,
+    symbol: str,
+    timeframe: str,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+) -> dict[str, Any]:
+    """Return the last `limit` candles of [since, until[, the one still open included, ascending.
+
+    Without `until`: up to now, on the market's own clock.
+
+    Raises:
+        NotFound: the broker is not this user's, or its exchange has no such market.
+        InvalidInput: the timeframe is not one of ours, or the range is empty.
+    """
+    step = Timeframe.parse(timeframe)
+    broker = await read_database(_broker_with_market, user_id, broker_id, symbol)
+    await terminal.watch.check()
+    now, slack = await read_database(_market_now, broker, terminal.clock.now())
+    newest = until or now + step.duration
+    start = max(since or newest - limit * step.duration, newest - limit * step.duration)
+    if start >= newest:
+        raise InvalidInput("Bougies refusées : le début n'est pas avant la fin.", details={"field": "since"})
+    _, rows = await terminal.gateway.candles(
+        broker.pk,
+        user_id=user_id,
+        symbol=symbol,
+        timeframe=step,
+        since=start,
+        until=until or newest + slack,
+        timeout_s=_CANDLES_TIMEOUT_S,
+    )
+    return {"candles": [_candle(each) for each in rows[-limit:]], "last_is_open": until is None}
+
+
+async def book(terminal: Terminal, user_id: int, broker_id: int, *, symbol: str, depth: int) -> dict[str, Any]:
+    """Return one snapshot of the order book. Raises as `candles`."""
+    broker = await read_database(_broker_with_market, user_id, broker_id, symbol)
+    await terminal.watch.check()
+    found = await terminal.gateway.book(
+        broker.pk, user_id=user_id, symbol=symbol, depth=depth, timeout_s=READ_TIMEOUT_S
+    )
+    return {
+        "bids": [[amount(price), amount(quantity)] for price, quantity in found.bids],
+        "asks": [[amount(price), amount(quantity)] for price, quantity in found.asks],
+        "at": found.at.isoformat(),
+    }
+
+
+def _broker_with_market(user_id: int, broker_id: int, symbol: str) -> Broker:
+    broker = selectors.broker_of(user_id, broker_id)
+    market_for(broker.exchange, symbol)
+    return broker
+
+
+def _market_now(broker: Broker, now: datetime) -> tuple[datetime, timedelta]:
+    """Return the market's present and how far ahead of it candles may be.
+
+    The simulated exchange's market may run at any time of its own; the heartbeat listens to it.
+    """
+    if broker.exchange != "simex":
+        return now, timedelta(0)
+    seen = selectors.market_time(candle_source_of(broker.exchange))
+    return (now, timedelta(0)) if seen is None else (seen, _SIMULATED_SLACK)
+
+
+def _candle(candle: Candle) -> Sequence[float]:
+    prices = (candle.open, candle.high, candle.low, candle.close, candle.volume)
+    return [to_ms(candle.open_time), *(float(value) for value in prices)]

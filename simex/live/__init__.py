@@ -1,0 +1,1 @@
+"""Source `live:URL`: another Binance-compatible exchange, relayed as a market of simex's own."""
