@@ -27,6 +27,7 @@ from apps.orders.executor import OrderExecutor
 from apps.orders.external_watch import ExternalWatch
 from apps.orders.live_reports import LiveReports
 from apps.orders.stream_board import StreamBoard
+from aristobot.wiring.alerts import alert_works
 from domain.errors import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -80,6 +81,8 @@ class CcxtService:
                 tasks.create_task(self._executor.run())
                 tasks.create_task(self._live_reports.run())
                 tasks.create_task(self._external.run())
+                for work in alert_works(watched=("trading_engine",), clock=self._clock):
+                    tasks.create_task(work.run())
                 tasks.create_task(self._describe_exchanges())
                 tasks.create_task(self._load_brokers())
         finally:
