@@ -8,9 +8,12 @@ from typing import Any
 
 import structlog
 from django.db import transaction
+from django.utils import timezone
 
+from apps.alerts.services import recording
 from apps.orders.models import OrderCommand, Position, Trade
 from apps.orders.signals import order_event, orders_waiting
+from domain.alerts import AlertKind
 
 log = structlog.get_logger(__name__)
 
@@ -102,7 +105,15 @@ def position_changed(position: Position, *, bot_realized_pnl: Decimal | None = N
 
 
 def alert(trade: Trade, *, code: str, message: str) -> None:
-    """Tell the user, after the commit, of something he should look at."""
+    """Tell the user, after the commit, of something he should look at: in his browser and at his addresses."""
+    recording.record(
+        trade.user_id,
+        kind=AlertKind.ORDER,
+        code=code,
+        subject=f"trade:{trade.pk}",
+        message=message,
+        now=timezone.now(),
+    )
     body = {
         "code": code,
         "message": message,
