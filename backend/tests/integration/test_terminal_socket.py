@@ -415,9 +415,7 @@ async def test_anothers_order_is_absent_through_ones_own_broker(world: TerminalW
     assert (await other.data("orders", broker=world.other_broker.pk))["results"] == []
 
 
-async def test_search_among_three_thousand_symbols_answers_while_one_types(
-    world: TerminalWorld, page: Page
-) -> None:
+async def test_search_among_3000_symbols_answers_while_one_types(world: TerminalWorld, page: Page) -> None:
     def fill() -> None:
         names = [f"X{a}{b}{c}" for a in "ABCDEFGHIJ" for b in "KLMNOPQRST" for c in "UVWXYZABCD"]
         ExchangeSymbol.objects.bulk_create(
