@@ -5,10 +5,12 @@ from decimal import Decimal
 
 from django.db.models import Q, QuerySet, Sum
 
-from apps.orders.models import Position, Trade
+from apps.orders.models import OrderCommand, Position, Trade
+from domain.order_abilities import PairMode
 from domain.orders import FINAL_STATUSES, OrderStatus
 
 LIVE_STATUSES = tuple(status.value for status in OrderStatus if status not in FINAL_STATUSES)
+LIVE_COMMANDS = (OrderCommand.Status.PENDING, OrderCommand.Status.CLAIMED)
 RESTING_STATUSES = tuple(status.value for status in OrderStatus if status.rests_at_exchange)
 
 
@@ -19,11 +21,13 @@ def reserved_by_currency(broker_id: int, *, as_of: datetime | None = None) -> di
         as_of: wall time just before the balance was asked for. With it nothing is counted twice or missed:
             orders that rested at the exchange by then are already out of its `free`, and orders that ended
             since then still count, because that balance did not know it. Without it every live order counts.
+            The legs of a linked pair always count: an exchange without OCO locks nothing before a trigger.
     """
     wanted = Q(status__in=LIVE_STATUSES)
     if as_of is not None:
-        locked_there = Q(status__in=RESTING_STATUSES, acknowledged_at__lt=as_of)
-        wanted = (wanted & ~locked_there) | Q(closed_at__gte=as_of, filled_quantity__gt=0)
+        linked = Q(link_mode=PairMode.LINKED.value)
+        locked_there = Q(status__in=RESTING_STATUSES, acknowledged_at__lt=as_of) & ~linked
+        wanted = (wanted & ~locked_there) | (Q(closed_at__gte=as_of) & (Q(filled_quantity__gt=0) | linked))
     rows = (
         Trade.objects.filter(wanted, broker_id=broker_id)
         .exclude(reserved_currency="")

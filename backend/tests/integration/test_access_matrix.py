@@ -109,6 +109,9 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/api/brokers/{id}/load-markets/"): Route(ADDRESSED, "broker"),
     ("GET", "/api/strategies/"): Route(LISTED),
     ("POST", "/api/strategies/"): Route(CALLER, body=STRATEGY),
+    ("POST", "/api/backtests/quick-test/"): Route(
+        NARROWED, body={"code": "x = 1", "broker": "{broker}", "symbol": "BTC/USDT", "timeframe": "1m"}
+    ),
     ("POST", "/api/strategies/validate/"): Route(CALLER, body={"code": "def ("}),
     ("GET", "/api/strategies/examples/"): Route(SHARED),
     ("GET", "/api/strategies/{id}/"): Route(ADDRESSED, "strategy"),

@@ -143,6 +143,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/backtests/quick-test/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Try unsaved code on the last 500 candles of a market, in the sandbox of terminal 3. */
+        post: operations["backtests_quick_test_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/bots/": {
         parameters: {
             query?: never;
@@ -1512,6 +1529,57 @@ export interface components {
             model: string;
             elapsed_ms: number;
         };
+        QuickRefusal: {
+            time: number;
+            reason: string;
+        };
+        /** @description `candles` are [open time in ms, open, high, low, close]; `open_since` a position still held at the end. */
+        QuickTest: {
+            candles: number[][];
+            trades: components["schemas"]["QuickTrade"][];
+            refusals: components["schemas"]["QuickRefusal"][];
+            trade_count: number;
+            ambiguous_count: number;
+            open_since: number | null;
+            quote: string;
+            initial_amount: string;
+            final_balance: string;
+            profit: string;
+            profit_ratio: string;
+        };
+        QuickTestInputRequest: {
+            code: string;
+            broker: number;
+            symbol: string;
+            timeframe: components["schemas"]["TimeframeEnum"];
+            /**
+             * Format: decimal
+             * @default 1000.000000000000
+             */
+            amount: string;
+            params?: {
+                [key: string]: unknown;
+            };
+        };
+        /** @description One round trip; times are opening times of candles in ms, amounts in quote currency. */
+        QuickTrade: {
+            entry_time: number;
+            exit_time: number;
+            quantity: string;
+            entry_price: string;
+            exit_price: string;
+            fees: string;
+            profit: string;
+            reason: components["schemas"]["ReasonEnum"];
+        };
+        /**
+         * @description * `stop_loss` - stop_loss
+         *     * `take_profit` - take_profit
+         *     * `signal` - signal
+         *     * `hole` - hole
+         * @enum {string}
+         */
+        ReasonEnum: "stop_loss" | "take_profit" | "signal" | "hole";
         Run: {
             id: number;
             source: string;
@@ -1984,6 +2052,29 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ProviderTest"];
+                };
+            };
+        };
+    };
+    backtests_quick_test_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QuickTestInputRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuickTest"];
                 };
             };
         };
