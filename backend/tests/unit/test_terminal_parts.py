@@ -39,7 +39,23 @@ def test_amount_is_read_exactly(typed: object, read: str) -> None:
     assert AmountField().run_validation(typed) == Decimal(read)
 
 
-NO_AMOUNTS = ("", "abc", "NaN", "sNaN", "-Infinity", "0", "-0", "-1", "1,2,3", "1.2,3", "٣x", [], {}, True, None)
+NO_AMOUNTS: tuple[object, ...] = (
+    "",
+    "abc",
+    "NaN",
+    "sNaN",
+    "-Infinity",
+    "0",
+    "-0",
+    "-1",
+    "1,2,3",
+    "1.2,3",
+    "٣x",
+    [],
+    {},
+    True,
+    None,
+)
 OUT_OF_RANGE = ("1e400", "1e18", "1e-19", "123456789012345678.0000000000000000001", "9" * 5000, "1e999999999999")
 
 
