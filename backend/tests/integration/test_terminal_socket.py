@@ -1,6 +1,8 @@
 """The manual terminal's socket on fakes: one reply a request, own data only, what is computed, what is refused."""
 
 import asyncio
+import statistics
+import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
@@ -411,3 +413,29 @@ async def test_anothers_order_is_absent_through_ones_own_broker(world: TerminalW
     assert theirs["code"] == missing["code"] == "not_found"
     assert (await trades())[0].status == "pending"
     assert (await other.data("orders", broker=world.other_broker.pk))["results"] == []
+
+
+async def test_search_among_3000_symbols_answers_while_one_types(world: TerminalWorld, page: Page) -> None:
+    def fill() -> None:
+        names = [f"X{a}{b}{c}" for a in "ABCDEFGHIJ" for b in "KLMNOPQRST" for c in "UVWXYZABCD"]
+        ExchangeSymbol.objects.bulk_create(
+            ExchangeSymbol(
+                exchange="simex",
+                symbol=f"{base}/{quote}",
+                exchange_symbol=f"{base}{quote}",
+                base=base,
+                quote=quote,
+                price_precision=1,
+                amount_precision=1,
+            )
+            for base in names
+            for quote in ("USDT", "USDC", "EUR")
+        )
+
+    await sync_to_async(fill)()
+    taken = []
+    for text in ("", "x", "xak", "xaku", "usd", "k", "btcusdt", "zzz"):
+        started = time.perf_counter()
+        await page.data("symbols", broker=world.broker.pk, search=text, limit=200)
+        taken.append(time.perf_counter() - started)
+    assert statistics.median(taken) < 0.05  # one of them may meet a busy machine
