@@ -370,6 +370,37 @@ async def test_a_request_that_waits_holds_up_no_other(world: TerminalWorld, page
     assert await page.data("orders", broker=world.broker.pk) == {"results": []}
 
 
+async def test_stop_loss_and_take_profit_are_one_ticket_and_two_orders(world: TerminalWorld, page: Page) -> None:
+    pair = {"symbol": SYMBOL, "side": "sell", "order_type": "oco", "quantity": "1"}
+    pair |= {"stop_loss": "90", "take_profit": "120"}
+    seen = await page.data("validate", broker=world.broker.pk, **pair)
+    assert [(leg["order_type"], leg["stop_price"]) for leg in seen["legs"]] == [
+        ("stop_loss", "90"),
+        ("take_profit", "120"),
+    ]
+    assert {"label": "Take profit", "value": "120 USDT"} in seen["summary"]
+    token = seen["validation_id"]
+    first = await page.ask("submit", request_id="pair", broker=world.broker.pk, validation_id=token)
+    assert [leg["type"] for leg in first["data"]["trades"]] == ["stop_loss", "take_profit"]
+    assert await page.ask("submit", request_id="pair", broker=world.broker.pk, validation_id=token) == first
+    again = await page.data("submit", broker=world.broker.pk, validation_id=token)
+    assert [leg["id"] for leg in again["trades"]] == [leg["id"] for leg in first["data"]["trades"]]
+    assert len(await trades()) == 2
+
+
+async def test_cancel_all_spares_the_orders_of_bots_unless_told(world: TerminalWorld, page: Page) -> None:
+    for _ in range(2):
+        await page.data("submit", broker=world.broker.pk, **LIMIT)
+    await Trade.objects.filter(pk=(await trades())[0].pk).aupdate(owner="bot:1", source="strategy")
+    data = await page.data("cancel_all", broker=world.broker.pk)
+    assert [each["status"] for each in data["trades"]] == ["cancelled"]
+    assert [each.status for each in await trades()] == ["pending", "cancelled"]
+    other = await page.data("cancel_all", broker=world.broker.pk, everybody=True, symbol="ETH/USDT")
+    assert other["trades"] == []
+    await page.data("cancel_all", broker=world.broker.pk, everybody=True)
+    assert [each.status for each in await trades()] == ["cancelled", "cancelled"]
+
+
 REQUESTS: dict[str, dict[str, Any]] = {
     "select": {},
     "symbols": {},
@@ -379,6 +410,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "validate": LIMIT,
     "submit": LIMIT,
     "cancel": {"trade": "{trade}"},
+    "cancel_all": {},
     "orders": {},
     "history": {},
     "positions": {},
