@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 
+from apps.backtest.quick_test import QuickTests
 from apps.core.adapters.browser_events import ChannelsPublisher
 from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.database import close_database
@@ -26,6 +27,7 @@ from apps.trading_engine.database import Database
 from apps.trading_engine.engine import TradingEngine
 from apps.trading_engine.evaluation import Evaluator
 from apps.trading_engine.position_watch import PositionWatch
+from aristobot.wiring.alerts import alert_works
 from aristobot.wiring.outgoing_events import OutgoingEvents, join_wake_up
 from domain.candles import Candle
 from domain.errors import Unavailable
@@ -90,9 +92,18 @@ async def run() -> None:
             on_minute=watch.wake,
         )
         presence = Presence(name="trading_engine", redis=redis, clock=clock, details=lambda: _details(engine, host))
-        validations = StrategyRequestServer(redis, host=host, clock=clock)
+        quick_tests = QuickTests(gateway=gateway, host=host, clock=clock)
+        requests = StrategyRequestServer(redis, host=host, clock=clock, handlers={"quick_test": quick_tests.run})
         relay = EventRelay(events)
-        works = (events, relay, engine, watch, validations, presence)
+        works = (
+            events,
+            relay,
+            engine,
+            watch,
+            requests,
+            presence,
+            *alert_works(watched=("heartbeat", "ccxt_service"), clock=clock),
+        )
         await _until(stop, [work.run() for work in works])
     finally:
         await gateway.close()

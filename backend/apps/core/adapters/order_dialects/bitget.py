@@ -243,8 +243,9 @@ class BitgetDialect(OrderDialect):
         if plan["status"] not in _TRIGGERED:
             return None
         # ccxt has no name for this one.
+        wanted = {"planOrderId": plan["orderId"]}
         answer = await self.client.request(
-            "v2/spot/trade/plan-sub-order", ["private", "spot"], "GET", {"planOrderId": plan["orderId"]}, {"cost": 1}
+            "v2/spot/trade/plan-sub-order", ["private", "spot"], "GET", wanted, {"cost": 1}
         )
         rows = answer.get("data") or ()
         placed = [each["orderId"] for each in rows if each.get("status") == "success"]
