@@ -1,5 +1,6 @@
 """Reads of the orders room: reservations, orders in the way, positions, lists. Writes nothing."""
 
+from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
 
@@ -10,6 +11,7 @@ from domain.order_abilities import PairMode
 from domain.orders import FINAL_STATUSES, OrderStatus
 
 LIVE_STATUSES = tuple(status.value for status in OrderStatus if status not in FINAL_STATUSES)
+BOT_OWNER = "bot:"  # how owners that are bots begin
 LIVE_COMMANDS = (OrderCommand.Status.PENDING, OrderCommand.Status.CLAIMED)
 RESTING_STATUSES = tuple(status.value for status in OrderStatus if status.rests_at_exchange)
 
@@ -48,10 +50,22 @@ def live_orders(
 
 
 def blocks_symbol(broker_id: int, symbol: str, owner: str) -> Trade | None:
-    """Return the order that forbids this owner another one in that market, unknown ones first, or None."""
+    """Return the order that forbids this owner another one in that market, unknown ones first, or None.
+
+    Its own live orders do; for a bot, so does an unknown order of anybody: what the account holds is not known.
+    """
     orders = list(live_orders(broker_id=broker_id, symbol=symbol, owner=owner))
     unknown = [order for order in orders if order.status == OrderStatus.UNKNOWN]
+    if owner.startswith(BOT_OWNER):
+        unknown += list(unknown_orders([(broker_id, symbol)]).values())
     return next(iter(unknown + orders), None)
+
+
+def unknown_orders(markets: Collection[tuple[int, str]]) -> dict[tuple[int, str], Trade]:
+    """Return, for each (broker, symbol) that has one, the oldest order whose outcome nobody knows yet."""
+    brokers = {broker_id for broker_id, _ in markets}
+    rows = Trade.objects.filter(broker_id__in=brokers, status=OrderStatus.UNKNOWN).order_by("-id")
+    return {(row.broker_id, row.symbol): row for row in rows if (row.broker_id, row.symbol) in markets}
 
 
 def live_position(broker_id: int, symbol: str, owner: str) -> Position | None:
