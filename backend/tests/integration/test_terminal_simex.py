@@ -30,7 +30,7 @@ from apps.trading_manual.services.liveness import ServiceWatch
 from apps.trading_manual.services.terminal import Terminal
 from aristobot.wiring.ccxt_service import CcxtService
 from tests.fakes.simex_process import SimexProcess, running_simex
-from tests.terminal_world import Page
+from tests.terminal_world import Page, session_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -77,7 +77,8 @@ async def opened(broker: Broker) -> AsyncIterator[Page]:
     watch = ServiceWatch(RedisPresenceReader(django_settings.REDIS_URL), clock=CLOCK)
     terminal = Terminal(gateway, clock=CLOCK, watch=watch)
     socket = WebsocketCommunicator(TerminalConsumer.as_asgi(terminal=lambda: terminal), "/ws/trading/")
-    socket.scope["user"] = await User.objects.aget(pk=broker.user_id)
+    user = await User.objects.aget(pk=broker.user_id)
+    socket.scope |= {"user": user, "session": await in_database(session_of, user)}
     assert (await socket.connect())[0]
     page = Page(socket)
     async with asyncio.timeout(START_S):

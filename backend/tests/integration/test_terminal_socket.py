@@ -1,9 +1,8 @@
 """The manual terminal's socket on fakes: one reply a request, own data only, what is computed, what is refused."""
 
 import asyncio
-import statistics
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +10,9 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser
+from pytest_django.fixtures import SettingsWrapper
 
+from apps.accounts.models import User
 from apps.market_data.models import ExchangeSymbol
 from apps.orders.models import Trade
 from apps.trading_manual.consumers import MAX_IN_FLIGHT, TerminalConsumer
@@ -351,6 +352,32 @@ async def test_absent_terminal_5_is_said_at_once_and_the_order_still_committed(
     assert "expirera sans avoir été envoyé" in done["warnings"][0]
 
 
+def _log_out(page: Page, user: User) -> None:
+    page.socket.scope["session"].flush()
+
+
+def _change_password(page: Page, user: User) -> None:
+    user.set_password("une-autre-phrase-42")
+    user.save()
+
+
+def _deactivate(page: Page, user: User) -> None:
+    User.objects.filter(pk=user.pk).update(is_active=False)
+
+
+@pytest.mark.parametrize("end", [_log_out, _change_password, _deactivate])
+async def test_page_whose_session_ended_elsewhere_places_no_order(
+    world: TerminalWorld, page: Page, end: Callable[[Page, User], None], settings: SettingsWrapper
+) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    await sync_to_async(end)(page, world.lea)
+    error = await page.error("submit", broker=world.broker.pk, **LIMIT)
+    assert error["code"] == "signed_out"
+    closing = await page.socket.receive_output(5)
+    assert (closing["type"], closing["code"]) == ("websocket.close", 4401)
+    assert await trades() == []
+
+
 async def test_a_request_that_waits_holds_up_no_other(world: TerminalWorld, page: Page) -> None:
     gate = asyncio.Event()
 
@@ -465,9 +492,10 @@ async def test_search_among_3000_symbols_answers_while_one_types(world: Terminal
         )
 
     await sync_to_async(fill)()
-    taken = []
     for text in ("", "x", "xak", "xaku", "usd", "k", "btcusdt", "zzz"):
-        started = time.perf_counter()
-        await page.data("symbols", broker=world.broker.pk, search=text, limit=200)
-        taken.append(time.perf_counter() - started)
-    assert statistics.median(taken) < 0.05  # one of them may meet a busy machine
+        taken = []
+        for _ in range(5):
+            started = time.perf_counter()
+            await page.data("symbols", broker=world.broker.pk, search=text, limit=200)
+            taken.append(time.perf_counter() - started)
+        assert min(taken) < 0.05, text  # the best of five: the others meet whatever else the machine does
