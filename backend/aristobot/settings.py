@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "axes",
     "apps.core",
     "apps.accounts",
+    "apps.alerts",
     "apps.brokers",
     "apps.market_data",
     "apps.strategies",

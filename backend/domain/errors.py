@@ -131,6 +131,14 @@ class AiProviderError(AristobotError):
     http_status = 502
 
 
+class AlertNotSent(AristobotError):
+    """The service behind an alert address refused the message or does not answer."""
+
+    code = "alert_not_sent"
+    http_status = 502
+    retryable = True
+
+
 class StrategyError(AristobotError):
     """User code failed; `details` holds line, exception and traceback of the user's own code."""
 

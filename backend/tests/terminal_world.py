@@ -20,6 +20,7 @@ from apps.trading_manual.consumers import TerminalConsumer
 from apps.trading_manual.services.liveness import ServiceWatch
 from apps.trading_manual.services.terminal import Terminal
 from domain.order_abilities import OrderAbilities, PairMode
+from domain.timeframes import Timeframe
 from tests.engine_world import SYMBOL, make_broker
 from tests.fakes.clock import FakeClock
 from tests.fakes.gateway import FakeGateway
@@ -103,12 +104,14 @@ class TerminalWorld:
     gateway: FakeGateway
     presences: FakePresences
     terminal: Terminal
+    interests: list[tuple[int, str, Timeframe | None]] = field(default_factory=list)
     sockets: list[WebsocketCommunicator] = field(default_factory=list)
 
     async def page(self, user: User | None = None, *, select: bool = True) -> Page:
         """Open a page of a user (Léa), with her broker chosen."""
         who = user or self.lea
-        socket = WebsocketCommunicator(TerminalConsumer.as_asgi(terminal=lambda: self.terminal), "/ws/trading/")
+        application = TerminalConsumer.as_asgi(terminal=lambda: self.terminal, renew=self._renew)
+        socket = WebsocketCommunicator(application, "/ws/trading/")
         socket.scope["user"] = who
         assert (await socket.connect())[0]
         self.sockets.append(socket)
@@ -116,6 +119,9 @@ class TerminalWorld:
         if select and who == self.lea:
             await page.data("select", broker=self.broker.pk)
         return page
+
+    async def _renew(self, broker_id: int, symbol: str, timeframe: Timeframe | None) -> None:
+        self.interests.append((broker_id, symbol, timeframe))
 
     def restart(self) -> None:
         """Begin a new life of the web process: nothing in memory."""

@@ -12,10 +12,10 @@ from decimal import Decimal
 from django.db import connection, transaction
 from django.db.models import F
 
-from apps.orders import ledger
+from apps.orders import events, ledger
 from apps.orders.models import OrderCommand, Trade
-from apps.orders.selectors import LIVE_STATUSES
-from domain.orders import OrderHandle, OrderStatus, OrderTicket, OrderType, Side
+from apps.orders.selectors import LIVE_STATUSES, RESTING_STATUSES
+from domain.orders import OrderHandle, OrderSource, OrderStatus, OrderTicket, OrderType, Side
 
 Key = tuple[int, str]  # broker, symbol: orders of one key leave one after the other
 
@@ -47,13 +47,14 @@ class Followed:
     sending_at: datetime | None
     market_time: datetime | None
     check_count: int
+    is_external: bool = False
 
     @property
     def handle(self) -> OrderHandle:
-        """What names it at the exchange."""
+        """What names it at the exchange: an order placed elsewhere bears no client id of ours there."""
         return OrderHandle(
             symbol=self.symbol,
-            client_order_id=self.client_order_id,
+            client_order_id="" if self.is_external else self.client_order_id,
             exchange_order_id=self.exchange_order_id or None,
             order_type=self.order_type,
         )
@@ -109,10 +110,10 @@ def survey(now: datetime) -> Survey:
             due[kind].append((row_id, broker_id, symbol))
     for trade_id, _, _ in due["overdue"]:
         ledger.mark_expired(trade_id, now=now)
-    followed = [trade_id for trade_id, _, _ in due["follow"]]
+    due_ids = [trade_id for trade_id, _, _ in due["follow"]]
     return Survey(
         sendable=list(dict.fromkeys((broker_id, symbol) for _, broker_id, symbol in due["send"])),
-        followed=[_followed(trade) for trade in Trade.objects.filter(id__in=followed)] if followed else [],
+        followed=[followed(trade) for trade in Trade.objects.filter(id__in=due_ids)] if due_ids else [],
         commands=[(broker_id, command_id) for command_id, broker_id, _ in due["command"]],
     )
 
@@ -154,10 +155,17 @@ def postpone(trade_id: int, *, until: datetime) -> None:
     live.update(next_check_at=until, check_count=F("check_count") + 1)
 
 
+def check_now(broker_id: int, *, now: datetime) -> int:
+    """Let everything of a broker that rests or is unknown be asked for at once; return how many."""
+    wanted = (*RESTING_STATUSES, OrderStatus.UNKNOWN.value)
+    due: int = Trade.objects.filter(broker_id=broker_id, status__in=wanted).update(next_check_at=now)
+    return due
+
+
 def look_up(trade_id: int) -> Followed | None:
     """Return what a look-up needs to know of an order, or None when it is gone."""
     trade = Trade.objects.filter(id=trade_id).first()
-    return None if trade is None else _followed(trade)
+    return None if trade is None else followed(trade)
 
 
 @transaction.atomic
@@ -174,7 +182,7 @@ def claim_command(command_id: int, *, now: datetime) -> Followed | None:
         return None
     waiting = OrderCommand.objects.filter(id=command_id, status=OrderCommand.Status.PENDING)
     claimed = waiting.update(status=OrderCommand.Status.CLAIMED, claimed_at=now, attempts=F("attempts") + 1)
-    return _followed(trade) if claimed else None
+    return followed(trade) if claimed else None
 
 
 def finish_command(command_id: int, *, now: datetime, error: str = "") -> None:
@@ -187,6 +195,7 @@ def finish_command(command_id: int, *, now: datetime, error: str = "") -> None:
     command.status = OrderCommand.Status.FAILED if error else OrderCommand.Status.DONE
     command.error_message, command.done_at = error, now
     command.save()
+    events.command_ended(command)
 
 
 def release_command(command_id: int, *, until: datetime) -> None:
@@ -211,7 +220,8 @@ def _plain(value: Decimal) -> Decimal:
     return Decimal(f"{value.normalize():f}")
 
 
-def _followed(trade: Trade) -> Followed:
+def followed(trade: Trade) -> Followed:
+    """Return what a look-up needs to know of an order."""
     return Followed(
         trade_id=trade.id,
         broker_id=trade.broker_id,
@@ -227,4 +237,5 @@ def _followed(trade: Trade) -> Followed:
         sending_at=trade.sending_at,
         market_time=trade.market_time,
         check_count=trade.check_count,
+        is_external=trade.source == OrderSource.EXTERNAL,
     )

@@ -8,9 +8,12 @@ from typing import Any
 
 import structlog
 from django.db import transaction
+from django.utils import timezone
 
-from apps.orders.models import Position, Trade
+from apps.alerts.services import recording
+from apps.orders.models import OrderCommand, Position, Trade
 from apps.orders.signals import order_event, orders_waiting
+from domain.alerts import AlertKind
 
 log = structlog.get_logger(__name__)
 
@@ -102,7 +105,15 @@ def position_changed(position: Position, *, bot_realized_pnl: Decimal | None = N
 
 
 def alert(trade: Trade, *, code: str, message: str) -> None:
-    """Tell the user, after the commit, of something he should look at."""
+    """Tell the user, after the commit, of something he should look at: in his browser and at his addresses."""
+    recording.record(
+        trade.user_id,
+        kind=AlertKind.ORDER,
+        code=code,
+        subject=f"trade:{trade.pk}",
+        message=message,
+        now=timezone.now(),
+    )
     body = {
         "code": code,
         "message": message,
@@ -113,6 +124,19 @@ def alert(trade: Trade, *, code: str, message: str) -> None:
         "client_order_id": trade.client_order_id,
     }
     _emit("orders", "alert", body, trade.user_id)
+
+
+def command_ended(command: OrderCommand) -> None:
+    """Tell the user, after the commit, what became of a wish to cancel or to change an order."""
+    body = {
+        "id": command.id,
+        "trade": command.trade_id,
+        "broker": command.trade.broker_id,
+        "kind": command.kind,
+        "status": command.status,
+        "error_message": command.error_message,
+    }
+    _emit("orders", "command", body, command.trade.user_id)
 
 
 def wake_executor() -> None:

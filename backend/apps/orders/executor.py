@@ -21,6 +21,7 @@ from apps.orders.lease import AdvisoryLease, Lease, LeaseLost
 from apps.orders.reconciliation import recover
 from apps.orders.relay import EventRelay
 from apps.orders.sender import OrderSender
+from apps.orders.stream_board import StreamBoard
 from apps.orders.timings import ExecutorTimings
 from domain.errors import AristobotError, AuthenticationFailed, NotFound
 from domain.ports import Clock, ExchangeSessions, Publisher
@@ -35,6 +36,7 @@ class OrderExecutor:
         sessions: the exchanges.
         publisher: receives the events of what this process commits.
         lease: the right to send; the database's advisory lock by default.
+        board: which accounts tell their orders by themselves.
     """
 
     def __init__(
@@ -45,13 +47,14 @@ class OrderExecutor:
         *,
         timings: ExecutorTimings | None = None,
         lease: Lease | None = None,
+        board: StreamBoard | None = None,
     ) -> None:
         self._sessions = sessions
         self._clock = clock
         self._timings = timings or ExecutorTimings()
         self._lease = lease or AdvisoryLease(clock)
         self._relay = EventRelay(publisher)
-        self._follower = OrderFollower(sessions=sessions, clock=clock, timings=self._timings)
+        self._follower = OrderFollower(sessions=sessions, clock=clock, timings=self._timings, board=board)
         self._sender = OrderSender(clock=clock, timings=self._timings, follower=self._follower)
         self._commands = CommandRunner(
             sessions=sessions, clock=clock, timings=self._timings, follower=self._follower
@@ -63,6 +66,11 @@ class OrderExecutor:
         self._sending: set[Key] = set()
         self._holds_lease = False
         self._must_recover = True
+
+    @property
+    def holds_lease(self) -> bool:
+        """Tell whether this process is the one that applies what exchanges say."""
+        return self._holds_lease
 
     def wake(self) -> None:
         """Look at the queue now. May be called from any thread; does nothing while `run` is not running."""

@@ -13,13 +13,14 @@ from decimal import Decimal
 
 import structlog
 
-from apps.orders import claims, ledger
+from apps.orders import attribution, claims, ledger
 from apps.orders.claims import Followed
 from apps.orders.database import in_database, persist
 from apps.orders.models import Trade
+from apps.orders.stream_board import StreamBoard
 from apps.orders.timings import ExecutorTimings
 from domain.errors import AristobotError, InvalidInput, NotFound, OrderNotFound
-from domain.orders import FillReport, OrderReport, OrderStatus
+from domain.orders import TRIGGERED_TYPES, FillReport, OrderReport, OrderStatus
 from domain.ports import Clock, ExchangeSession, ExchangeSessions
 
 log = structlog.get_logger(__name__)
@@ -29,12 +30,24 @@ _SPENT_AT_LEAST = Decimal("0.95")  # of the amount a market buy may spend; the r
 
 
 class OrderFollower:
-    """Looks orders up at their exchange and hands what it says to the ledger."""
+    """Looks orders up at their exchange and hands what it says to the ledger.
 
-    def __init__(self, *, sessions: ExchangeSessions, clock: Clock, timings: ExecutorTimings) -> None:
+    Args:
+        board: which accounts tell their orders by themselves: those are asked less often, never not at all.
+    """
+
+    def __init__(
+        self,
+        *,
+        sessions: ExchangeSessions,
+        clock: Clock,
+        timings: ExecutorTimings,
+        board: StreamBoard | None = None,
+    ) -> None:
         self._sessions = sessions
         self._clock = clock
         self._timings = timings
+        self._board = board or StreamBoard(clock)
 
     async def follow(self, orders: Sequence[Followed]) -> None:
         """Bring due orders of one broker and symbol up to date: one call when nothing moved."""
@@ -48,7 +61,7 @@ class OrderFollower:
                 await self._postpone(order)
             return
         for order in orders:
-            report = reports.get(order.client_order_id)
+            report = reports.get(_name(order))
             if report is not None and report.filled_quantity == order.filled_quantity:
                 await self._apply(session, order, report)
             else:
@@ -67,7 +80,8 @@ class OrderFollower:
         if not orders:
             return {}
         reports = await session.fetch_open_orders(orders[0].symbol)
-        return {report.client_order_id: report for report in reports if report.client_order_id}
+        by_client_id = {report.client_order_id: report for report in reports if report.client_order_id}
+        return {**{report.exchange_order_id: report for report in reports}, **by_client_id}
 
     async def _look_up(self, session: ExchangeSession, order: Followed) -> None:
         asked_at = self._clock.now()
@@ -90,7 +104,9 @@ class OrderFollower:
         try:
             if not await self._commit(order, report):
                 return
-            fills = await session.fetch_my_trades(order.symbol, since=order.market_time)
+            # With a fill known, `market_time` is its own: the one that is missing may be older.
+            is_first = order.filled_quantity == 0 and not order.is_external
+            fills = await session.fetch_my_trades(order.symbol, since=order.market_time if is_first else None)
             own = tuple(fill for fill in fills if fill.exchange_order_id == report.exchange_order_id)
             if await self._commit(order, replace(report, fills=own)):
                 log.warning("orders.fills_missing", client_order_id=order.client_order_id)
@@ -110,10 +126,12 @@ class OrderFollower:
             self._clock,
             ledger.apply_report,
             order.trade_id,
-            report,
+            attribution.as_of_row(order, report),
             now=self._clock.now(),
-            check_after=self._timings.open_check,
+            check_after=self._timings.check_after(is_told=self._board.is_up(order.broker_id)),
         )
+        if applied.changed and order.order_type not in TRIGGERED_TYPES:  # not every stream tells of those
+            self._board.found(order.broker_id, report.exchange_order_id)
         return applied.fills_missing
 
     async def _postpone(self, order: Followed) -> None:
@@ -140,6 +158,11 @@ class OrderFollower:
         if stray:
             log.error("orders.unattributed_fills", client_order_id=order.client_order_id, exchange_orders=stray)
         return order.client_order_id not in open_ids and not stray
+
+
+def _name(order: Followed) -> str:
+    """Return the id that a report of it bears."""
+    return order.exchange_order_id if order.is_external else order.client_order_id
 
 
 def _since(order: Followed) -> datetime | None:

@@ -12,12 +12,14 @@ from typing import Any
 
 from django.db import transaction
 
+from apps.alerts.services import recording
 from apps.orders import desk, ledger
 from apps.orders.locks import lock_broker_money
 from apps.orders.models import Position, Trade
 from apps.orders.selectors import live_position, reserved_by_currency
 from apps.trading_engine.jobs import Job, live_orders, owner_of
 from apps.trading_engine.models import ActiveStrategy, BotDecision
+from domain.alerts import AlertKind
 from domain.errors import AristobotError, InvalidInput
 from domain.french import number
 from domain.orders import OrderRequest, OrderSource, Side
@@ -82,8 +84,20 @@ def pause(job: Job, error: AristobotError, *, now: datetime) -> BotDecision | No
             return None
         bot.pause_reason, bot.pause_details, bot.paused_at = error.message, error.details, now
         bot.save(update_fields=["pause_reason", "pause_details", "paused_at", "updated_at"])
+        _alert_pause(bot, error, now=now)
         row.action, row.reason, row.details = "none", error.message, {"code": error.error_code, **error.details}
         return _close(row, "failed", now=now)
+
+
+def _alert_pause(bot: ActiveStrategy, error: AristobotError, *, now: datetime) -> None:
+    recording.record(
+        bot.user_id,
+        kind=AlertKind.BOT_PAUSED,
+        code=error.error_code,
+        subject=f"bot:{bot.pk}",
+        message=f"Bot {bot.pk} ({bot.symbol}, {bot.timeframe}) en pause sur erreur : {error.message}",
+        now=now,
+    )
 
 
 def _settle_none(

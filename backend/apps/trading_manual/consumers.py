@@ -16,10 +16,12 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from apps.core.adapters.browser_events import group_name
 from apps.core.consumers import CLOSE_ANONYMOUS
+from apps.core.services import market_interest
 from apps.trading_manual import requests
-from apps.trading_manual.requests import KINDS, Kind, Params
+from apps.trading_manual.requests import KINDS, Kind, Params, Read
 from apps.trading_manual.services.replies import Reply
 from apps.trading_manual.services.terminal import Terminal
+from apps.trading_manual.watching import Renew, Watching
 from domain.errors import AristobotError
 
 log = structlog.get_logger(__name__)
@@ -37,15 +39,18 @@ class TerminalConsumer(AsyncWebsocketConsumer):
 
     Args:
         terminal: gives the process's terminal, in the event loop where it is used.
+        renew: keeps the live feed of the market on screen running.
     """
 
-    def __init__(self, *, terminal: Callable[[], Terminal]) -> None:
+    def __init__(self, *, terminal: Callable[[], Terminal], renew: Renew = market_interest.renew) -> None:
         super().__init__()
         self._terminal = terminal
+        self._renew = renew
         self._reads: set[asyncio.Task[None]] = set()
         self._in_flight = 0
         self._is_open = False
-        self._broker_id: int | None = None
+        self._selecting = asyncio.Lock()
+        self._watching: Watching | None = None
 
     async def connect(self) -> None:
         await self.accept()
@@ -61,6 +66,7 @@ class TerminalConsumer(AsyncWebsocketConsumer):
         self._is_open = False
         for task in tuple(self._reads):
             task.cancel()
+        await self._leave()
         await self.channel_layer.group_discard(self._orders_group, self.channel_name)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -83,10 +89,14 @@ class TerminalConsumer(AsyncWebsocketConsumer):
         self._start(kind, request_id, content)
 
     async def browser_event(self, message: Mapping[str, Any]) -> None:
-        """Called by Channels for each event of a group this socket is in."""
-        event = message["event"]
-        if self._is_open and self._broker_id is not None and event["data"].get("broker") == self._broker_id:
-            await self._send(event)
+        """Called by Channels for each event of the user's orders."""
+        if self._watching is not None:
+            await self._watching.order_event(message["event"])
+
+    async def market_event(self, message: Mapping[str, Any]) -> None:
+        """Called by Channels for each event of the market on screen."""
+        if self._watching is not None:
+            await self._watching.market_event(message["event"])
 
     def _start(self, kind: Kind, request_id: str, content: Params) -> None:
         self._in_flight += 1
@@ -117,10 +127,32 @@ class TerminalConsumer(AsyncWebsocketConsumer):
             return await kind.write(self._terminal(), asked, params)
         if kind.read is None:
             raise RuntimeError(f"nothing carries out {content['type']!r}")
-        data = await kind.read(self._terminal(), self._user_id, params)
         if content["type"] == "select":
-            self._broker_id = params["broker"]
-        return Reply(True, data)
+            async with self._selecting:  # one after the other: the last one asked for stays
+                return Reply(True, await self._select(kind.read, params))
+        return Reply(True, await kind.read(self._terminal(), self._user_id, params))
+
+    async def _select(self, read: Read, params: Params) -> Mapping[str, Any]:
+        """Follow another broker, symbol or timeframe; an impossible choice leaves the former one."""
+        terminal = self._terminal()
+        selection = await requests.selection(self._user_id, params)
+        data = await read(terminal, self._user_id, params)
+        await self._leave()
+        if not self._is_open:
+            return data  # closed while the choice was being read
+        self._watching = Watching(selection, terminal, renew=self._renew, send=self._send)
+        if selection.group is not None:
+            await self.channel_layer.group_add(selection.group, self.channel_name)
+        self._watching.start()
+        return data
+
+    async def _leave(self) -> None:
+        left, self._watching = self._watching, None
+        if left is None:
+            return
+        left.stop()
+        if left.selection.group is not None:
+            await self.channel_layer.group_discard(left.selection.group, self.channel_name)
 
     async def _refuse(self, request_id: str | None, code: str, message: str) -> None:
         await self._answer(request_id, Reply(False, {"code": code, "message": message, "details": {}}))

@@ -10,11 +10,15 @@ from typing import Any
 import orjson
 
 from apps.core.adapters.database import read_database
+from apps.market_data.selectors import market_for
+from apps.trading_manual import selectors
 from apps.trading_manual import serializers as shapes
-from apps.trading_manual.services import charts, order_changes, order_lists, portfolio, selection, tickets
+from apps.trading_manual.services import brokers_page, charts, order_changes, order_lists, portfolio, tickets
 from apps.trading_manual.services.replies import Asked, Reply
 from apps.trading_manual.services.terminal import Terminal
+from apps.trading_manual.watching import Selection
 from domain.errors import InvalidInput
+from domain.timeframes import Timeframe
 
 Params = Mapping[str, Any]
 Read = Callable[[Terminal, int, Params], Awaitable[Mapping[str, Any]]]
@@ -64,16 +68,31 @@ def asked(user_id: int, request_id: str, content: Params) -> Asked:
 
 
 async def _select(terminal: Terminal, user_id: int, p: Params) -> Mapping[str, Any]:
-    return await read_database(selection.selection_body, user_id, p["broker"])
+    return await read_database(brokers_page.selection_body, user_id, p["broker"])
+
+
+async def selection(user_id: int, params: Params) -> Selection:
+    """Return what a `select` chooses.
+
+    Raises:
+        NotFound: the broker is not this user's, or its exchange has no such market.
+        InvalidInput: the timeframe is not one of ours.
+    """
+    symbol, named = params.get("symbol") or "", params.get("timeframe") or ""
+    timeframe = Timeframe.parse(named) if named else None
+    broker = await read_database(selectors.broker_of, user_id, params["broker"])
+    if symbol:
+        await read_database(market_for, broker.exchange, symbol)
+    return Selection(broker, symbol, timeframe)
 
 
 async def _symbols(terminal: Terminal, user_id: int, p: Params) -> Mapping[str, Any]:
     wanted = {name: p[name] for name in ("quote", "search", "limit", "offset")}
-    return await read_database(selection.symbols_body, user_id, p["broker"], **wanted)
+    return await read_database(brokers_page.symbols_body, user_id, p["broker"], **wanted)
 
 
 async def _market(terminal: Terminal, user_id: int, p: Params) -> Mapping[str, Any]:
-    return await read_database(selection.market_body, user_id, p["broker"], p["symbol"])
+    return await read_database(brokers_page.market_body, user_id, p["broker"], p["symbol"])
 
 
 async def _portfolio(terminal: Terminal, user_id: int, p: Params) -> Mapping[str, Any]:

@@ -24,6 +24,10 @@ from apps.core.services.ccxt_manager import CcxtManager
 from apps.core.services.gateway_requests import GatewayRequests
 from apps.market_data.services.symbols import DjangoMarketStore
 from apps.orders.executor import OrderExecutor
+from apps.orders.external_watch import ExternalWatch
+from apps.orders.live_reports import LiveReports
+from apps.orders.stream_board import StreamBoard
+from aristobot.wiring.alerts import alert_works
 from domain.errors import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -40,8 +44,9 @@ class CcxtService:
         self._redis = connect(settings.REDIS_URL)
         publisher = ChannelsPublisher(self._clock)
         self._catalogue = DjangoExchangeCatalogue()
+        directory = DjangoBrokerDirectory()
         self._manager = CcxtManager(
-            directory=DjangoBrokerDirectory(),
+            directory=directory,
             catalogue=self._catalogue,
             store=DjangoMarketStore(),
             publisher=publisher,
@@ -49,7 +54,21 @@ class CcxtService:
             speed_of=_speed_of,
             repair=renew_simulateur,
         )
-        self._executor = OrderExecutor(self._manager, publisher, self._clock)
+        self._board = StreamBoard(self._clock)
+        self._executor = OrderExecutor(self._manager, publisher, self._clock, board=self._board)
+        self._external = ExternalWatch(
+            self._manager, directory, self._clock, board=self._board, may_apply=self._may_apply
+        )
+        self._live_reports = LiveReports(
+            self._manager,
+            directory,
+            publisher,
+            self._clock,
+            board=self._board,
+            may_apply=self._may_apply,
+            wake=self._executor.wake,
+            opened=self._external.ask,
+        )
         requests = GatewayRequests(self._manager, clock=self._clock, wake_orders=self._executor.wake)
         self._server = RedisRequestServer(self._redis, clock=self._clock, handler=requests.handle)
         self._presence = Presence(name="ccxt_service", redis=self._redis, clock=self._clock, details=self._details)
@@ -60,6 +79,10 @@ class CcxtService:
                 tasks.create_task(self._presence.run())
                 tasks.create_task(self._server.run())
                 tasks.create_task(self._executor.run())
+                tasks.create_task(self._live_reports.run())
+                tasks.create_task(self._external.run())
+                for work in alert_works(watched=("trading_engine",), clock=self._clock):
+                    tasks.create_task(work.run())
                 tasks.create_task(self._describe_exchanges())
                 tasks.create_task(self._load_brokers())
         finally:
@@ -68,7 +91,15 @@ class CcxtService:
             await close_database()
 
     def _details(self) -> dict[str, Any]:
-        return {"sessions": self._manager.open_sessions, "requests": self._server.in_flight}
+        return {
+            "sessions": self._manager.open_sessions,
+            "requests": self._server.in_flight,
+            "streams": self._board.details(),
+        }
+
+    def _may_apply(self) -> bool:
+        """What exchanges say is applied by the process that sends, not by one that stands by."""
+        return self._executor.holds_lease
 
     async def _describe_exchanges(self) -> None:
         """Write the catalogue for the web process, once per version of ccxt."""

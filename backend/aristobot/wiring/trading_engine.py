@@ -26,6 +26,7 @@ from apps.trading_engine.database import Database
 from apps.trading_engine.engine import TradingEngine
 from apps.trading_engine.evaluation import Evaluator
 from apps.trading_engine.position_watch import PositionWatch
+from aristobot.wiring.alerts import alert_works
 from aristobot.wiring.outgoing_events import OutgoingEvents, join_wake_up
 from domain.candles import Candle
 from domain.errors import Unavailable
@@ -92,7 +93,15 @@ async def run() -> None:
         presence = Presence(name="trading_engine", redis=redis, clock=clock, details=lambda: _details(engine, host))
         validations = StrategyRequestServer(redis, host=host, clock=clock)
         relay = EventRelay(events)
-        works = (events, relay, engine, watch, validations, presence)
+        works = (
+            events,
+            relay,
+            engine,
+            watch,
+            validations,
+            presence,
+            *alert_works(watched=("heartbeat", "ccxt_service"), clock=clock),
+        )
         await _until(stop, [work.run() for work in works])
     finally:
         await gateway.close()

@@ -30,6 +30,7 @@ from domain.orders import (
 )
 from domain.ports import Balance, Clock, PrivateStream
 from domain.timeframes import Timeframe
+from tests.fakes.private_stream import FakeStream
 
 BTC_USDT = Market(
     symbol="BTC/USDT",
@@ -86,7 +87,7 @@ class FakeExchange:
         self.hidden: dict[str, int] = {}  # client id -> how many look-ups still answer "not found"
         self.reply_fills = True  # False: create_order answers without fills, as some exchanges do
         self.first_fill_ratio: Decimal | None = None  # share of a market order executed before its answer
-        self.streams: dict[int, PrivateStream] = {}  # by broker; none: the exchange must be asked
+        self.streams: dict[int, FakeStream] = {}  # by broker; none: the exchange must be asked
         self._failures: dict[str, list[_Failure]] = defaultdict(list)
         self._gates: dict[str, asyncio.Event] = {}
         self._order_ids = count(1)
@@ -166,6 +167,12 @@ class FakeExchange:
             if order.broker_id == broker_id:
                 return order
         raise OrderNotFound("Order does not exist.")
+
+    def tell(self, order: PlacedOrder, *, with_fills: bool = True) -> None:
+        """Let the account's stream, if it has one that is open, tell an order's state."""
+        stream = self.streams.get(order.broker_id)
+        if stream is not None:
+            stream.send(self.report(order, with_fills=with_fills))
 
     def report(self, order: PlacedOrder, *, with_fills: bool = True) -> OrderReport:
         value = sum((fill.price * fill.quantity for fill in order.fills), Decimal(0))
@@ -305,12 +312,12 @@ class FakeExchangeSession:
 
     async def cancel_order(self, order: OrderHandle) -> None:
         await self._enter("cancel_order")
-        self._exchange.cancel(self._broker_id, order.client_order_id)
+        self._exchange.cancel(self._broker_id, self._client_id(order))
         await self._exchange.leaving("cancel_order")
 
     async def find_order(self, order: OrderHandle) -> OrderReport:
         await self._enter("find_order")
-        return self._exchange.report(self._exchange.find(self._broker_id, order.client_order_id))
+        return self._exchange.report(self._exchange.find(self._broker_id, self._client_id(order)))
 
     async def fetch_open_orders(self, symbol: str | None = None) -> Sequence[OrderReport]:
         await self._enter("fetch_open_orders")
@@ -337,6 +344,12 @@ class FakeExchangeSession:
 
     async def close(self) -> None:
         self.alive = False
+
+    def _client_id(self, order: OrderHandle) -> str:
+        """An order placed elsewhere is asked for by the exchange's id."""
+        accepted = self._exchange.accepted
+        by_number = [one for one in accepted if one.exchange_order_id == order.exchange_order_id]
+        return order.client_order_id or next((one.ticket.client_order_id for one in by_number), "")
 
     async def _enter(self, method: str) -> None:
         if not self.alive:

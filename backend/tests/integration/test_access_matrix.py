@@ -20,6 +20,8 @@ from drf_spectacular.generators import SchemaGenerator
 from pytest_django.fixtures import SettingsWrapper
 
 from apps.accounts.models import User
+from apps.alerts.models import AlertAddress
+from apps.alerts.services import recording
 from apps.brokers.models import Broker, Exchange
 from apps.core.adapters import secrets
 from apps.core.adapters.browser_events import ChannelsPublisher
@@ -29,6 +31,7 @@ from apps.orders.models import Fill, OrderCommand, Position, Trade
 from apps.strategies.models import StrategyVersion
 from apps.trading_engine.models import BotDecision
 from aristobot.routing import websocket_application
+from domain.alerts import AlertKind
 from domain.messages import TOPICS, USER_TOPICS
 from tests.engine_world import CLOSE, SYMBOL, make_bot, make_broker, make_user
 
@@ -80,6 +83,14 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("PATCH", "/api/assistant/settings/"): Route(CALLER, body={"provider": "", "openrouter_model": "m"}),
     ("GET", "/api/assistant/models/"): Route(CALLER, body={"provider": "openrouter"}),  # max has no key
     ("POST", "/api/assistant/test/"): Route(CALLER, body={"provider": "openrouter"}),
+    ("GET", "/api/alerts/"): Route(LISTED),
+    ("GET", "/api/alerts/addresses/"): Route(LISTED, reads=False),  # masked
+    ("POST", "/api/alerts/addresses/"): Route(CALLER, body={"address": "json://127.0.0.1:9/"}),
+    ("PATCH", "/api/alerts/addresses/{id}/"): Route(ADDRESSED, "alert_address", {"is_active": False}),
+    ("DELETE", "/api/alerts/addresses/{id}/"): Route(ADDRESSED, "alert_address"),
+    ("POST", "/api/alerts/addresses/{id}/test/"): Route(ADDRESSED, "alert_address"),
+    ("GET", "/api/alerts/preferences/"): Route(CALLER),
+    ("PUT", "/api/alerts/preferences/"): Route(CALLER, body={"kinds": []}),
     ("GET", "/api/health/"): Route(SHARED),
     ("GET", "/api/heartbeat/"): Route(SHARED),
     ("GET", "/api/exchanges/"): Route(SHARED),
@@ -203,6 +214,8 @@ def make_world() -> World:
     BotDecision.objects.create(
         bot=bot, feed="x", signal_id="5m_1", close_time=CLOSE, status="decided", reason=MARK, trade=trade
     )
+    address = AlertAddress.objects.create(user=lea, address=secrets.encrypt(f"json://{MARK}/"))
+    recording.record(lea.pk, kind=AlertKind.ORDER, code="x", subject=MARK, message=MARK, now=CLOSE)
     mine = make_broker(other)
     make_bot(other, mine)
     ids: dict[str, int | str] = {
@@ -212,6 +225,7 @@ def make_world() -> World:
         "bot": bot.pk,
         "trade": trade.pk,
         "position": position.pk,
+        "alert_address": address.pk,
     }
     return World(lea, other, ids)
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from apps.alerts.models import Alert
 from apps.core.models import CandleHeartbeat, HeartbeatStatus
 from apps.orders.models import Position, Trade
 from apps.trading_engine import leases
@@ -314,6 +315,9 @@ async def test_a_failing_strategy_pauses_its_bot_only(world: World, bot: ActiveS
         (bad.id, "paused_error"),
         (slow.id, "paused_error"),
     ]
+    told = await world.database.run(lambda: dict(Alert.objects.values_list("subject", "message")))
+    assert set(told) == {f"bot:{bad.id}", f"bot:{slow.id}"}
+    assert told[f"bot:{bad.id}"].endswith("en pause sur erreur : ZeroDivisionError ligne 3")
     await engine.receive(world.signal(CLOSE + STEP))
     await engine.idle()
     assert len(await world.decisions()) == 4  # only the good one decides again

@@ -11,6 +11,7 @@ from django.db import transaction
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from apps.alerts.models import Alert
 from apps.orders import ledger
 from apps.orders.models import Fill, Position, Trade
 from domain.errors import InvalidInput, NotFound, OrderRejected
@@ -217,3 +218,17 @@ def test_closing_is_noted_once_and_marks_move_the_latent_result(room: OrdersRoom
     apply(room, sale, report(sale, "2", OrderStatus.FILLED, "2", fill(room, "2", 2, "2", "120")))
     assert ledger.update_mark(position.id, Decimal(130)) is None
     assert not ledger.mark_closing(position.id, reason="trop tard")
+
+
+def test_unknown_then_absent_order_alerts_its_user_once_each(room: OrdersRoom) -> None:
+    trade = sent(room)
+    now = room.clock.now()
+    for _ in range(2):  # noted twice, told once
+        ledger.mark_unknown(trade.id, reason="Délai dépassé", absent_after=now, now=now)
+    ledger.mark_absent(trade.id, now=now)
+    rows = list(Alert.objects.filter(user=room.broker.user).order_by("pk"))
+    assert [(row.code, row.subject) for row in rows] == [
+        ("order_unknown", f"trade:{trade.id}"),
+        ("order_absent", f"trade:{trade.id}"),
+    ]
+    assert trade.client_order_id in rows[0].message

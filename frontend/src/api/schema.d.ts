@@ -4,6 +4,93 @@
  */
 
 export interface paths {
+    "/api/alerts/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The user's alerts, newest first. */
+        get: operations["alerts_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alerts/addresses/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Where the user's alerts go. */
+        get: operations["alerts_addresses_list"];
+        put?: never;
+        /** @description Add an address; it is stored encrypted and only shown masked from then on. */
+        post: operations["alerts_addresses_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alerts/addresses/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description Where the user's alerts go. */
+        delete: operations["alerts_addresses_destroy"];
+        options?: never;
+        head?: never;
+        /** @description Where the user's alerts go. */
+        patch: operations["alerts_addresses_partial_update"];
+        trace?: never;
+    };
+    "/api/alerts/addresses/{id}/test/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Send a test message and wait until it left. */
+        post: operations["alerts_addresses_test_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alerts/preferences/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["alerts_preferences_retrieve"];
+        /** @description Choose which kinds are sent. */
+        put: operations["alerts_preferences_update"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/assistant/models/": {
         parameters: {
             query?: never;
@@ -696,6 +783,55 @@ export interface components {
         AiProviderRequest: {
             provider: components["schemas"]["ProviderEnum"];
         };
+        Alert: {
+            readonly id: number;
+            kind: components["schemas"]["AlertKindEnum"];
+            readonly code: string;
+            readonly subject: string;
+            readonly message: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** @description Return sent, waiting, failed, or kept when it was for no address. */
+            readonly state: string;
+            /** @description Return why the last attempt failed, "" when none did. */
+            readonly error: string;
+        };
+        /** @description An address as its user sees it again: masked. */
+        AlertAddress: {
+            readonly id: number;
+            readonly service: string;
+            readonly masked: string;
+            readonly is_active: boolean;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly last_sent_at: string | null;
+            readonly last_error: string;
+            /** Format: date-time */
+            readonly last_error_at: string | null;
+        };
+        AlertAddressCreateRequest: {
+            address: string;
+        };
+        /**
+         * @description * `order` - order
+         *     * `bot_paused` - bot_paused
+         *     * `service` - service
+         *     * `test` - test
+         * @enum {string}
+         */
+        AlertKindEnum: "order" | "bot_paused" | "service" | "test";
+        /** @description `kinds`: those that are sent; the others are kept in the list only. */
+        AlertPreferences: {
+            kinds: components["schemas"]["KindsEnum"][];
+        };
+        /** @description `kinds`: those that are sent; the others are kept in the list only. */
+        AlertPreferencesRequest: {
+            kinds: components["schemas"]["KindsEnum"][];
+        };
+        AlertTest: {
+            elapsed_ms: number;
+        };
         AssistantSettings: {
             provider: components["schemas"]["ProviderEnum"] | components["schemas"]["BlankEnum"];
             /** @description The provider that is on has its key and its model. */
@@ -1028,7 +1164,7 @@ export interface components {
         };
         Incident: {
             id: number;
-            kind: components["schemas"]["KindEnum"];
+            kind: components["schemas"]["IncidentKindEnum"];
             symbol: string;
             /** Format: date-time */
             market_time: string | null;
@@ -1039,6 +1175,14 @@ export interface components {
             /** Format: date-time */
             mended_at: string | null;
         };
+        /**
+         * @description * `gap` - gap
+         *     * `stall` - stall
+         *     * `disconnect` - disconnect
+         *     * `correction` - correction
+         * @enum {string}
+         */
+        IncidentKindEnum: "gap" | "stall" | "disconnect" | "correction";
         /**
          * @description * `entry` - Entry
          *     * `exit` - Exit
@@ -1056,13 +1200,12 @@ export interface components {
             is_testnet: boolean;
         };
         /**
-         * @description * `gap` - gap
-         *     * `stall` - stall
-         *     * `disconnect` - disconnect
-         *     * `correction` - correction
+         * @description * `order` - order
+         *     * `bot_paused` - bot_paused
+         *     * `service` - service
          * @enum {string}
          */
-        KindEnum: "gap" | "stall" | "disconnect" | "correction";
+        KindsEnum: "order" | "bot_paused" | "service";
         /**
          * @description * `oco` - oco
          *     * `linked` - linked
@@ -1104,6 +1247,19 @@ export interface components {
             has_key: boolean;
             key_hint: string;
             model: string;
+        };
+        PaginatedAlertList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Alert"][];
         };
         PaginatedBotList: {
             /**
@@ -1260,6 +1416,9 @@ export interface components {
         PasswordChangeRequest: {
             old_password: string;
             new_password: string;
+        };
+        PatchedAlertAddressChangeRequest: {
+            is_active?: boolean;
         };
         /** @description `provider` "" switches the assistant off; an empty key erases it. */
         PatchedAssistantChangeRequest: {
@@ -1582,6 +1741,180 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    alerts_list: {
+        parameters: {
+            query?: {
+                /** @description La valeur du curseur de pagination. */
+                cursor?: string;
+                /** @description Nombre de résultats à retourner par page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedAlertList"];
+                };
+            };
+        };
+    };
+    alerts_addresses_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertAddress"][];
+                };
+            };
+        };
+    };
+    alerts_addresses_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlertAddressCreateRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertAddress"];
+                };
+            };
+        };
+    };
+    alerts_addresses_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    alerts_addresses_partial_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedAlertAddressChangeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertAddress"];
+                };
+            };
+        };
+    };
+    alerts_addresses_test_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertTest"];
+                };
+            };
+        };
+    };
+    alerts_preferences_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertPreferences"];
+                };
+            };
+        };
+    };
+    alerts_preferences_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlertPreferencesRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertPreferences"];
+                };
+            };
+        };
+    };
     assistant_models_list: {
         parameters: {
             query: {

@@ -10,7 +10,6 @@ import structlog
 from apps.brokers.models import Broker
 from apps.core.adapters.database import read_database
 from apps.orders.events import amount, position_body, trade_body
-from apps.orders.models import Position
 from apps.trading_manual import selectors
 from apps.trading_manual.services.terminal import READ_TIMEOUT_S, Terminal
 from domain.errors import AristobotError
@@ -42,21 +41,28 @@ async def positions(terminal: Terminal, user_id: int, broker_id: int) -> dict[st
     broker = await read_database(selectors.broker_of, user_id, broker_id)
     rows = await read_database(selectors.open_positions, broker)
     prices, warnings = await _last_prices(terminal, broker, sorted({row.symbol for row in rows}))
-    return {"results": [valued(row, prices.get(row.symbol)) for row in rows], "warnings": warnings}
+    return {"results": [valued(position_body(row), prices.get(row.symbol)) for row in rows], "warnings": warnings}
 
 
-def valued(position: Position, price: Decimal | None) -> dict[str, Any]:
-    """Return a position's body at `price`, in quote: its value, and its profit before the fees of a sale."""
-    price = position.current_price if price is None else price
-    body = position_body(position)
-    if price is None:
+def valued(body: Mapping[str, Any], price: Decimal | None) -> dict[str, Any]:
+    """Return a position's body at `price`, in quote: its value, and its profit before the fees of a sale.
+
+    Without a price it is valued as it last was; `market_value` is null when it never was.
+    """
+    known = price if price is not None else _decimal(body["current_price"])
+    if known is None:
         return {**body, "market_value": None}
+    quantity, entry_price = Decimal(body["quantity"]), Decimal(body["entry_price"])
     return {
         **body,
-        "current_price": amount(price),
-        "market_value": amount(position.quantity * price),
-        "unrealized_pnl": amount(position.quantity * (price - position.entry_price)),
+        "current_price": amount(known),
+        "market_value": amount(quantity * known),
+        "unrealized_pnl": amount(quantity * (known - entry_price)),
     }
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
 
 
 async def _last_prices(

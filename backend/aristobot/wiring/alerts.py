@@ -1,0 +1,17 @@
+"""What sends alerts and watches the other terminals; terminals 3 and 5 run both."""
+
+from collections.abc import Sequence
+
+from django.conf import settings
+
+from apps.alerts.services.sender import AlertSender
+from apps.alerts.services.watch import ServiceWatch
+from apps.core.adapters import alerts
+from apps.core.adapters.presence import RedisPresenceReader
+from domain.ports import Clock
+
+
+def alert_works(*, watched: Sequence[str], clock: Clock) -> tuple[AlertSender, ServiceWatch]:
+    """Return the sender and the watch over those services; each has a `run`."""
+    presences = RedisPresenceReader(settings.REDIS_URL)
+    return AlertSender(send=alerts.send, clock=clock), ServiceWatch(watched, presences=presences, clock=clock)
