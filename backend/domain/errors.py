@@ -156,3 +156,26 @@ class StrategyTimeout(StrategyError):
 
 class StrategyMemory(StrategyError):
     code = "strategy_memory"
+
+
+def error_to_wire(error: AristobotError) -> dict[str, Any]:
+    """Return an error as JSON for another of our processes; an unknown class travels as its nearest known one."""
+    kinds = _kinds()
+    kind = next(each.__name__ for each in type(error).__mro__ if each.__name__ in kinds)
+    return {"kind": kind, **error.as_dict()}
+
+
+def error_from_wire(message: Mapping[str, Any]) -> AristobotError:
+    """Return the error that `error_to_wire` wrote, of the same class."""
+    kind = _kinds().get(str(message.get("kind")), Unavailable)
+    return kind(str(message["message"]), details=message.get("details"), code=str(message["code"]))
+
+
+def _kinds() -> dict[str, type[AristobotError]]:
+    every, waiting = {}, [AristobotError]
+    while waiting:
+        kind = waiting.pop()
+        if kind.__module__ == __name__:
+            every[kind.__name__] = kind
+        waiting += kind.__subclasses__()
+    return every

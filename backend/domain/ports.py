@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
+from domain.backtest.quick_contract import QuickTestJob, QuickTestResult
 from domain.candles import Candle
 from domain.live_market import OrderBook
 from domain.markets import Market
@@ -260,5 +261,9 @@ class StrategyHost(Protocol):
         ...
 
     async def validate(self, code: str) -> Validation: ...
+
+    async def quick_test(self, job: QuickTestJob, *, timeout_s: float = 20.0) -> QuickTestResult:
+        """Play a strategy over a few hundred candles; raises as `evaluate`."""
+        ...
 
     async def close(self) -> None: ...

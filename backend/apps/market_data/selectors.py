@@ -2,15 +2,19 @@
 
 from datetime import datetime
 
+from django.conf import settings
 from django.db.models import QuerySet
 
 from apps.brokers.models import Broker, Exchange
+from apps.core.models import HeartbeatStatus
 from apps.market_data.models import Candle as CandleRow
 from apps.market_data.models import ExchangeSymbol
 from domain.candles import Candle
 from domain.errors import NotFound, Unavailable
 from domain.markets import Market
 from domain.timeframes import Timeframe
+
+SIMULATED = "simex"
 
 
 def market_for(exchange: str, symbol: str) -> Market:
@@ -60,6 +64,18 @@ def candle_source_of(exchange: str, *, is_testnet: bool = False) -> str:
             "Simulateur pas encore chargé par le service CCXT (terminal 5).", code="markets_not_loaded"
         )
     return str(row.candle_source)
+
+
+def market_now(exchange: str, *, now: datetime) -> datetime:
+    """Return the market's clock for an exchange: a simulated one runs on the heartbeat's, the others on ours.
+
+    A simulated exchange that relays a real one runs on ours too.
+    """
+    if exchange != SIMULATED or settings.SIMEX_REAL_PRICES:
+        return now
+    runs = HeartbeatStatus.objects.filter(feed__startswith=f"{SIMULATED}:", market_time__isnull=False)
+    latest = runs.order_by("-last_application_start").values_list("market_time", flat=True).first()
+    return now if latest is None else latest
 
 
 def symbols(exchange: str, *, quote: str | None = None, search: str | None = None) -> "QuerySet[ExchangeSymbol]":

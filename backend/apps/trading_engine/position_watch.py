@@ -12,9 +12,10 @@ from decimal import Decimal
 
 import structlog
 
+from apps.market_data.selectors import market_now
 from apps.orders import ledger
 from apps.orders.models import Position
-from apps.trading_engine import exits, selectors
+from apps.trading_engine import exits
 from apps.trading_engine.database import Database, DatabaseDown
 from domain.errors import AristobotError
 from domain.ports import Clock, Gateway
@@ -118,7 +119,7 @@ def judge(position_id: int, price: Decimal, *, now: datetime) -> None:
     reason = _why_leave(position, price)
     if reason is None or not exits.may_retry(position, now=now):
         return
-    market_time = selectors.market_now(position.broker.exchange, now=now)
+    market_time = market_now(position.broker.exchange, now=now)
     trade = exits.leave(position_id, reason=reason, price=price, now=now, market_time=market_time)
     if trade is not None:
         log.info("watch.exit", position_id=position_id, reason=reason, price=str(price), trade_id=trade.id)

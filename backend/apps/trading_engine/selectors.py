@@ -5,14 +5,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.conf import settings
 from django.db.models import F, QuerySet, Sum, Window
 from django.db.models.functions import RowNumber
 
-from apps.core.models import HeartbeatStatus
+from apps.market_data.selectors import market_now
 from apps.orders.models import Position, Trade
 from apps.trading_engine.bodies import bot_body, bot_settings_body
-from apps.trading_engine.jobs import SIMULATED
 from apps.trading_engine.models import ActiveStrategy, BotDecision
 
 SHOWN_TRADES = 10
@@ -31,18 +29,6 @@ def decisions_of(bot_id: int) -> "QuerySet[BotDecision]":
 def active_count(*, except_bot: int | None = None) -> int:
     """Return how many bots are switched on, all users together."""
     return int(ActiveStrategy.objects.filter(is_active=True).exclude(id=except_bot).count())
-
-
-def market_now(exchange: str, *, now: datetime) -> datetime:
-    """Return the market's clock for an exchange: a simulated one runs on the heartbeat's, the others on ours.
-
-    A simulated exchange that relays a real one runs on ours too.
-    """
-    if exchange != SIMULATED or settings.SIMEX_REAL_PRICES:
-        return now
-    runs = HeartbeatStatus.objects.filter(feed__startswith=f"{SIMULATED}:", market_time__isnull=False)
-    latest = runs.order_by("-last_application_start").values_list("market_time", flat=True).first()
-    return now if latest is None else latest
 
 
 def bodies(bots: Iterable[ActiveStrategy], *, now: datetime) -> list[dict[str, Any]]:

@@ -154,6 +154,12 @@ async def _cancel(terminal: Terminal, asked: Asked, p: Params) -> Reply:
     return await order_changes.cancel(terminal, asked, p["broker"], trade_id=p["trade"])
 
 
+async def _cancel_all(terminal: Terminal, asked: Asked, p: Params) -> Reply:
+    return await order_changes.cancel_all(
+        terminal, asked, p["broker"], symbol=p.get("symbol") or None, everybody=p["everybody"]
+    )
+
+
 KINDS: Mapping[str, Kind] = {
     "select": Kind(shapes.SelectRequest, read=_select),
     "symbols": Kind(shapes.SymbolsRequest, read=_symbols),
@@ -163,6 +169,7 @@ KINDS: Mapping[str, Kind] = {
     "validate": Kind(shapes.TicketRequest, read=_validate),
     "submit": Kind(shapes.SubmitRequest, write=_submit),
     "cancel": Kind(shapes.TradeRequest, write=_cancel),
+    "cancel_all": Kind(shapes.CancelAllRequest, write=_cancel_all),
     "orders": Kind(shapes.OrdersRequest, read=_orders),
     "history": Kind(shapes.HistoryRequest, read=_history),
     "positions": Kind(shapes.BrokerRequest, read=_positions),

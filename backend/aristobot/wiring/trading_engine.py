@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 
+from apps.backtest.quick_test import QuickTests
 from apps.core.adapters.browser_events import ChannelsPublisher
 from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.database import close_database
@@ -91,14 +92,15 @@ async def run() -> None:
             on_minute=watch.wake,
         )
         presence = Presence(name="trading_engine", redis=redis, clock=clock, details=lambda: _details(engine, host))
-        validations = StrategyRequestServer(redis, host=host, clock=clock)
+        quick_tests = QuickTests(gateway=gateway, host=host, clock=clock)
+        requests = StrategyRequestServer(redis, host=host, clock=clock, handlers={"quick_test": quick_tests.run})
         relay = EventRelay(events)
         works = (
             events,
             relay,
             engine,
             watch,
-            validations,
+            requests,
             presence,
             *alert_works(watched=("heartbeat", "ccxt_service"), clock=clock),
         )

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 
+from domain.backtest.quick_contract import QuickTestJob, QuickTestResult
 from domain.strategies.contract import Evaluation, EvaluationJob, Validation
 
 NOTHING = Evaluation(
@@ -44,6 +45,9 @@ class FakeStrategyHost:
 
     async def validate(self, code: str) -> Validation:
         return Validation(valid=True, class_name="Fake", errors=())
+
+    async def quick_test(self, job: QuickTestJob, *, timeout_s: float = 20.0) -> QuickTestResult:
+        raise NotImplementedError
 
     async def close(self) -> None:
         """Nothing runs outside the test's process."""

@@ -15,7 +15,7 @@ from apps.core.adapters.redis_connection import connect
 from apps.core.adapters.redis_requests import RedisRequestBus, RedisRequestServer
 from apps.core.services import gateway_codec as codec
 from apps.core.services.ccxt_client import CcxtClient
-from domain.errors import AuthenticationFailed, DeadlineExceeded
+from domain.errors import AuthenticationFailed, DeadlineExceeded, error_to_wire
 from domain.live_market import OrderBook
 from domain.messages import REQUEST_GROUP, REQUEST_STREAM, GatewayReply, GatewayRequest, Priority
 from domain.ports import Balance
@@ -87,9 +87,7 @@ async def test_hundred_requests_at_once_get_each_their_own_reply(redis: Redis, c
 
 async def test_error_keeps_class_code_and_message(redis: Redis, client: CcxtClient) -> None:
     async def refuse(request: GatewayRequest) -> GatewayReply:
-        error = codec.error_to_wire(
-            AuthenticationFailed("Clés refusées par Binance", details={"exchange": "Binance"})
-        )
+        error = error_to_wire(AuthenticationFailed("Clés refusées par Binance", details={"exchange": "Binance"}))
         return GatewayReply(request_id=request.request_id, sent_at=CLOCK.now(), error=error)
 
     async with serving(redis, refuse):

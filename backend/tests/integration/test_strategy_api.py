@@ -1,7 +1,6 @@
 """Strategies over HTTP: own ones only, code that parses only, and `validate/` through terminal 3."""
 
 import asyncio
-import threading
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,13 +17,14 @@ from apps.core.adapters import strategy_requests
 from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.redis_connection import connect
 from apps.core.adapters.strategy_host.host import SandboxedStrategyHost
-from apps.core.adapters.strategy_requests import REQUESTS, StrategyRequestServer, validate_in_terminal_3
+from apps.core.adapters.strategy_requests import REQUESTS, validate_in_terminal_3
 from apps.strategies.examples.ema_cross import EMA_CROSS
 from apps.strategies.models import Strategy, StrategyVersion
 from apps.strategies.services.starting import create_examples
 from apps.trading_engine.models import ActiveStrategy
 from domain.errors import DeadlineExceeded, Unavailable
 from domain.strategies.contract import CodeError, Evaluation, EvaluationJob, Validation
+from tests.fakes.terminal3 import Terminal3
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -82,33 +82,6 @@ class FixedHost:
 
     async def close(self) -> None:
         return None
-
-
-class Terminal3:
-    """The request server in a thread with an event loop of its own, as in another process."""
-
-    def __init__(self, host: Any) -> None:
-        self._host = host
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
-
-    def __enter__(self) -> "Terminal3":
-        self._stop = asyncio.Event()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(20)
-
-    async def _serve(self) -> None:
-        redis = connect(settings.REDIS_URL)
-        server = asyncio.create_task(StrategyRequestServer(redis, host=self._host, clock=SystemClock()).run())
-        await self._stop.wait()
-        server.cancel()
-        await asyncio.gather(server, return_exceptions=True)
-        await self._host.close()
-        await redis.aclose()
 
 
 def test_strategy_is_created_read_changed_and_deleted(client: Client) -> None:
@@ -272,7 +245,15 @@ async def test_request_past_its_deadline_is_not_tried() -> None:
     host = FixedHost(Validation(valid=True, class_name="A", errors=()))
     redis = connect(settings.REDIS_URL)
     old = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
-    stale = {"v": 1, "type": "strategy_request", "id": "stale", "sent_at": old, "deadline": old, "code": "a = 1"}
+    stale = {
+        "v": 1,
+        "type": "strategy_request",
+        "id": "stale",
+        "sent_at": old,
+        "deadline": old,
+        "kind": "validate",
+        "params": {"code": "a = 1"},
+    }
     await redis.delete(REQUESTS)
     await redis.rpush(REQUESTS, b"{not json", orjson.dumps({"v": 9}), b"[]", orjson.dumps(stale))
 

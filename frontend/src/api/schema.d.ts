@@ -143,6 +143,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/backtests/quick-test/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Try unsaved code on the last 500 candles of a market, in the sandbox of terminal 3. */
+        post: operations["backtests_quick_test_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/bots/": {
         parameters: {
             query?: never;
@@ -540,6 +557,57 @@ export interface paths {
         put?: never;
         /** @description Switches the debug mode; answers 404 where the server does not allow it. */
         post: operations["session_debug_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/devices/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description List the user's open sessions, this one first. */
+        get: operations["session_devices_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/devices/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description Close another session of the user. */
+        delete: operations["session_devices_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/devices/close-others/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Close every session of the user but this one; the answer is what remains. */
+        post: operations["session_devices_close_others_create"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1085,6 +1153,22 @@ export interface components {
          * @enum {string}
          */
         DecisionStatusEnum: "leased" | "decided" | "missed" | "failed";
+        /** @description An open session of the user. */
+        Device: {
+            id: number;
+            /** @description Firefox sur Linux */
+            browser: string;
+            address: string | null;
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description To the minute.
+             */
+            last_seen_at: string;
+            /** @description The session that asks. */
+            is_current: boolean;
+        };
         /**
          * @description * `UTC` - UTC
          *     * `local` - local
@@ -1518,6 +1602,57 @@ export interface components {
             model: string;
             elapsed_ms: number;
         };
+        QuickRefusal: {
+            time: number;
+            reason: string;
+        };
+        /** @description `candles` are [open time in ms, open, high, low, close]; `open_since` a position still held at the end. */
+        QuickTest: {
+            candles: number[][];
+            trades: components["schemas"]["QuickTrade"][];
+            refusals: components["schemas"]["QuickRefusal"][];
+            trade_count: number;
+            ambiguous_count: number;
+            open_since: number | null;
+            quote: string;
+            initial_amount: string;
+            final_balance: string;
+            profit: string;
+            profit_ratio: string;
+        };
+        QuickTestInputRequest: {
+            code: string;
+            broker: number;
+            symbol: string;
+            timeframe: components["schemas"]["TimeframeEnum"];
+            /**
+             * Format: decimal
+             * @default 1000.000000000000
+             */
+            amount: string;
+            params?: {
+                [key: string]: unknown;
+            };
+        };
+        /** @description One round trip; times are opening times of candles in ms, amounts in quote currency. */
+        QuickTrade: {
+            entry_time: number;
+            exit_time: number;
+            quantity: string;
+            entry_price: string;
+            exit_price: string;
+            fees: string;
+            profit: string;
+            reason: components["schemas"]["ReasonEnum"];
+        };
+        /**
+         * @description * `stop_loss` - stop_loss
+         *     * `take_profit` - take_profit
+         *     * `signal` - signal
+         *     * `hole` - hole
+         * @enum {string}
+         */
+        ReasonEnum: "stop_loss" | "take_profit" | "signal" | "hole";
         Run: {
             id: number;
             source: string;
@@ -1997,6 +2132,29 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ProviderTest"];
+                };
+            };
+        };
+    };
+    backtests_quick_test_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QuickTestInputRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuickTest"];
                 };
             };
         };
@@ -2689,6 +2847,64 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Session"];
+                };
+            };
+        };
+    };
+    session_devices_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Device"][];
+                };
+            };
+        };
+    };
+    session_devices_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    session_devices_close_others_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Device"][];
                 };
             };
         };

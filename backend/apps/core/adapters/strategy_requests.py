@@ -1,9 +1,10 @@
-"""How the web process asks terminal 3 to try code in its sandbox: a Redis list, one reply list per request.
+"""How the web process asks terminal 3 to run code in its sandbox: a Redis list, one reply list per request.
 
 At most once: a request lost with a service is answered by the client's deadline, and asking again is harmless.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -16,7 +17,14 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from apps.core.adapters.redis_connection import connect
-from domain.errors import AristobotError, DeadlineExceeded, InvalidInput, Unavailable
+from domain.errors import (
+    AristobotError,
+    DeadlineExceeded,
+    InvalidInput,
+    Unavailable,
+    error_from_wire,
+    error_to_wire,
+)
 from domain.messages import VERSION, check_version
 from domain.ports import Clock, StrategyHost
 from domain.strategies.contract import CodeError, Validation
@@ -24,6 +32,7 @@ from domain.strategies.contract import CodeError, Validation
 log = structlog.get_logger(__name__)
 
 REQUESTS = "strategy_requests"
+VALIDATE = "validate"
 _REPLY_PREFIX = "strategy_replies:"
 _MAX_WAITING = 50  # older requests are dropped: nobody waits for them any more
 _EXPIRES_S = 60
@@ -31,16 +40,30 @@ _BLOCK_S = 1
 _RETRY_S = 0.5
 
 
+# Takes a request's parameters, returns what is JSON; an AristobotError becomes the reply's error.
+Handler = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+
+
 class StrategyRequestServer:
     """Terminal 3's end.
 
     Args:
+        handlers: what is served besides `validate`, by kind.
         concurrency: codes tried at once; the others wait in the list.
     """
 
-    def __init__(self, redis: Redis, *, host: StrategyHost, clock: Clock, concurrency: int = 2) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        host: StrategyHost,
+        clock: Clock,
+        handlers: Mapping[str, Handler] | None = None,
+        concurrency: int = 2,
+    ) -> None:
         self._redis = redis
         self._host = host
+        self._handlers: dict[str, Handler] = {VALIDATE: self._validate, **(handlers or {})}
         self._clock = clock
         self._slots = asyncio.Semaphore(concurrency)
 
@@ -93,18 +116,38 @@ class StrategyRequestServer:
             "sent_at": self._clock.now().isoformat(),
         }
         try:
-            verdict = await self._host.validate(str(request["code"]))
+            handler = self._handlers.get(request["kind"])
+            if handler is None:
+                raise InvalidInput(f"Demande « {request['kind']} » inconnue du moteur de trading.")
+            return {**head, "result": await handler(request["params"]), "error": None}
         except AristobotError as exc:
-            return {**head, "result": None, "error": exc.as_dict()}
-        return {**head, "result": asdict(verdict), "error": None}
+            return {**head, "result": None, "error": error_to_wire(exc)}
+
+    async def _validate(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        return asdict(await self._host.validate(str(params["code"])))
 
 
 async def validate_in_terminal_3(url: str, code: str, *, clock: Clock, timeout_s: float = 15.0) -> Validation:
-    """Ask for the verdict on `code` over a connection of its own (a web request's event loop is short-lived).
+    """Ask for the verdict on `code`. Raises as `ask_terminal_3`."""
+    result = await ask_terminal_3(
+        url, VALIDATE, {"code": code}, action="Code non testé", clock=clock, timeout_s=timeout_s
+    )
+    errors = tuple(CodeError(one["message"], one["line"], one["column"]) for one in result["errors"])
+    return Validation(valid=result["valid"], class_name=result["class_name"], errors=errors)
+
+
+async def ask_terminal_3(
+    url: str, kind: str, params: Mapping[str, Any], *, action: str, clock: Clock, timeout_s: float
+) -> Mapping[str, Any]:
+    """Ask over a connection of its own (a web request's event loop is short-lived) and return the result.
+
+    Args:
+        action: what is said not to have been done when nobody answers, in French.
 
     Raises:
         DeadlineExceeded: terminal 3 did not answer in time.
         Unavailable: Redis does not answer, or the sandbox cannot run.
+        AristobotError: what terminal 3 answered.
     """
     redis = connect(url)
     number = uuid4().hex
@@ -115,18 +158,19 @@ async def validate_in_terminal_3(url: str, code: str, *, clock: Clock, timeout_s
         "id": number,
         "sent_at": now.isoformat(),
         "deadline": (now + timedelta(seconds=timeout_s)).isoformat(),
-        "code": code,
+        "kind": kind,
+        "params": params,
     }
     try:
         async with asyncio.timeout(timeout_s):
-            return _verdict(await _exchange(redis, request))
+            return _result(await _exchange(redis, request))
     except TimeoutError as exc:
         raise DeadlineExceeded(
-            f"Code non testé : le moteur de trading (terminal 3) n'a pas répondu en {timeout_s:g} s.",
+            f"{action} : le moteur de trading (terminal 3) n'a pas répondu en {timeout_s:g} s.",
             details={"timeout_s": str(timeout_s)},
         ) from exc
     except (RedisError, OSError) as exc:
-        raise Unavailable("Code non testé : Redis ne répond pas.", code="redis_down") from exc
+        raise Unavailable(f"{action} : Redis ne répond pas.", code="redis_down") from exc
     finally:
         with suppress(RedisError, OSError):
             await redis.aclose()
@@ -151,16 +195,15 @@ def _parse(raw: bytes) -> dict[str, Any]:
         message = orjson.loads(raw)
         check_version(message, "strategy_request")
         datetime.fromisoformat(message["deadline"])
-        return {name: message[name] for name in ("id", "deadline", "code")}
+        return {name: message[name] for name in ("id", "deadline", "kind", "params")}
     except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as exc:
-        raise InvalidInput(f"Demande de validation illisible : {exc!r}", code="invalid_message") from exc
+        raise InvalidInput(f"Demande au moteur de trading illisible : {exc!r}", code="invalid_message") from exc
 
 
-def _verdict(raw: bytes) -> Validation:
+def _result(raw: bytes) -> Mapping[str, Any]:
     reply = orjson.loads(raw)
     check_version(reply, "strategy_reply")
     if reply["error"] is not None:
-        raise Unavailable(reply["error"]["message"], code=reply["error"]["code"])
-    result = reply["result"]
-    errors = tuple(CodeError(one["message"], one["line"], one["column"]) for one in result["errors"])
-    return Validation(valid=result["valid"], class_name=result["class_name"], errors=errors)
+        raise error_from_wire(reply["error"])
+    result: Mapping[str, Any] = reply["result"]
+    return result

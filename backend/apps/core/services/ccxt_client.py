@@ -12,7 +12,7 @@ import structlog
 from apps.core.adapters import secrets
 from apps.core.services import gateway_codec as codec
 from domain.candles import Candle
-from domain.errors import AristobotError, DeadlineExceeded
+from domain.errors import AristobotError, DeadlineExceeded, error_from_wire
 from domain.live_market import OrderBook
 from domain.messages import GatewayReply, GatewayRequest, Priority
 from domain.ports import Balance, Clock
@@ -147,7 +147,7 @@ class CcxtClient:
     async def _ask(self, request: GatewayRequest) -> Mapping[str, Any]:
         reply = await self._bus.send(request)
         if reply.error is not None:
-            raise codec.error_from_wire(reply.error)
+            raise error_from_wire(reply.error)
         return reply.result or {}
 
     def _request(

@@ -5,35 +5,9 @@ from decimal import Decimal
 from typing import Any
 
 from domain.candles import Candle
-from domain.errors import (
-    AristobotError,
-    AuthenticationFailed,
-    DeadlineExceeded,
-    ExchangeError,
-    ExchangeRateLimited,
-    ExchangeUnavailable,
-    InvalidInput,
-    NotFound,
-    Unavailable,
-)
 from domain.live_market import amount_text
 from domain.ports import Balance
 from domain.timeframes import Timeframe, from_ms, to_ms
-
-# What a read may answer; the class is found again by its name on the other side.
-_ERRORS: dict[str, type[AristobotError]] = {
-    kind.__name__: kind
-    for kind in (
-        AuthenticationFailed,
-        DeadlineExceeded,
-        ExchangeError,
-        ExchangeRateLimited,
-        ExchangeUnavailable,
-        InvalidInput,
-        NotFound,
-        Unavailable,
-    )
-}
 
 
 def balance_to_wire(balance: Balance) -> dict[str, Any]:
@@ -88,13 +62,3 @@ def candles_from_wire(rows: Sequence[Sequence[Any]], *, symbol: str, timeframe: 
         )
         for row in rows
     ]
-
-
-def error_to_wire(error: AristobotError) -> dict[str, Any]:
-    kind = next((each.__name__ for each in type(error).__mro__ if each.__name__ in _ERRORS), Unavailable.__name__)
-    return {"kind": kind, **error.as_dict()}
-
-
-def error_from_wire(message: Mapping[str, Any]) -> AristobotError:
-    kind = _ERRORS.get(str(message.get("kind")), Unavailable)
-    return kind(str(message["message"]), details=message.get("details"), code=str(message["code"]))

@@ -11,7 +11,7 @@ from apps.core.adapters import secrets
 from apps.core.adapters.ccxt_exchange import CcxtSession
 from apps.core.services import gateway_codec as codec
 from apps.core.services.ccxt_manager import CcxtManager
-from domain.errors import AristobotError, InvalidInput, Unavailable
+from domain.errors import AristobotError, InvalidInput, Unavailable, error_to_wire
 from domain.messages import GatewayReply, GatewayRequest
 from domain.ports import BrokerAccess, Clock
 from domain.timeframes import Timeframe
@@ -54,12 +54,10 @@ class GatewayRequests:
         try:
             result = await self._method(request)(request)
         except AristobotError as exc:
-            error = codec.error_to_wire(exc)
+            error = error_to_wire(exc)
         except Exception as exc:  # a request's boundary: one failure must not end the service
             log.error("gateway.request_failed", method=request.method, broker_id=request.broker_id, exc_info=exc)
-            error = codec.error_to_wire(
-                Unavailable(f"Requête « {request.method} » : erreur interne du service CCXT.")
-            )
+            error = error_to_wire(Unavailable(f"Requête « {request.method} » : erreur interne du service CCXT."))
         return GatewayReply(request_id=request.request_id, sent_at=self._clock.now(), result=result, error=error)
 
     def _method(self, request: GatewayRequest) -> Callable[[GatewayRequest], Awaitable[Result]]:

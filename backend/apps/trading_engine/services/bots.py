@@ -10,14 +10,14 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from apps.brokers.models import Broker
-from apps.market_data.selectors import market_for
+from apps.market_data.selectors import market_for, market_now
 from apps.orders.models import Position
 from apps.orders.selectors import live_orders
 from apps.strategies.models import Strategy
 from apps.trading_engine import exits
 from apps.trading_engine.bodies import STOPPED_AT
 from apps.trading_engine.models import ActiveStrategy
-from apps.trading_engine.selectors import active_count, market_now
+from apps.trading_engine.selectors import active_count
 from domain.errors import Conflict, InvalidInput, LimitReached, NotFound
 from domain.strategies.params import check_params, declared_params
 from domain.timeframes import Timeframe

@@ -1,5 +1,6 @@
 """Cancelling and changing orders: one committed wish, carried out by terminal 5."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from apps.trading_manual.services.replies import Asked, Reply, once
 from apps.trading_manual.services.terminal import Terminal
 from domain.errors import NotFound
 
-OWNER = "manual"
+BY_HAND: tuple[str | None, ...] = ("manual", "external")  # owners whose orders a person placed
 
 
 async def cancel(terminal: Terminal, asked: Asked, broker_id: int, *, trade_id: int) -> Reply:
@@ -22,11 +23,49 @@ async def cancel(terminal: Terminal, asked: Asked, broker_id: int, *, trade_id: 
     return await in_database(_cancel, asked, broker_id, trade_id, now=terminal.clock.now(), warnings=warnings)
 
 
+async def cancel_all(
+    terminal: Terminal, asked: Asked, broker_id: int, *, symbol: str | None, everybody: bool
+) -> Reply:
+    """Ask for the orders placed by hand there (here or elsewhere) to be cancelled, in one market or in all.
+
+    Args:
+        everybody: those of bots and webhooks too, whose positions may lose their protection.
+    """
+    warnings = await _delays(terminal, "les annulations partiront")
+    owners: tuple[str | None, ...] = (None,) if everybody else BY_HAND
+    return await in_database(
+        _cancel_all, asked, broker_id, symbol, owners, now=terminal.clock.now(), warnings=warnings
+    )
+
+
 def _cancel(asked: Asked, broker_id: int, trade_id: int, *, now: datetime, warnings: list[str]) -> Reply:
     def act() -> dict[str, Any]:
         _own_trade(asked.user_id, broker_id, trade_id)
         trade = desk.cancel(trade_id=trade_id, user_id=asked.user_id, now=now)
         return {"trade": trade_body(trade), "warnings": warnings}
+
+    return once(asked, act, now=now)
+
+
+def _cancel_all(
+    asked: Asked,
+    broker_id: int,
+    symbol: str | None,
+    owners: Sequence[str | None],
+    *,
+    now: datetime,
+    warnings: list[str],
+) -> Reply:
+    def act() -> dict[str, Any]:
+        broker = selectors.broker_of(asked.user_id, broker_id)
+        trades = [
+            trade
+            for owner in owners
+            for trade in desk.cancel_all(
+                user_id=asked.user_id, broker_id=broker.pk, now=now, symbol=symbol, owner=owner
+            )
+        ]
+        return {"trades": [trade_body(each) for each in trades], "warnings": warnings}
 
     return once(asked, act, now=now)
 

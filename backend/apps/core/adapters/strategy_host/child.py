@@ -5,8 +5,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from apps.core.adapters.strategy_host import protocol
+from apps.core.adapters.strategy_host import protocol, quick_test_wire
 from apps.core.adapters.strategy_host.jail import Jail, JailFailed, die_with_parent
+from domain.backtest.quick_test import quick_test
 from domain.errors import StrategyError, StrategyMemory
 from domain.strategies.evaluate import evaluate
 from domain.strategies.loader import load
@@ -70,8 +71,11 @@ def keep_only(fd: int, null: int) -> None:
 
 def _answer(payload: bytes, scope: Mapping[str, Any]) -> bytes:
     try:
-        mode, job = protocol.unpack_request(payload)
-        if mode == "validate":
+        header, raw = protocol.split_request(payload)
+        if header["mode"] == quick_test_wire.MODE:
+            return quick_test_wire.pack_result(quick_test(quick_test_wire.unpack_quick_test(header, raw), scope))
+        job = protocol.unpack_evaluation_job(header, raw)
+        if header["mode"] == "validate":
             return protocol.pack_reply(validate(job.code, scope))
         strategy = load(job.code, scope)
         answer = evaluate(strategy, job.candles, job.balance, job.position, job.params, code=job.code)

@@ -7,8 +7,9 @@ from typing import TypeVar
 
 import structlog
 
-from apps.core.adapters.strategy_host import protocol
+from apps.core.adapters.strategy_host import protocol, quick_test_wire
 from apps.core.adapters.strategy_host.zygote_client import ChildProcess, ZygoteClient, ZygoteDied
+from domain.backtest.quick_contract import QuickTestJob, QuickTestResult
 from domain.errors import AristobotError, StrategyError, StrategyMemory, StrategyTimeout, Unavailable
 from domain.strategies.contract import CodeError, Evaluation, EvaluationJob, Validation
 from domain.strategies.syntax import check_syntax
@@ -84,6 +85,11 @@ class SandboxedStrategyHost:
         except StrategyError as exc:
             error = CodeError(exc.message, line=exc.details.get("line"))
             return Validation(valid=False, class_name=None, errors=(error,))
+
+    async def quick_test(self, job: QuickTestJob, *, timeout_s: float = 20.0) -> QuickTestResult:
+        """Play a strategy over a few hundred candles. Raises as `evaluate`."""
+        request = quick_test_wire.pack_quick_test(job)
+        return await self._ask(request, quick_test_wire.unpack_result, timeout_s)
 
     async def close(self) -> None:
         """Stop the zygote and every child."""

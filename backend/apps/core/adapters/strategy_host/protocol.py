@@ -16,7 +16,7 @@ from domain.strategies.contract import CandleWindow, CodeError, Evaluation, Eval
 
 LENGTH = struct.Struct("!I")
 HELLO = b"\x06"  # the child is jailed and ready: from here on, the time is the user's
-MAX_REPLY_BYTES = 64 * 1024
+MAX_REPLY_BYTES = 256 * 1024
 MAX_JOB_BYTES = 16 * 1024 * 1024
 _MAX_TEXT = 8_000
 _COLUMNS = ("open", "high", "low", "close", "volume")
@@ -34,7 +34,6 @@ def frame(payload: bytes) -> bytes:
 
 def pack_evaluation(job: EvaluationJob) -> bytes:
     """Return the framed question of `evaluate`."""
-    columns = [array("q", job.candles.open_time_ms), *(array("d", getattr(job.candles, c)) for c in _COLUMNS)]
     header = {
         "mode": "evaluate",
         "code": job.code,
@@ -44,7 +43,13 @@ def pack_evaluation(job: EvaluationJob) -> bytes:
         "count": len(job.candles),
     }
     text = json.dumps(header).encode()
-    return frame(LENGTH.pack(len(text)) + text + b"".join(column.tobytes() for column in columns))
+    return frame(LENGTH.pack(len(text)) + text + columns_of(job.candles))
+
+
+def columns_of(candles: CandleWindow) -> bytes:
+    """Return the candles as raw numbers, column after column; `window_of` reads them."""
+    columns = [array("q", candles.open_time_ms), *(array("d", getattr(candles, c)) for c in _COLUMNS)]
+    return b"".join(column.tobytes() for column in columns)
 
 
 def pack_validation(code: str) -> bytes:
@@ -53,22 +58,26 @@ def pack_validation(code: str) -> bytes:
     return frame(LENGTH.pack(len(text)) + text)
 
 
-def unpack_request(payload: bytes) -> tuple[str, EvaluationJob]:
-    """Return (mode, job); the job of a validation holds nothing but the code. Comes from the host: trusted."""
+def split_request(payload: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return (header, candles as raw numbers). Comes from the host: trusted."""
     (size,) = LENGTH.unpack_from(payload)
-    header = json.loads(payload[LENGTH.size : LENGTH.size + size])
+    return json.loads(payload[LENGTH.size : LENGTH.size + size]), payload[LENGTH.size + size :]
+
+
+def unpack_evaluation_job(header: Mapping[str, Any], raw: bytes) -> EvaluationJob:
+    """Return the job; that of a validation holds nothing but the code."""
     position = header.get("position")
-    job = EvaluationJob(
+    return EvaluationJob(
         code=header["code"],
-        candles=_window(payload[LENGTH.size + size :], header.get("count", 0)),
+        candles=window_of(raw, header.get("count", 0)),
         balance=header.get("balance", 0.0),
         position=None if position is None else PositionView(**position),
         params=header.get("params", {}),
     )
-    return header["mode"], job
 
 
-def _window(raw: bytes, count: int) -> CandleWindow:
+def window_of(raw: bytes, count: int) -> CandleWindow:
+    """Return the candles that `columns_of` wrote."""
     width = count * 8
     times, *rest = (raw[start : start + width] for start in range(0, 6 * width, width)) if count else [b""] * 6
     return CandleWindow(array("q", times), *(array("d", column) for column in rest))
@@ -94,10 +103,10 @@ def unpack_evaluation(payload: bytes) -> Evaluation:
         BadReply: it is not one.
         StrategyError: (or a subclass) the child reports that the code failed.
     """
-    body = _body(payload, "evaluation")
+    body = body_of(payload, "evaluation")
     return Evaluation(
-        should_long=_field(body, "should_long", bool),
-        should_short=_field(body, "should_short", bool),
+        should_long=checked_field(body, "should_long", bool),
+        should_short=checked_field(body, "should_short", bool),
         position_size=_finite(body, "position_size"),
         stop_loss=_finite(body, "stop_loss"),
         take_profit=_finite(body, "take_profit"),
@@ -107,17 +116,18 @@ def unpack_evaluation(payload: bytes) -> Evaluation:
 
 def unpack_validation(payload: bytes) -> Validation:
     """Return the child's verdict; raises like `unpack_evaluation`."""
-    body = _body(payload, "validation")
+    body = body_of(payload, "validation")
     name = body.get("class_name")
-    errors = _field(body, "errors", list)[:50]
+    errors = checked_field(body, "errors", list)[:50]
     return Validation(
-        valid=_field(body, "valid", bool) and not errors,
-        class_name=None if name is None else _cut(_field(body, "class_name", str))[:200],
+        valid=checked_field(body, "valid", bool) and not errors,
+        class_name=None if name is None else _cut(checked_field(body, "class_name", str))[:200],
         errors=tuple(_code_error(one) for one in errors),
     )
 
 
-def _body(payload: bytes, expected: str) -> Mapping[str, Any]:
+def body_of(payload: bytes, expected: str) -> Mapping[str, Any]:
+    """Return the child's answer of that kind. Raises BadReply, or the StrategyError that it reports."""
     try:
         body = json.loads(payload)
     except (ValueError, RecursionError) as exc:
@@ -133,23 +143,25 @@ def _body(payload: bytes, expected: str) -> Mapping[str, Any]:
 
 def _error(body: Mapping[str, Any]) -> StrategyError:
     # Built from known fields only: a child cannot name another error class nor add details of its own.
-    error = _ERRORS.get(_field(body, "code", str))
+    error = _ERRORS.get(checked_field(body, "code", str))
     if error is None:
         raise BadReply("code d'erreur inconnu")
-    given = _field(body, "details", dict)
+    given = checked_field(body, "details", dict)
     details: dict[str, Any] = {"line": _line(given.get("line"))}
     for key in ("exception", "traceback"):
         if isinstance(given.get(key), str):
             details[key] = _cut(given[key])
     if isinstance(given.get("errors"), list):
         details["errors"] = [_shown(_code_error(one)) for one in given["errors"][:50]]
-    return error(_cut(_field(body, "message", str)), details=details)
+    return error(_cut(checked_field(body, "message", str)), details=details)
 
 
 def _code_error(value: Any) -> CodeError:
     if not isinstance(value, dict):
         raise BadReply("erreur de code illisible")
-    return CodeError(_cut(_field(value, "message", str)), _line(value.get("line")), _line(value.get("column")))
+    return CodeError(
+        _cut(checked_field(value, "message", str)), _line(value.get("line")), _line(value.get("column"))
+    )
 
 
 def _shown(error: CodeError) -> dict[str, Any]:
@@ -161,15 +173,16 @@ def _line(value: Any) -> int | None:
 
 
 def _cut(value: Any) -> Any:
-    return _clean(value[:_MAX_TEXT]) if isinstance(value, str) else value
+    return clean_text(value[:_MAX_TEXT]) if isinstance(value, str) else value
 
 
-def _clean(text: str) -> str:
+def clean_text(text: str) -> str:
     """Return text that PostgreSQL and a terminal can take: no NUL, no escape code, no half of a surrogate pair."""
     return "".join("�" if category(char) in ("Cc", "Cs") and char not in "\n\t" else char for char in text)
 
 
-def _field(body: Mapping[str, Any], name: str, kind: Callable[..., Any]) -> Any:
+def checked_field(body: Mapping[str, Any], name: str, kind: Callable[..., Any]) -> Any:
+    """Return a field of exactly that type. Raises BadReply."""
     value = body.get(name)
     if type(value) is not kind:
         raise BadReply(f"champ « {name} » : {kind.__name__} attendu")

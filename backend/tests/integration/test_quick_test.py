@@ -1,0 +1,182 @@
+"""The quick test over HTTP, through the sandbox of terminal 3, on an exchange's last candles."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pandas_ta_classic as ta
+import pytest
+from django.test import Client, override_settings
+from django.urls import include, path
+
+from apps.accounts.models import User
+from apps.backtest.quick_test import TESTED, QuickTests
+from apps.brokers.models import Broker
+from apps.core.adapters.clock import SystemClock
+from apps.core.adapters.strategy_host.host import SandboxedStrategyHost
+from apps.core.adapters.strategy_host.protocol import BadReply
+from apps.core.adapters.strategy_host.quick_test_wire import unpack_result
+from apps.market_data.models import ExchangeSymbol
+from apps.strategies.examples import EXAMPLES
+from apps.strategies.examples.ema_cross import EMA_CROSS
+from domain.backtest.quick_contract import QuickTestJob
+from domain.backtest.quick_test import quick_test
+from domain.candles import Candle
+from domain.strategies.contract import DEFAULT_WINDOW
+from domain.strategies.sample import sample_window
+from domain.timeframes import Timeframe
+from tests.fakes.gateway import FakeGateway
+from tests.fakes.terminal3 import Terminal3
+from tests.unit.backtest.scripted import MARKET
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+urlpatterns = [path("api/", include("apps.backtest.urls"))]
+BTC = "BTC/USDT"
+COUNT = TESTED + DEFAULT_WINDOW
+
+
+@pytest.fixture(autouse=True)
+def _routes() -> Iterator[None]:
+    with override_settings(ROOT_URLCONF=__name__):
+        yield
+
+
+@pytest.fixture
+def client() -> Client:
+    user = User.objects.create_user(username="lea", password="x")
+    made = Client()
+    made.force_login(user)
+    return made
+
+
+@pytest.fixture
+def broker(client: Client) -> Broker:
+    ExchangeSymbol.objects.create(
+        exchange="binance",
+        symbol=BTC,
+        exchange_symbol="BTCUSDT",
+        base="BTC",
+        quote="USDT",
+        price_precision=Decimal("0.01"),
+        amount_precision=Decimal("0.00001"),
+        min_notional=Decimal(5),
+        maker_fee_ratio=Decimal("0.001"),
+        taker_fee_ratio=Decimal("0.001"),
+    )
+    made: Broker = Broker.objects.create(user=User.objects.get(), name="Binance", exchange="binance")
+    return made
+
+
+def last_candles() -> list[Candle]:
+    window = sample_window(COUNT)
+    start = Timeframe.M1.open_time(datetime.now(UTC)) - COUNT * timedelta(minutes=1)
+    return [
+        Candle(
+            symbol=BTC,
+            timeframe=Timeframe.M1,
+            open_time=start + bar * timedelta(minutes=1),
+            open=Decimal(str(window.open[bar])),
+            high=Decimal(str(window.high[bar])),
+            low=Decimal(str(window.low[bar])),
+            close=Decimal(str(window.close[bar])),
+            volume=Decimal(str(window.volume[bar])),
+            trade_count=3,
+        )
+        for bar in range(COUNT)
+    ]
+
+
+def terminal_3() -> Terminal3:
+    gateway, host = FakeGateway(source="binance"), SandboxedStrategyHost(spares=0)
+    gateway.candle_rows = last_candles()
+    tests = QuickTests(gateway=gateway, host=host, clock=SystemClock())
+    return Terminal3(host, {"quick_test": tests.run})
+
+
+def ask(client: Client, broker: Broker, **changes: Any) -> Any:
+    body = {"code": EMA_CROSS, "broker": broker.pk, "symbol": BTC, "timeframe": "1m", **changes}
+    return client.post("/api/backtests/quick-test/", body, content_type="application/json")
+
+
+def test_example_is_tried_on_the_last_candles(client: Client, broker: Broker) -> None:
+    with terminal_3():
+        answer = ask(client, broker)
+    body = answer.json()
+    assert answer.status_code == 200, body
+    assert len(body["candles"]) == TESTED
+    assert body["trade_count"] == len(body["trades"]) > 3
+    profits = sum((Decimal(trade["profit"]) for trade in body["trades"]), Decimal(0))
+    assert body["open_since"] is not None or Decimal(body["profit"]) == profits
+    times = [candle[0] for candle in body["candles"]]
+    assert all(trade["entry_time"] in times and trade["exit_time"] in times for trade in body["trades"])
+    assert all(Decimal(trade["fees"]) > 0 for trade in body["trades"])
+
+
+def test_error_of_the_code_comes_back_with_its_line(client: Client, broker: Broker) -> None:
+    with terminal_3():
+        answer = ask(client, broker, code=EMA_CROSS.replace('["close"]', '["closed"]'))
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "strategy_error"
+    assert answer.json()["details"]["line"] == 10
+
+
+def test_chosen_parameters_are_played_and_bad_ones_refused(client: Client, broker: Broker) -> None:
+    rsi = EXAMPLES[1].code
+    with terminal_3():
+        usual = ask(client, broker, code=rsi).json()
+        tuned = ask(client, broker, code=rsi, params={"longueur": 3}).json()
+    assert usual["trades"] != tuned["trades"]
+    assert ask(client, broker, code=rsi, params={"longueur": 1}).json()["code"] == "invalid_param"
+
+
+def test_another_users_broker_is_absent(client: Client, broker: Broker) -> None:
+    other = User.objects.create_user(username="max", password="x")
+    theirs = Broker.objects.create(user=other, name="Binance", exchange="binance")
+    assert ask(client, theirs).status_code == 404
+
+
+async def test_sandbox_and_this_process_play_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas_ta", ta)
+    market = replace(MARKET, taker_fee_ratio=Decimal("0.001"), maker_fee_ratio=Decimal("0.0002"))
+    job = QuickTestJob(EMA_CROSS, sample_window(COUNT), 60_000, TESTED, market, Decimal(1000))
+    here = quick_test(job, {"pd": pd, "np": np, "ta": ta})
+    assert here.trade_count > 3
+    host = SandboxedStrategyHost(spares=0)
+    try:
+        there = await host.quick_test(job)
+    finally:
+        await host.close()
+    assert (list(there.trades), there.final_balance) == (list(here.trades), here.final_balance)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"final_balance": "1e9"},
+        {"final_balance": 1000},
+        {"trade_count": -1},
+        {"trades": [{"profit": "beaucoup"}]},
+        {"refusals": [[1, {"html": 1}]]},
+        {"open_since_ms": "hier"},
+    ],
+)
+def test_answer_that_a_child_could_forge_is_refused(forged: dict[str, Any]) -> None:
+    honest: dict[str, Any] = {
+        "kind": "quick_test",
+        "trades": [],
+        "refusals": [],
+        "final_balance": "1000",
+        "open_since_ms": None,
+        "trade_count": 0,
+        "ambiguous_count": 0,
+    }
+    assert unpack_result(json.dumps(honest).encode()).final_balance == 1000
+    with pytest.raises(BadReply):
+        unpack_result(json.dumps({**honest, **forged}).encode())

@@ -1,0 +1,73 @@
+"""The exact path: what a strategy is shown at each bar, and that its answers are played."""
+
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from domain.backtest.engine import simulate
+from domain.backtest.literal import LiteralDecisions
+from domain.errors import StrategyError
+from domain.strategies.loader import load
+from tests.unit.backtest.scripted import Scripted, candles, flat, settings
+
+SCOPE = {"pd": pd, "np": np}
+# Buys when the last close is 101, leaves when it is 105; remembers what it saw.
+CODE = """
+seen = []
+
+class Watcher(Strategy):
+    memory = seen
+
+    def __init__(self, candles, balance, position=None):
+        self.candles, self.balance, self.position = candles, balance, position
+        seen.append((len(candles), float(candles["close"].iloc[-1]), balance, position))
+
+    def should_long(self):
+        return self.candles["close"].iloc[-1] == 101
+
+    def should_short(self):
+        return self.candles["close"].iloc[-1] == 105
+
+    def calculate_position_size(self):
+        return self.balance / 2
+
+    def calculate_stop_loss(self):
+        return 0.1
+
+    def calculate_take_profit(self):
+        return 0.0
+"""
+ROWS = [*flat(100, 2), (100, 101, 100, 101), (102, 103, 101, 103), (103, 105, 103, 105), *flat(106, 2)]
+
+
+def test_strategy_is_asked_at_each_close_with_what_was_known_then() -> None:
+    strategy = load(CODE, SCOPE)
+    series = candles(*ROWS)
+    outcome = simulate(series, LiteralDecisions(strategy, series, {}, window=3), settings())
+    (trade,) = outcome.trades
+    # Half of 1000 at the close of 101 is 4.95 BTC, bought at the open 102 and sold at the open 106.
+    assert (trade.entry_bar, trade.exit_bar, trade.quantity) == (3, 5, Decimal("4.950"))
+    memory = strategy.memory  # type: ignore[attr-defined]
+    assert [(length, close) for length, close, _, _ in memory[:3]] == [(1, 100.0), (2, 100.0), (3, 101.0)]
+    assert all(length == 3 for length, _, _, _ in memory[3:])
+    held = [position for _, _, _, position in memory if position is not None]
+    assert [round(position.unrealized_pnl, 6) for position in held] == [4.95, 14.85]
+    assert (held[0].entry_price, held[0].stop_loss) == (102.0, 90.9)
+
+
+def test_same_decisions_as_a_script_of_them() -> None:
+    series = candles(*ROWS)
+    literal = simulate(series, LiteralDecisions(load(CODE, SCOPE), series, {}, window=500), settings())
+    scripted = simulate(series, Scripted({2}, {4}, size=500.0, stop=0.1), settings())
+    assert literal.trades == scripted.trades
+    assert literal.equity.tolist() == scripted.equity.tolist()
+
+
+def test_failing_code_stops_the_run_with_its_line() -> None:
+    code = CODE.replace("== 101", "== 101 / 0")
+    series = candles(*ROWS)
+    with pytest.raises(StrategyError) as failed:
+        simulate(series, LiteralDecisions(load(code, SCOPE), series, {}, window=3, code=code), settings())
+    assert failed.value.details["line"] == 12
