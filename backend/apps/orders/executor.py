@@ -166,6 +166,8 @@ class OrderExecutor:
             # A claim may have been committed without our knowing: let the rows be sorted out.
             self._must_recover = True
             log.warning("orders.database_down", task=str(key), error=exc.message)
+        except NotFound as exc:  # its order was deleted with its broker meanwhile
+            log.info("orders.deleted_meanwhile", task=str(key), error=exc.message)
         except Exception:
             self._must_recover = True
             log.exception("orders.task_failed", task=str(key))
