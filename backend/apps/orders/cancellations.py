@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from apps.orders import admission, ledger, order_state, pair_book, selectors
+from apps.orders import admission, amend_steps, ledger, order_state, pair_book, selectors
 from apps.orders.models import Trade
 from domain.errors import Conflict, NotFound
 from domain.orders import OrderStatus
@@ -68,6 +68,7 @@ def _cancel_locked(trade: Trade, *, now: datetime) -> None:
     live = [leg for leg in legs if not OrderStatus(leg.status).is_final]
     unsent = [leg for leg in live if leg.status == OrderStatus.PENDING]
     for leg in live:
+        amend_steps.supersede(leg, now=now)
         if leg not in unsent:
             pair_book.ask_cancel(leg)
     for leg in unsent[:1]:

@@ -89,7 +89,8 @@ class Survey:
 
     sendable: Sequence[Key]
     followed: Sequence[Followed]
-    commands: Sequence[tuple[int, int]]  # broker, command
+    commands: Sequence[tuple[int, int]]  # cancellations: broker, command
+    amends: Sequence[tuple[Key, int]]  # changes: key, command
 
 
 # Written out: this is the path from a signal to its order, where building a query costs more than running it.
@@ -102,7 +103,11 @@ _SENDABLE = """t.status = 'pending' AND t.valid_until > %(now)s
     AND (t.link_mode <> 'oco' OR t.type = 'stop_loss' AND EXISTS (
         SELECT 1 FROM trades o WHERE o.link_id = t.link_id AND o.id <> t.id AND o.status = 'pending'))
     AND (t.link_mode <> 'linked' OR t.type = 'stop_loss' OR EXISTS (
-        SELECT 1 FROM trades o WHERE o.link_id = t.link_id AND o.id <> t.id AND o.status = 'open'))"""
+        SELECT 1 FROM trades o WHERE o.link_id = t.link_id AND o.id <> t.id AND o.status = 'open'))
+    -- What replaces another order leaves by that order's own command as long as it lives.
+    AND (t.replaces_id IS NULL OR NOT EXISTS (
+        SELECT 1 FROM order_commands c
+        WHERE c.trade_id = t.replaces_id AND c.kind = 'amend' AND c.status IN ('pending', 'claimed')))"""
 
 _DUE = f"""
     SELECT 'overdue', t.id, t.broker_id, t.symbol FROM trades t
@@ -118,6 +123,9 @@ _DUE = f"""
     SELECT 'command', c.id, t.broker_id, t.symbol FROM order_commands c JOIN trades t ON t.id = c.trade_id
     WHERE c.status = 'pending' AND c.kind = 'cancel' AND t.status NOT IN ('sending', 'unknown')
         AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= %(now)s)
+    UNION ALL
+    SELECT 'amend', c.id, t.broker_id, t.symbol FROM order_commands c JOIN trades t ON t.id = c.trade_id
+    WHERE c.status = 'pending' AND c.kind = 'amend' AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= %(now)s)
     ORDER BY 2
 """  # noqa: S608 — constants only
 
@@ -152,6 +160,7 @@ def survey(now: datetime) -> Survey:
         sendable=list(dict.fromkeys((broker_id, symbol) for _, broker_id, symbol in due["send"])),
         followed=[followed(trade) for trade in Trade.objects.filter(id__in=due_ids)] if due_ids else [],
         commands=[(broker_id, command_id) for command_id, broker_id, _ in due["command"]],
+        amends=[((broker_id, symbol), command_id) for command_id, broker_id, symbol in due["amend"]],
     )
 
 
@@ -167,6 +176,12 @@ def claim_next(broker_id: int, symbol: str, *, now: datetime) -> Claimed | None:
         raise ValueError(f"order {trade_id} was claimed without the other leg of its pair")
     legs = tuple(Leg(trade_id=row[0], ticket=_ticket(*row[4:])) for row in rows)
     return Claimed(legs=legs, valid_until=valid_until, link_id=link_id)
+
+
+def ticket_of(trade: Trade) -> OrderTicket:
+    """Return what is sent of an order's row."""
+    amounts = (trade.quantity, trade.price, trade.stop_price, trade.quote_amount)
+    return _ticket(trade.client_order_id, trade.symbol, trade.side, trade.type, *amounts)
 
 
 def _ticket(

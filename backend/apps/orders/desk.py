@@ -1,4 +1,4 @@
-"""The one door for an order: manual, strategy and webhook orders are submitted and cancelled here.
+"""The one door for an order: manual, strategy and webhook orders are submitted, changed and cancelled here.
 
 Synchronous functions that take part in the caller's transaction; terminal 5 is woken and browsers are told
 only once it is committed. Nothing here talks to an exchange: a committed `pending` row is the request.
@@ -18,6 +18,7 @@ from apps.brokers.models import Broker
 from apps.brokers.selectors import order_abilities
 from apps.orders import admission, events, pairs
 from apps.orders.admission import Purse
+from apps.orders.amendments import amend as amend
 from apps.orders.cancellations import cancel as cancel
 from apps.orders.cancellations import cancel_all as cancel_all
 from apps.orders.locks import lock_broker_money

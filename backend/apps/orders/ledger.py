@@ -126,6 +126,17 @@ def mark_expired(trade_id: int, *, now: datetime) -> OrderStatus:
 
 
 @transaction.atomic
+def mark_gone(trade_id: int, *, now: datetime) -> OrderStatus:
+    """Close an order placed outside Aristobot that its exchange does not know any more."""
+    trade = locked(trade_id)
+    message = (
+        f"Ordre externe n° {trade.exchange_order_id} introuvable chez l'exchange : il n'est plus suivi. "
+        "Les clés du broker sont peut-être celles d'un autre compte."
+    )
+    return _finish(trade, OrderStatus.EXPIRED, code="order_gone", message=message, now=now)
+
+
+@transaction.atomic
 def mark_absent(trade_id: int, *, now: datetime) -> OrderStatus:
     """Close an unknown order of which it is proven that the exchange never took it."""
     trade = locked(trade_id)

@@ -1,10 +1,11 @@
 """Reads of the orders room: reservations, orders in the way, positions, lists. Writes nothing."""
 
+from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 
 from apps.orders.models import OrderCommand, Position, Trade
 from domain.order_abilities import PairMode
@@ -24,7 +25,10 @@ def reserved_by_currency(broker_id: int, *, as_of: datetime | None = None) -> di
             orders that rested at the exchange by then are already out of its `free`, and orders that ended
             since then still count, because that balance did not know it. Without it every live order counts.
             The legs of a linked pair always count: an exchange without OCO locks nothing before a trigger.
+
+    A change that waits counts with what it needs beyond the order it changes.
     """
+    held = _held_by_amends(broker_id)  # first: a change that becomes an order meanwhile counts twice, never not
     wanted = Q(status__in=LIVE_STATUSES)
     if as_of is not None:
         linked = Q(link_mode=PairMode.LINKED.value)
@@ -37,7 +41,24 @@ def reserved_by_currency(broker_id: int, *, as_of: datetime | None = None) -> di
         .annotate(total=Sum("reserved_amount"))
         .order_by()
     )
-    return {row["reserved_currency"]: row["total"] for row in rows}
+    for row in rows:
+        held[row["reserved_currency"]] += row["total"]
+    return dict(held)
+
+
+def _held_by_amends(broker_id: int) -> defaultdict[str, Decimal]:
+    wishes = OrderCommand.objects.filter(
+        kind=OrderCommand.Kind.AMEND, status__in=LIVE_COMMANDS, trade__broker_id=broker_id
+    )
+    begun = Trade.objects.filter(replaces_id=OuterRef("trade_id"), closed_at=None)
+    held: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for wish in wishes.exclude(Exists(begun)).select_related("trade"):
+        needed = Decimal(wish.params["reserved_amount"])
+        ended = OrderStatus(wish.trade.status).is_final
+        extra = needed if ended else max(needed - wish.trade.reserved_amount, Decimal(0))
+        if extra:
+            held[wish.params["reserved_currency"]] += extra
+    return held
 
 
 def live_orders(

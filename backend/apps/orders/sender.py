@@ -5,7 +5,8 @@ is not one of the two proofs is unknown, a bug of ours included: an order is nev
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import structlog
 
@@ -38,11 +39,15 @@ class OrderSender:
 
     async def send(self, session: ExchangeSession, order: Claimed) -> None:
         """Send what was claimed; returns once the outcome, or its absence, is committed."""
+        await self.carry(order, partial(self._create, session, order))
+
+    async def carry(self, order: Claimed, call: Callable[[], Awaitable[Sequence[OrderReport]]]) -> None:
+        """Make the one request that places what was claimed, unless it is too late, and write its outcome."""
         if self._clock.now() >= order.valid_until:
             await self._mark(ledger.mark_expired, order, now=self._clock.now())
             return
         try:
-            reports = await self._create(session, order)
+            reports = await call()
         except asyncio.CancelledError:
             raise  # the row says `sending`: whoever comes next looks it up
         except Exception as exc:  # noqa: BLE001 — the order's boundary: what is not proof is unknown

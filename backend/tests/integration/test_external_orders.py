@@ -204,6 +204,19 @@ async def test_failing_exchange_does_not_end_the_watch(world: World) -> None:
     assert len(await external_rows()) == 1
 
 
+async def test_imported_order_that_its_exchange_forgot_is_closed_and_nothing_else_is(world: World) -> None:
+    own = await world.room.submitted(price="80")
+    executor, _ = world.room.executor()
+    await executor.cycle()
+    world.place("web", Side.BUY, "2", "90")
+    await world.look()
+    world.room.exchange.accepted.clear()  # other keys, or a reset
+    await world.room.settle(executor, seconds=120)
+    (row,) = await external_rows()
+    assert (row.status, row.error_code) == ("expired", "order_gone")
+    assert (await refreshed(own)).status == "open"
+
+
 def report_of(
     *, side: Side = Side.BUY, exchange_order_id: str = "500", client_order_id: str | None = None
 ) -> OrderReport:

@@ -30,7 +30,7 @@ from apps.trading_manual.services.liveness import ServiceWatch
 from apps.trading_manual.services.terminal import Terminal
 from aristobot.wiring.ccxt_service import CcxtService
 from tests.fakes.simex_process import SimexProcess, running_simex
-from tests.terminal_world import Page
+from tests.terminal_world import Page, session_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -77,7 +77,8 @@ async def opened(broker: Broker) -> AsyncIterator[Page]:
     watch = ServiceWatch(RedisPresenceReader(django_settings.REDIS_URL), clock=CLOCK)
     terminal = Terminal(gateway, clock=CLOCK, watch=watch)
     socket = WebsocketCommunicator(TerminalConsumer.as_asgi(terminal=lambda: terminal), "/ws/trading/")
-    socket.scope["user"] = await User.objects.aget(pk=broker.user_id)
+    user = await User.objects.aget(pk=broker.user_id)
+    socket.scope |= {"user": user, "session": await in_database(session_of, user)}
     assert (await socket.connect())[0]
     page = Page(socket)
     async with asyncio.timeout(START_S):
@@ -150,6 +151,11 @@ async def test_a_day_at_the_terminal_equals_the_exchanges_record(broker: Broker,
 
         met = await trader.place(side="buy", order_type="limit", quote_amount="500", price=below)
         await trader.becomes(met["id"], "open")
+        raised = f"{(best * Decimal('0.91')).quantize(Decimal('0.01'))}"
+        await page.data("amend", broker=broker.pk, trade=met["id"], price=raised)
+        await trader.becomes(met["id"], "cancelled")
+        (met,) = (await page.data("orders", broker=broker.pk))["results"]
+        assert (met["price"], met["status"]) == (f"{Decimal(raised).normalize():f}", "open")
         lower = f"{(best * Decimal('0.85')).quantize(Decimal('0.01'))}"
         simex.admin("POST", "price", {"symbol": "BTCUSDT", "price": lower})
         bought = await trader.becomes(met["id"], "filled")
@@ -162,4 +168,4 @@ async def test_a_day_at_the_terminal_equals_the_exchanges_record(broker: Broker,
         record = [as_the_exchange_tells(each) for each in simex.admin("GET", "orders")]
         assert [as_the_page_shows(each) for each in history] == record[::-1]
         assert {each["source"] for each in history} == {"manual"}
-        assert await Trade.objects.acount() == 3
+        assert await Trade.objects.acount() == 4

@@ -1,5 +1,5 @@
 import { defineStore } from 'pinia'
-import { ref, shallowRef } from 'vue'
+import { computed, ref, shallowRef } from 'vue'
 import type { Bar, Book, Feed, Ticker } from '@/api/trading'
 import { timeframeMs } from '@/utils/timeframe'
 import { terminal } from '@/websocket/trading'
@@ -20,6 +20,8 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
   const bars = shallowRef<Bar[]>([])
   const lastBar = shallowRef<Bar | null>(null)
   const noOlder = ref(false)
+  /** The last price known: the ticker's, else the last candle's. */
+  const last = computed(() => ticker.value?.last ?? (lastBar.value ? String(lastBar.value[4]) : null))
   const stops: (() => void)[] = []
   let target = { broker: 0, symbol: '', timeframe: '' }
   let waiting: Book | null = null
@@ -115,5 +117,5 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
     aim(0, '', '')
   }
 
-  return { book, ticker, feed, bars, lastBar, noOlder, aim, loadBars, loadOlderBars, loadBook, start, stop }
+  return { book, ticker, feed, bars, lastBar, last, noOlder, aim, loadBars, loadOlderBars, loadBook, start, stop }
 })

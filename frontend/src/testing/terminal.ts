@@ -1,4 +1,5 @@
 /** A scripted end of `/ws/trading/` for specs: answers by type, remembers what it was asked, sends events. */
+import { vi } from 'vitest'
 import type { RequestType, TradingEvent, TradingEvents } from '@/api/trading'
 import type { SocketLike } from '@/websocket/socket'
 import { TradingSocket } from '@/websocket/trading'
@@ -38,6 +39,15 @@ export class FakeTerminal {
 
   constructor(public replies: Replies = {}) {
     this.client = new TradingSocket({ open: () => this.accept(), random: () => 0 })
+  }
+
+  /** Answers the application's own terminal instead of this object's client. */
+  install(): this {
+    const accept = (): ServerEnd => this.accept()
+    vi.stubGlobal('WebSocket', function () {
+      return accept()
+    })
+    return this
   }
 
   of(type: RequestType): Asked[] {

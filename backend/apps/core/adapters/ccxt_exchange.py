@@ -28,7 +28,7 @@ from apps.core.adapters.order_dialects.base import Deadline
 from apps.core.adapters.private_stream import CcxtPrivateStream
 from apps.core.adapters.rate_budget import RateBudget
 from domain.candles import Candle
-from domain.errors import AristobotError, InvalidInput, OrderNotExecuted, OrderRejected
+from domain.errors import AristobotError, ExchangeUnavailable, InvalidInput, OrderNotExecuted, OrderRejected
 from domain.live_market import OrderBook
 from domain.markets import Market
 from domain.messages import Priority
@@ -316,6 +316,12 @@ class CcxtSession:
             try:
                 return await self._exchange_clock.repeated(call)
             except (self._base_error(), *PARSE_ERRORS) as exc:
+                if self._stream.is_ended:
+                    raise ExchangeUnavailable(
+                        f"{action} interrompue ({self.exchange_name}) : le broker a été supprimé, désactivé ou "
+                        "modifié pendant la requête.",
+                        code="broker_changed",
+                    ) from exc
                 raise read_error(
                     exc, exchange=self.exchange_name, action=action, retry_after_s=context.retry_after_s
                 ) from exc
