@@ -80,6 +80,7 @@ class CcxtService:
             sources=CcxtMarketSources(self._manager, clock=self._clock),
             publisher=ChannelsMarketPublisher(self._clock),
             clock=self._clock,
+            may_follow=self._may_apply,
         )
         requests = GatewayRequests(self._manager, clock=self._clock, wake_orders=self._executor.wake)
         self._server = RedisRequestServer(self._redis, clock=self._clock, handler=requests.handle)

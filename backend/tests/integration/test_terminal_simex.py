@@ -151,6 +151,11 @@ async def test_a_day_at_the_terminal_equals_the_exchanges_record(broker: Broker,
 
         met = await trader.place(side="buy", order_type="limit", quote_amount="500", price=below)
         await trader.becomes(met["id"], "open")
+        raised = f"{(best * Decimal('0.91')).quantize(Decimal('0.01'))}"
+        await page.data("amend", broker=broker.pk, trade=met["id"], price=raised)
+        await trader.becomes(met["id"], "cancelled")
+        (met,) = (await page.data("orders", broker=broker.pk))["results"]
+        assert (met["price"], met["status"]) == (f"{Decimal(raised).normalize():f}", "open")
         lower = f"{(best * Decimal('0.85')).quantize(Decimal('0.01'))}"
         simex.admin("POST", "price", {"symbol": "BTCUSDT", "price": lower})
         bought = await trader.becomes(met["id"], "filled")
@@ -163,4 +168,4 @@ async def test_a_day_at_the_terminal_equals_the_exchanges_record(broker: Broker,
         record = [as_the_exchange_tells(each) for each in simex.admin("GET", "orders")]
         assert [as_the_page_shows(each) for each in history] == record[::-1]
         assert {each["source"] for each in history} == {"manual"}
-        assert await Trade.objects.acount() == 3
+        assert await Trade.objects.acount() == 4

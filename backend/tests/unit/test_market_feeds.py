@@ -34,12 +34,14 @@ class World:
         self.sources = FakeMarketSources()
         self.publisher = FakeMarketPublisher()
         self.hosts = dict(HOSTS)
+        self.stands_by = False
         self.feeds = MarketFeeds(
             interests=self.leases,
             exchange_key_of=self._host,
             sources=self.sources,
             publisher=self.publisher,
             clock=self.clock,
+            may_follow=lambda: not self.stands_by,
         )
 
     async def _host(self, broker_id: int) -> str:
@@ -111,6 +113,20 @@ async def test_interest_that_ended_ends_its_feeds_and_leaves_the_others() -> Non
         world.leases.now = []
         await world.pass_time(2)
         assert (world.followed(), world.feeds.open_feeds) == ([], 0)
+
+
+async def test_service_that_stands_by_follows_nothing_until_it_takes_over() -> None:
+    async with running() as world:
+        world.leases.now = [Interest(1, "BTC/USDT")]
+        world.stands_by = True
+        await world.pass_time(2)
+        assert world.feeds.open_feeds == 0
+        world.stands_by = False
+        await world.pass_time(2)
+        assert world.feeds.open_feeds == 2
+        world.stands_by = True
+        await world.pass_time(2)
+        assert world.followed() == []
 
 
 async def test_timeframe_changed_keeps_the_book_open() -> None:

@@ -57,6 +57,7 @@ class MarketFeeds:
 
     Args:
         exchange_key_of: of a broker by its id; raises NotFound when it was deleted.
+        may_follow: false in a terminal 5 that stands by: every market is followed once.
     """
 
     def __init__(
@@ -67,8 +68,10 @@ class MarketFeeds:
         sources: MarketSources,
         publisher: MarketPublisher,
         clock: Clock,
+        may_follow: Callable[[], bool] = lambda: True,
     ) -> None:
         self._interests = interests
+        self._may_follow = may_follow
         self._exchange_key_of = exchange_key_of
         self._sources = sources
         self._publisher = publisher
@@ -93,6 +96,9 @@ class MarketFeeds:
             await self._stop(list(self._running))
 
     async def _look(self) -> None:
+        if not self._may_follow():
+            await self._stop(list(self._running))
+            return
         try:
             interests = await self._interests.current()
         except Unavailable as exc:
