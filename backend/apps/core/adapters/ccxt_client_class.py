@@ -153,6 +153,9 @@ def _client_class(exchange: str, rim: Rim) -> Any:
         async def throttle(self, cost: float | None = None) -> None:
             await rim.throttle(cost)
 
+        def client(self, url: str) -> Any:
+            return _with_heard_futures(super().client(url))
+
         def on_rest_response(self, code: int, *rest: Any) -> Any:
             rim.answered(code, rest[3])
             return super().on_rest_response(code, *rest)
@@ -163,6 +166,25 @@ def _client_class(exchange: str, rim: Rim) -> Any:
             return [*row, ohlcv[8]] if is_binance(self) and len(ohlcv) > 8 else row
 
     return Client
+
+
+def _with_heard_futures(socket: Any) -> Any:
+    """Let asyncio not report the failures of futures that ccxt makes and nobody awaits.
+
+    A lost connection is raised to whoever watches; ccxt fails every other future of the connection with it.
+    """
+    if "future" not in vars(socket):
+        make = socket.future
+
+        def future(message_hash: str) -> Any:
+            made = make(message_hash)
+            if not getattr(made, "is_heard", False):
+                made.is_heard = True
+                made.add_done_callback(lambda done: done.cancelled() or done.exception())
+            return made
+
+        socket.future = future
+    return socket
 
 
 def is_binance(client: Any) -> bool:
