@@ -35,5 +35,6 @@ def _row(library: Any, name: str, category: str) -> dict[str, Any] | None:
         return None
     signature = inspect.signature(function)
     arguments = [each for each in signature.parameters if each not in _UNSAID]
-    columns = "DataFrame" in str(signature.return_annotation)
+    answer = str(signature.return_annotation)
+    columns = "DataFrame" in answer and "Series" not in answer
     return {"name": name, "category": category, "arguments": arguments, "columns": columns}
