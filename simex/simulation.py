@@ -33,6 +33,7 @@ from simex.streams import Hub
 
 CLOCK_EVERY_S = 0.25
 KLINE_EVERY_MS = 2_000
+TICKER_EVERY_S = 1.0  # Binance's
 KLINE_EVERY_MAX_MS = 20_000
 
 
@@ -138,7 +139,8 @@ class Simulation:
             self.exchange.books[symbol].last = log.last_at(now_ms)
         usual = KLINE_EVERY_MAX_MS if options.speed == MAX else KLINE_EVERY_MS
         every_ms = options.kline_every_ms or usual
-        self.pump = Pump(self.feeds, self.exchange, self.hub, self.clock, every_ms, self.commit)
+        ticker_every_s = 0.0 if options.speed == STEP else TICKER_EVERY_S
+        self.pump = Pump(self.feeds, self.exchange, self.hub, self.clock, every_ms, self.commit, ticker_every_s)
 
     def _read(self, journal: FileJournal) -> Past:
         past = Past()

@@ -1,10 +1,11 @@
-"""WebSocket routes, origins checked."""
+"""WebSocket routes, origins checked; a socket ends with the session it was opened with."""
 
 from channels.auth import AuthMiddlewareStack
 from channels.routing import URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 from django.urls import path
 
+from apps.accounts.middleware import OpenSessionOnly
 from apps.core.consumers import EventsConsumer
 from apps.trading_manual.consumers import TerminalConsumer
 from aristobot.wiring import web
@@ -14,5 +15,5 @@ _events = EventsConsumer.as_asgi(feeds=web.feeds(web.health_service()))
 _terminal = TerminalConsumer.as_asgi(terminal=web.manual_terminal)
 
 websocket_application = AllowedHostsOriginValidator(
-    AuthMiddlewareStack(URLRouter([path("ws/", _events), path("ws/trading/", _terminal)]))
+    AuthMiddlewareStack(OpenSessionOnly(URLRouter([path("ws/", _events), path("ws/trading/", _terminal)])))
 )

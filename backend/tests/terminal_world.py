@@ -11,6 +11,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
+from django.test import Client
 
 from apps.accounts.models import User
 from apps.brokers.models import Broker, Exchange
@@ -26,6 +27,13 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.gateway import FakeGateway
 
 _numbers = count(1)
+
+
+def session_of(user: User) -> Any:
+    """Sign a user in; return the session."""
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client.session
 
 
 class FakePresences:
@@ -112,7 +120,7 @@ class TerminalWorld:
         who = user or self.lea
         application = TerminalConsumer.as_asgi(terminal=lambda: self.terminal, renew=self._renew)
         socket = WebsocketCommunicator(application, "/ws/trading/")
-        socket.scope["user"] = who
+        socket.scope |= {"user": who, "session": await sync_to_async(session_of)(who)}
         assert (await socket.connect())[0]
         self.sockets.append(socket)
         page = Page(socket)

@@ -172,3 +172,21 @@ async def test_ccxt_pro_watches_ticker_and_candles() -> None:
         assert ticker["last"] > 0
         candles = await exchange.watch_ohlcv(BTC, "5m")
         assert candles[-1][0] % 300_000 == 0
+
+
+async def test_ticker_comes_by_the_wall_clock_however_fast_the_market() -> None:
+    async with (
+        running(Options(symbols=("BTCUSDT",), speed="3000")) as client,
+        client.session.ws_connect(f"{client.url}/stream?streams=btcusdt@ticker/btcusdt@kline_1m") as socket,
+        asyncio.timeout(WITHIN_S),
+    ):
+        await messages(socket, 1, "24hrTicker")
+        first_ms, klines = (await client.ask("run"))["market_time"], 0
+        async with asyncio.timeout(WITHIN_S):
+            while True:
+                (message,) = await messages(socket, 1)
+                klines += message["e"] == "kline"
+                if message["e"] == "24hrTicker":
+                    break
+        assert klines > 10
+        assert message["E"] - first_ms > 100_000  # not at the next tick, two market seconds later

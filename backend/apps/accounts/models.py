@@ -1,4 +1,4 @@
-"""Users and the debug switch."""
+"""Users, their open sessions, and the debug switch."""
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
@@ -24,6 +24,20 @@ class User(AbstractUser):
 
     class Meta:
         db_table = "users"
+
+
+class UserSession(models.Model):
+    """Where a session was opened and last seen; goes with Django's own row. Written by `services.devices`."""
+
+    session = models.OneToOneField("sessions.Session", on_delete=models.CASCADE, related_name="device")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
+    address = models.GenericIPAddressField(null=True)
+    user_agent = models.CharField(max_length=256, blank=True)
+    created_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "user_sessions"
 
 
 class DebugMode(models.Model):

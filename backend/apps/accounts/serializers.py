@@ -105,3 +105,14 @@ class AiModelSerializer(serializers.Serializer[Any]):
 class ProviderTestSerializer(serializers.Serializer[Any]):
     model = serializers.CharField()
     elapsed_ms = serializers.IntegerField()
+
+
+class DeviceSerializer(serializers.Serializer[Any]):
+    """An open session of the user."""
+
+    id = serializers.IntegerField()
+    browser = serializers.CharField(help_text="Firefox sur Linux")
+    address = serializers.CharField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    last_seen_at = serializers.DateTimeField(help_text="To the minute.")
+    is_current = serializers.BooleanField(help_text="The session that asks.")

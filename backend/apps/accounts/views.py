@@ -23,7 +23,7 @@ from apps.accounts.serializers import (
     PreferencesSerializer,
     SessionSerializer,
 )
-from apps.accounts.services import debug_mode, deletion, registration
+from apps.accounts.services import debug_mode, deletion, devices, registration
 from apps.accounts.session import SessionFacts, session_body
 from domain.errors import AristobotError, InvalidInput, NotFound
 
@@ -135,7 +135,8 @@ class PasswordView(SessionBase):
         registration.check_password_strength(user, asked["new_password"])
         user.set_password(asked["new_password"])
         user.save(update_fields=["password"])
-        update_session_auth_hash(request._request, user)
+        update_session_auth_hash(request._request, user)  # this session gets a new key and goes on
+        devices.close_others(user, keep_key=request.session.session_key)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -3,6 +3,8 @@
 from django.conf import settings
 from django.db import models
 
+from apps.core.fields import EncryptedTextField
+
 
 class Exchange(models.Model):
     """What terminal 5 knows of an exchange. Written by the gateway only (apps.brokers.services.catalogue)."""
@@ -40,10 +42,10 @@ class Broker(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="brokers")
     name = models.CharField(max_length=64)
     exchange = models.CharField(max_length=64)
-    api_key = models.TextField(blank=True)
-    api_secret = models.TextField(blank=True)
-    api_password = models.TextField(blank=True)
-    api_extra = models.TextField(blank=True)  # token of {"uid", "walletAddress", …} where an exchange asks more
+    api_key = EncryptedTextField(blank=True)
+    api_secret = EncryptedTextField(blank=True)
+    api_password = EncryptedTextField(blank=True)
+    api_extra = EncryptedTextField(blank=True)  # token of {"uid", "walletAddress", …} where an exchange asks more
     is_default = models.BooleanField(default=False)
     is_testnet = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)

@@ -12,21 +12,42 @@ from decimal import Decimal
 from django.db import connection, transaction
 from django.db.models import F
 
-from apps.orders import events, ledger
+from apps.orders import events, ledger, order_state
 from apps.orders.models import OrderCommand, Trade
 from apps.orders.selectors import LIVE_STATUSES, RESTING_STATUSES
-from domain.orders import OrderHandle, OrderSource, OrderStatus, OrderTicket, OrderType, Side
+from domain.order_abilities import PairMode
+from domain.orders import OrderHandle, OrderSource, OrderStatus, OrderTicket, OrderType, PairTicket, Side
 
 Key = tuple[int, str]  # broker, symbol: orders of one key leave one after the other
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
-    """An order that this process alone may send, once."""
+class Leg:
+    """One of the orders of a request."""
 
     trade_id: int
     ticket: OrderTicket
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What this process alone may send, once: one order, or the stop loss and the take profit of an OCO."""
+
+    legs: tuple[Leg, ...]
     valid_until: datetime
+    link_id: str = ""
+
+    @property
+    def trade_ids(self) -> list[int]:
+        return [leg.trade_id for leg in self.legs]
+
+    @property
+    def pair(self) -> PairTicket | None:
+        """Return the two tickets of an OCO, None for a single order."""
+        if len(self.legs) == 1:
+            return None
+        stop_loss, take_profit = (leg.ticket for leg in self.legs)
+        return PairTicket(link_id=self.link_id, stop_loss=stop_loss, take_profit=take_profit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +87,25 @@ class Survey:
 
     sendable: Sequence[Key]
     followed: Sequence[Followed]
-    commands: Sequence[tuple[int, int]]  # broker, command
+    commands: Sequence[tuple[int, int]]  # cancellations: broker, command
+    amends: Sequence[tuple[Key, int]]  # changes: key, command
 
 
 # Written out: this is the path from a signal to its order, where building a query costs more than running it.
 _SENDABLE = """t.status = 'pending' AND t.valid_until > %(now)s
     AND (t.next_check_at IS NULL OR t.next_check_at <= %(now)s)
     AND NOT EXISTS (
-        SELECT 1 FROM order_commands c WHERE c.trade_id = t.id AND c.status IN ('pending', 'claimed'))"""
+        SELECT 1 FROM order_commands c
+        WHERE c.trade_id = t.id AND c.kind = 'cancel' AND c.status IN ('pending', 'claimed'))
+    -- The legs of an OCO leave in one request, led by the stop loss; linked ones one after the other.
+    AND (t.link_mode <> 'oco' OR t.type = 'stop_loss' AND EXISTS (
+        SELECT 1 FROM trades o WHERE o.link_id = t.link_id AND o.id <> t.id AND o.status = 'pending'))
+    AND (t.link_mode <> 'linked' OR t.type = 'stop_loss' OR EXISTS (
+        SELECT 1 FROM trades o WHERE o.link_id = t.link_id AND o.id <> t.id AND o.status = 'open'))
+    -- What replaces another order leaves by that order's own command as long as it lives.
+    AND (t.replaces_id IS NULL OR NOT EXISTS (
+        SELECT 1 FROM order_commands c
+        WHERE c.trade_id = t.replaces_id AND c.kind = 'amend' AND c.status IN ('pending', 'claimed')))"""
 
 _DUE = f"""
     SELECT 'overdue', t.id, t.broker_id, t.symbol FROM trades t
@@ -89,15 +121,26 @@ _DUE = f"""
     SELECT 'command', c.id, t.broker_id, t.symbol FROM order_commands c JOIN trades t ON t.id = c.trade_id
     WHERE c.status = 'pending' AND c.kind = 'cancel' AND t.status NOT IN ('sending', 'unknown')
         AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= %(now)s)
+    UNION ALL
+    SELECT 'amend', c.id, t.broker_id, t.symbol FROM order_commands c JOIN trades t ON t.id = c.trade_id
+    WHERE c.status = 'pending' AND c.kind = 'amend' AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= %(now)s)
     ORDER BY 2
 """  # noqa: S608 — constants only
 
+# Whoever changes a leg holds both rows, the stop loss's first: the update never waits for the other one in vain.
 _CLAIM = f"""
-    UPDATE trades SET status = 'sending', sending_at = %(now)s, updated_at = %(now)s
-    WHERE status = 'pending' AND id = (
-        SELECT t.id FROM trades t WHERE t.broker_id = %(broker)s AND t.symbol = %(symbol)s AND {_SENDABLE}
+    WITH next AS MATERIALIZED (
+        SELECT t.id, t.link_id, t.link_mode FROM trades t
+        WHERE t.broker_id = %(broker)s AND t.symbol = %(symbol)s AND {_SENDABLE}
         ORDER BY t.id LIMIT 1 FOR UPDATE SKIP LOCKED)
-    RETURNING id, valid_until, client_order_id, symbol, side, type, quantity, price, stop_price, quote_amount
+    UPDATE trades SET status = 'sending', sending_at = %(now)s, updated_at = %(now)s
+    WHERE status = 'pending' AND id IN (
+        SELECT next.id FROM next
+        UNION ALL
+        SELECT o.id FROM trades o JOIN next ON o.link_id = next.link_id
+        WHERE next.link_mode = 'oco' AND o.link_id <> '' AND o.id <> next.id)
+    RETURNING id, valid_until, link_id, link_mode, client_order_id, symbol, side, type,
+        quantity, price, stop_price, quote_amount
 """  # noqa: S608 — constants only
 
 
@@ -115,31 +158,50 @@ def survey(now: datetime) -> Survey:
         sendable=list(dict.fromkeys((broker_id, symbol) for _, broker_id, symbol in due["send"])),
         followed=[followed(trade) for trade in Trade.objects.filter(id__in=due_ids)] if due_ids else [],
         commands=[(broker_id, command_id) for command_id, broker_id, _ in due["command"]],
+        amends=[((broker_id, symbol), command_id) for command_id, broker_id, symbol in due["amend"]],
     )
 
 
 def claim_next(broker_id: int, symbol: str, *, now: datetime) -> Claimed | None:
-    """Claim the oldest sendable order of a key (`pending` → `sending`), or None."""
+    """Claim the oldest sendable order of a key (`pending` → `sending`), with its pair if it is an OCO, or None."""
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, {"now": now, "broker": broker_id, "symbol": symbol})
-        row = cursor.fetchone()
-    if row is None:
+        rows = sorted(cursor.fetchall())  # by id: the stop loss of an OCO is the older row
+    if not rows:
         return None
-    trade_id, valid_until, client_order_id, market, side, kind, *amounts = row
-    quantity, price, stop_price, quote_amount = [None if each is None else _plain(each) for each in amounts]
-    if quantity is None:
-        raise ValueError(f"order {trade_id} has no quantity")
-    ticket = OrderTicket(
+    trade_id, valid_until, link_id, link_mode, *_ = rows[0]
+    if (link_mode == PairMode.OCO) != (len(rows) > 1):
+        raise ValueError(f"order {trade_id} was claimed without the other leg of its pair")
+    legs = tuple(Leg(trade_id=row[0], ticket=_ticket(*row[4:])) for row in rows)
+    return Claimed(legs=legs, valid_until=valid_until, link_id=link_id)
+
+
+def ticket_of(trade: Trade) -> OrderTicket:
+    """Return what is sent of an order's row."""
+    amounts = (trade.quantity, trade.price, trade.stop_price, trade.quote_amount)
+    return _ticket(trade.client_order_id, trade.symbol, trade.side, trade.type, *amounts)
+
+
+def _ticket(
+    client_order_id: str,
+    symbol: str,
+    side: str,
+    kind: str,
+    quantity: Decimal,
+    price: Decimal | None,
+    stop_price: Decimal | None,
+    quote_amount: Decimal | None,
+) -> OrderTicket:
+    return OrderTicket(
         client_order_id=client_order_id,
-        symbol=market,
+        symbol=symbol,
         side=Side(side),
         order_type=OrderType(kind),
-        quantity=quantity,
-        price=price,
-        stop_price=stop_price,
-        quote_amount=quote_amount,
+        quantity=_plain(quantity),
+        price=None if price is None else _plain(price),
+        stop_price=None if stop_price is None else _plain(stop_price),
+        quote_amount=None if quote_amount is None else _plain(quote_amount),
     )
-    return Claimed(trade_id=trade_id, ticket=ticket, valid_until=valid_until)
 
 
 def oldest_pending(broker_id: int, symbol: str) -> int | None:
@@ -172,9 +234,9 @@ def look_up(trade_id: int) -> Followed | None:
 def claim_command(command_id: int, *, now: datetime) -> Followed | None:
     """Claim a cancellation and return its order, or None when nothing is left to ask of the exchange."""
     command = OrderCommand.objects.filter(id=command_id).first()
-    trade = None if command is None else Trade.objects.select_for_update().filter(id=command.trade_id).first()
-    if command is None or trade is None:
+    if command is None:
         return None
+    trade = order_state.locked(command.trade_id)
     if trade.status == OrderStatus.PENDING:  # it came back without having been executed
         ledger.cancel_pending(trade, now=now)
     if OrderStatus(trade.status).is_final:
@@ -185,6 +247,7 @@ def claim_command(command_id: int, *, now: datetime) -> Followed | None:
     return followed(trade) if claimed else None
 
 
+@transaction.atomic
 def finish_command(command_id: int, *, now: datetime, error: str = "") -> None:
     """Close a command: done, or failed when the order could not be cancelled any more."""
     command = OrderCommand.objects.select_related("trade").filter(id=command_id).first()

@@ -4,7 +4,7 @@ import structlog
 
 from apps.orders import claims
 from apps.orders.claims import Followed
-from apps.orders.database import persist
+from apps.orders.database import in_database, persist
 from apps.orders.follower import OrderFollower
 from apps.orders.timings import ExecutorTimings
 from domain.errors import AristobotError, OrderNotFound, OrderRejected
@@ -26,7 +26,8 @@ class CommandRunner:
 
     async def run(self, command_id: int) -> None:
         """Cancel one order at its exchange."""
-        order = await persist(self._clock, claims.claim_command, command_id, now=self._clock.now())
+        # Not `persist`: a claim whose commit is uncertain is sorted out by recovery.
+        order = await in_database(claims.claim_command, command_id, now=self._clock.now())
         if order is None:
             return
         try:

@@ -1,4 +1,4 @@
-"""The one door for an order: manual, strategy and webhook orders are submitted and cancelled here.
+"""The one door for an order: manual, strategy and webhook orders are submitted, changed and cancelled here.
 
 Synchronous functions that take part in the caller's transaction; terminal 5 is woken and browsers are told
 only once it is committed. Nothing here talks to an exchange: a committed `pending` row is the request.
@@ -16,15 +16,18 @@ from django.db import IntegrityError, transaction
 
 from apps.brokers.models import Broker
 from apps.brokers.selectors import order_abilities
-from apps.orders import admission, events, ledger
+from apps.orders import admission, events, pairs
 from apps.orders.admission import Purse
+from apps.orders.amendments import amend as amend
+from apps.orders.cancellations import cancel as cancel
+from apps.orders.cancellations import cancel_all as cancel_all
 from apps.orders.locks import lock_broker_money
-from apps.orders.models import OrderCommand, Trade
+from apps.orders.models import Trade
 from apps.orders.preview import Preview, preview_of
-from domain.errors import Conflict, InvalidInput, NotFound
+from domain.errors import InvalidInput
 from domain.markets import Market
 from domain.order_terms import OrderTerms, order_terms, pair_terms
-from domain.orders import OrderRequest, OrderSource, OrderStatus, OrderType
+from domain.orders import OrderRequest, OrderSource, OrderType
 
 
 def preview(
@@ -123,35 +126,71 @@ def submit(
         raise
 
 
-def cancel(*, trade_id: int, user_id: int, now: datetime) -> Trade:
-    """Ask for an order to be cancelled; asking twice is harmless.
+def submit_pair(
+    *,
+    user_id: int,
+    broker_id: int,
+    request: OrderRequest,
+    source: OrderSource,
+    owner: str,
+    market: Market,
+    reference_price: Decimal,
+    now: datetime,
+    intent: str = "protection",
+    bot_id: int | None = None,
+    strategy_id: int | None = None,
+    webhook_id: int | None = None,
+    market_time: datetime | None = None,
+    valid_for: timedelta = timedelta(seconds=20),
+    client_order_id: str | None = None,
+    free: Decimal | None = None,
+    balance_as_of: datetime | None = None,
+    record_refusal: bool = True,
+) -> tuple[Trade, Trade]:
+    """Commit a stop loss and a take profit over the same quantity as two linked `pending` orders.
 
-    An order that has not been claimed is cancelled here and now; otherwise a command waits for terminal 5.
+    Only the stop loss reserves the quantity. A refusal is kept as one `rejected` row of type "oco".
+
+    Args:
+        request: an OCO sale of `quantity` with `stop_loss` and `take_profit` as its triggers.
+        client_order_id: of the stop loss; the take profit's and the pair's are derived from it.
+        free: free balance of the base currency.
+
+    Returns:
+        The stop loss's row and the take profit's.
 
     Raises:
-        NotFound: no such order of this user.
-        Conflict: the order is already over.
+        InvalidInput, NotFound: as `submit`; also when the exchange cannot hold such a pair.
     """
-    with transaction.atomic():
-        trade = Trade.objects.select_for_update().filter(id=trade_id, user_id=user_id).first()
-        if trade is None:
-            raise NotFound(f"Annulation impossible : l'ordre {trade_id} n'existe pas.")
-        status = OrderStatus(trade.status)
-        if status.is_final:
-            raise Conflict(
-                f"Annulation impossible : l'ordre {trade.side} {trade.symbol} n° {trade_id} est déjà terminé "
-                f"(statut « {status} »).",
-                details={"status": status.value},
-                code="order_already_final",
-            )
-        if status is OrderStatus.PENDING:
-            return ledger.cancel_pending(trade, now=now)
-        waiting = (OrderCommand.Status.PENDING, OrderCommand.Status.CLAIMED)
-        kind = OrderCommand.Kind.CANCEL
-        if not OrderCommand.objects.filter(trade=trade, kind=kind, status__in=waiting).exists():
-            OrderCommand.objects.create(trade=trade, kind=kind)
-        events.wake_executor()
-        return trade
+    broker = admission.own_broker(broker_id, user_id)
+    first_id = client_order_id or uuid4().hex
+    made = pairs.known(first_id, user_id)
+    if made is not None:
+        return made
+    row: dict[str, Any] = {
+        "user_id": user_id,
+        "broker_id": broker_id,
+        "bot_id": bot_id,
+        "strategy_id": strategy_id,
+        "webhook_id": webhook_id,
+        "source": source.value,
+        "owner": owner,
+        "intent": intent,
+        "client_order_id": first_id,
+        "symbol": request.symbol,
+        "step_size": market.step_size,
+        "min_notional": market.min_notional,
+        "reference_price": reference_price,
+        "market_time": market_time,
+        "valid_until": now + valid_for,
+    }
+    try:
+        legs = _pair_terms(request, market, reference_price, broker=broker)
+        return pairs.insert(row, legs, purse=Purse(free, balance_as_of), broker=broker)
+    except InvalidInput as refusal:
+        if record_refusal:
+            admission.record_refusal(row, request, refusal, now=now)
+        raise
 
 
 def _terms(request: OrderRequest, market: Market, reference_price: Decimal, *, broker: Broker) -> OrderTerms:

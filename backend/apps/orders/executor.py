@@ -6,13 +6,14 @@ symbol leave one after the other, oldest first; different ones leave side by sid
 """
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 
 import structlog
 
 from apps.orders import claims
+from apps.orders.amender import AmendRunner
 from apps.orders.claims import Followed, Key
 from apps.orders.commands import CommandRunner
 from apps.orders.database import DatabaseDown, in_database
@@ -59,11 +60,18 @@ class OrderExecutor:
         self._commands = CommandRunner(
             sessions=sessions, clock=clock, timings=self._timings, follower=self._follower
         )
+        self._amends = AmendRunner(
+            sessions=sessions,
+            clock=clock,
+            timings=self._timings,
+            follower=self._follower,
+            sender=self._sender,
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._running: set[Hashable] = set()
         self._skipped: set[Hashable] = set()
-        self._sending: set[Key] = set()
+        self._sending: Counter[Key] = Counter()  # keys of which orders are on their way
         self._holds_lease = False
         self._must_recover = True
 
@@ -128,13 +136,15 @@ class OrderExecutor:
         now = self._clock.now()
         if self._must_recover:
             span = self._timings.proof_span
-            await in_database(recover, now=now, proof_span=span, busy=frozenset(self._sending))
+            await in_database(recover, now=now, proof_span=span, busy=frozenset(+self._sending))
             self._must_recover = False
         found = await in_database(claims.survey, now)
         for key in found.sendable:
             self._start(group, ("send", *key), partial(self._send_all, key))
         for broker_id, command_id in found.commands:
             self._start(group, ("command", broker_id, command_id), partial(self._commands.run, command_id))
+        for key, command_id in found.amends:
+            self._start(group, ("amend", *key, command_id), partial(self._amend, key, command_id))
         by_key: dict[Key, list[Followed]] = defaultdict(list)
         for order in found.followed:
             by_key[order.broker_id, order.symbol].append(order)
@@ -156,6 +166,8 @@ class OrderExecutor:
             # A claim may have been committed without our knowing: let the rows be sorted out.
             self._must_recover = True
             log.warning("orders.database_down", task=str(key), error=exc.message)
+        except NotFound as exc:  # its order was deleted with its broker meanwhile
+            log.info("orders.deleted_meanwhile", task=str(key), error=exc.message)
         except Exception:
             self._must_recover = True
             log.exception("orders.task_failed", task=str(key))
@@ -167,12 +179,19 @@ class OrderExecutor:
 
     async def _send_all(self, key: Key) -> None:
         """Send the waiting orders of one broker and symbol, one after the other."""
-        self._sending.add(key)
+        self._sending[key] += 1
         try:
             while self._holds_lease and await self._send_next(key):
                 pass
         finally:
-            self._sending.discard(key)
+            self._sending[key] -= 1
+
+    async def _amend(self, key: Key, command_id: int) -> None:
+        self._sending[key] += 1
+        try:
+            await self._amends.run(key, command_id)
+        finally:
+            self._sending[key] -= 1
 
     async def _send_next(self, key: Key) -> bool:
         try:

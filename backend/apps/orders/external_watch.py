@@ -17,7 +17,14 @@ from apps.orders import attribution, external
 from apps.orders.database import DatabaseDown, in_database
 from apps.orders.models import Fill, Trade
 from apps.orders.stream_board import StreamBoard
-from domain.errors import AristobotError, OrderNotFound, Unavailable
+from domain.errors import (
+    AristobotError,
+    AuthenticationFailed,
+    ExchangeRateLimited,
+    ExchangeUnavailable,
+    OrderNotFound,
+    Unavailable,
+)
 from domain.orders import OrderHandle, OrderReport
 from domain.ports import BrokerAccess, BrokerDirectory, Clock, ExchangeSession, ExchangeSessions
 
@@ -122,6 +129,8 @@ class ExternalWatch:
     async def _resting(self, session: ExchangeSession, symbols: Sequence[str]) -> list[OrderReport]:
         try:
             return list(await session.fetch_open_orders(None))
+        except (AuthenticationFailed, ExchangeRateLimited, ExchangeUnavailable):
+            raise
         except AristobotError as exc:
             # Some exchanges tell them market by market only.
             log.info("orders.external_asked_by_symbol", error=exc.message)

@@ -26,6 +26,7 @@ from domain.ports import Clock, ExchangeSession, ExchangeSessions
 log = structlog.get_logger(__name__)
 
 _CLOCKS_APART = timedelta(minutes=5)  # more than any exchange's clock differs from ours
+_GONE_AFTER = 5  # look-ups in a row without a trace of an order placed elsewhere
 _SPENT_AT_LEAST = Decimal("0.95")  # of the amount a market buy may spend; the rest is its last step
 
 
@@ -88,6 +89,9 @@ class OrderFollower:
         try:
             report = await session.find_order(order.handle)
         except OrderNotFound:
+            if order.is_external and order.check_count >= _GONE_AFTER:
+                await persist(self._clock, ledger.mark_gone, order.trade_id, now=self._clock.now())
+                return
             if order.status.rests_at_exchange:
                 log.error("orders.open_order_not_found", client_order_id=order.client_order_id)
             if await self._is_proven_absent(session, order, asked_at=asked_at):

@@ -1,26 +1,26 @@
 """The only writer of what an exchange says: trades' state, fills and positions.
 
-Every function holds the order's row lock for one short transaction and may be called again with the same
-facts: nothing changes the second time. A status moves along `domain.orders.TRANSITIONS` only, the filled
-quantity never decreases, and a final status waits until the fills known add up to the quantity reported.
+Every function holds the order's row lock (and its pair's) for one short transaction and may be called again
+with the same facts: nothing changes the second time. A status moves along `domain.orders.TRANSITIONS` only,
+the filled quantity never decreases, and a final status waits until the fills known add up to what was reported.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
-import structlog
 from django.db import transaction
 
-from apps.orders import events
+from apps.orders import events, order_state, pair_book
 from apps.orders.models import Fill, Position, Trade
+from apps.orders.order_state import locked, log_state
 from apps.orders.position_book import fill_report, update_positions
-from domain.errors import AristobotError, InvalidInput, NotFound
+from domain.errors import AristobotError, InvalidInput
 from domain.markets import split_symbol
 from domain.orders import OrderReport, OrderStatus, Side, may_become
 from domain.positions import Execution, average, fee_total, stored
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def apply_report(
         NotFound: the order was deleted with its user.
         InvalidInput: the report is not about this order, or contradicts it.
     """
-    trade = _locked(trade_id)
+    trade = locked(trade_id)
     _check_same_order(trade, report)
     before = _facts(trade)
     new_fills = _insert_fills(trade, report)
@@ -61,14 +61,15 @@ def apply_report(
     trade.save()
     if changed:
         events.trade_changed(trade)
-        _log_state(trade)
+        log_state(trade)
+        pair_book.follow(trade, now=now)
     return Applied(OrderStatus(trade.status), changed, fills_missing=known < trade.filled_quantity)
 
 
 @transaction.atomic
 def apply_rejection(trade_id: int, error: AristobotError, *, now: datetime) -> OrderStatus:
     """Close an order that the exchange refused: it does not exist there."""
-    trade = _locked(trade_id)
+    trade = locked(trade_id)
     return _finish(trade, OrderStatus.REJECTED, code=error.error_code, message=error.message, now=now)
 
 
@@ -79,7 +80,7 @@ def mark_unknown(trade_id: int, *, reason: str, absent_after: datetime, now: dat
     Args:
         absent_after: wall time before which "not found" proves nothing.
     """
-    trade = _locked(trade_id)
+    trade = locked(trade_id)
     if not may_become(OrderStatus(trade.status), OrderStatus.UNKNOWN):
         return OrderStatus(trade.status)
     trade.status = OrderStatus.UNKNOWN.value
@@ -92,14 +93,14 @@ def mark_unknown(trade_id: int, *, reason: str, absent_after: datetime, now: dat
         f"identifiant {trade.client_order_id} ; {trade.symbol} est bloqué jusqu'à la réponse. Cause : {reason}"
     )
     events.alert(trade, code="order_unknown", message=message)
-    _log_state(trade)
+    log_state(trade)
     return OrderStatus.UNKNOWN
 
 
 @transaction.atomic
 def mark_not_executed(trade_id: int, error: AristobotError, *, now: datetime, retry_at: datetime) -> OrderStatus:
     """Put back an order that certainly was not executed; past its validity it expires instead."""
-    trade = _locked(trade_id)
+    trade = locked(trade_id)
     if retry_at >= trade.valid_until:
         message = f"Ordre abandonné : l'exchange ne l'a pas pris à temps. Dernière cause : {error.message}"
         return _finish(trade, OrderStatus.EXPIRED, code=error.error_code, message=message, now=now)
@@ -109,14 +110,14 @@ def mark_not_executed(trade_id: int, error: AristobotError, *, now: datetime, re
         trade.error_code, trade.error_message = error.error_code, error.message
         trade.save()
         events.trade_changed(trade)
-        _log_state(trade)
+        log_state(trade)
     return OrderStatus(trade.status)
 
 
 @transaction.atomic
 def mark_expired(trade_id: int, *, now: datetime) -> OrderStatus:
     """Close an order that never left before its deadline."""
-    trade = _locked(trade_id)
+    trade = locked(trade_id)
     if trade.status not in (OrderStatus.PENDING, OrderStatus.SENDING):
         return OrderStatus(trade.status)
     cause = f" Dernière cause : {trade.error_message}" if trade.error_message else ""
@@ -125,9 +126,20 @@ def mark_expired(trade_id: int, *, now: datetime) -> OrderStatus:
 
 
 @transaction.atomic
+def mark_gone(trade_id: int, *, now: datetime) -> OrderStatus:
+    """Close an order placed outside Aristobot that its exchange does not know any more."""
+    trade = locked(trade_id)
+    message = (
+        f"Ordre externe n° {trade.exchange_order_id} introuvable chez l'exchange : il n'est plus suivi. "
+        "Les clés du broker sont peut-être celles d'un autre compte."
+    )
+    return _finish(trade, OrderStatus.EXPIRED, code="order_gone", message=message, now=now)
+
+
+@transaction.atomic
 def mark_absent(trade_id: int, *, now: datetime) -> OrderStatus:
     """Close an unknown order of which it is proven that the exchange never took it."""
-    trade = _locked(trade_id)
+    trade = locked(trade_id)
     if trade.status != OrderStatus.UNKNOWN:
         return OrderStatus(trade.status)
     message = (
@@ -137,6 +149,13 @@ def mark_absent(trade_id: int, *, now: datetime) -> OrderStatus:
     status = _finish(trade, OrderStatus.EXPIRED, code="order_absent", message=message, now=now)
     events.alert(trade, code="order_absent", message=message)
     return status
+
+
+@transaction.atomic
+def together(change: Callable[..., OrderStatus], trade_ids: Iterable[int], *args: Any, **kwargs: Any) -> None:
+    """Make the same change to several orders, all of them or none (the legs of one request)."""
+    for trade_id in sorted(trade_ids):
+        change(trade_id, *args, **kwargs)
 
 
 def cancel_pending(trade: Trade, *, now: datetime) -> Trade:
@@ -181,13 +200,6 @@ def reopen_closing(position_id: int) -> bool:
     position.save(update_fields=["status", "closing_reason", "updated_at"])
     events.position_changed(position)
     return True
-
-
-def _locked(trade_id: int) -> Trade:
-    trade: Trade | None = Trade.objects.select_for_update().filter(id=trade_id).first()
-    if trade is None:
-        raise NotFound(f"L'ordre {trade_id} n'existe plus.")
-    return trade
 
 
 def _check_same_order(trade: Trade, report: OrderReport) -> None:
@@ -280,28 +292,10 @@ def _move(trade: Trade, new: OrderStatus, *, now: datetime) -> bool:
 
 
 def _finish(trade: Trade, status: OrderStatus, *, code: str, message: str, now: datetime) -> OrderStatus:
-    if not may_become(OrderStatus(trade.status), status):
-        return OrderStatus(trade.status)
-    trade.status = status.value
-    trade.error_code, trade.error_message = code, message
-    trade.closed_at, trade.next_check_at = now, None
-    trade.save()
-    events.trade_changed(trade)
-    _log_state(trade)
-    return status
+    if order_state.finish(trade, status, code=code, message=message, now=now):
+        pair_book.follow(trade, now=now)
+    return OrderStatus(trade.status)
 
 
 def _facts(trade: Trade) -> tuple[object, ...]:
     return trade.status, trade.filled_quantity, trade.exchange_order_id, trade.average_price, trade.fee
-
-
-def _log_state(trade: Trade) -> None:
-    log.info(
-        "orders.state",
-        user_id=trade.user_id,
-        broker_id=trade.broker_id,
-        symbol=trade.symbol,
-        client_order_id=trade.client_order_id,
-        status=trade.status,
-        filled=str(trade.filled_quantity),
-    )

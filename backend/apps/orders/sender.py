@@ -1,15 +1,17 @@
-"""Sends one order once and writes down what came of it.
+"""Sends one order (or the two of an OCO) once and writes down what came of it.
 
 The verdict on an answer is in one place, `_conclude`: refused, certainly not executed, or unknown. Whatever
 is not one of the two proofs is unknown, a bug of ours included: an order is never sent again blindly.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import structlog
 
 from apps.orders import claims, ledger
-from apps.orders.claims import Claimed, Key
+from apps.orders.claims import Claimed, Key, Leg
 from apps.orders.database import persist
 from apps.orders.follower import OrderFollower
 from apps.orders.timings import ExecutorTimings
@@ -21,7 +23,7 @@ from domain.errors import (
     OrderNotExecuted,
     OrderRejected,
 )
-from domain.orders import OrderReport
+from domain.orders import OrderReport, OrderStatus
 from domain.ports import Clock, ExchangeSession
 
 log = structlog.get_logger(__name__)
@@ -36,18 +38,23 @@ class OrderSender:
         self._follower = follower
 
     async def send(self, session: ExchangeSession, order: Claimed) -> None:
-        """Send a claimed order; returns once the outcome, or its absence, is committed."""
+        """Send what was claimed; returns once the outcome, or its absence, is committed."""
+        await self.carry(order, partial(self._create, session, order))
+
+    async def carry(self, order: Claimed, call: Callable[[], Awaitable[Sequence[OrderReport]]]) -> None:
+        """Make the one request that places what was claimed, unless it is too late, and write its outcome."""
         if self._clock.now() >= order.valid_until:
-            await persist(self._clock, ledger.mark_expired, order.trade_id, now=self._clock.now())
+            await self._mark(ledger.mark_expired, order, now=self._clock.now())
             return
         try:
-            report = await session.create_order(order.ticket, valid_until=order.valid_until)
+            reports = await call()
         except asyncio.CancelledError:
             raise  # the row says `sending`: whoever comes next looks it up
         except Exception as exc:  # noqa: BLE001 — the order's boundary: what is not proof is unknown
             await self._conclude(order, exc)
         else:
-            await self._apply(order, report)
+            for leg, report in zip(order.legs, reports, strict=True):
+                await self._apply(leg, report)
 
     async def refuse(self, key: Key, error: AristobotError) -> bool:
         """Reject the oldest waiting order of a broker that cannot be used at all; False when none waits."""
@@ -57,49 +64,62 @@ class OrderSender:
         await persist(self._clock, ledger.apply_rejection, trade_id, error, now=self._clock.now())
         return True
 
+    @staticmethod
+    async def _create(session: ExchangeSession, order: Claimed) -> Sequence[OrderReport]:
+        if order.pair is not None:
+            return await session.create_pair(order.pair, valid_until=order.valid_until)
+        return [await session.create_order(order.legs[0].ticket, valid_until=order.valid_until)]
+
     async def _conclude(self, order: Claimed, error: Exception) -> None:
         now = self._clock.now()
         if isinstance(error, OrderRejected | AuthenticationFailed):
-            await persist(self._clock, ledger.apply_rejection, order.trade_id, error, now=now)
+            await self._mark(ledger.apply_rejection, order, error, now=now)
         elif isinstance(error, OrderNotExecuted | ExchangeRateLimited):
             retry_at = now + self._timings.resend_delay(error.retry_after_s)
-            await persist(self._clock, ledger.mark_not_executed, order.trade_id, error, now=now, retry_at=retry_at)
+            await self._mark(ledger.mark_not_executed, order, error, now=now, retry_at=retry_at)
         else:
             if not isinstance(error, AristobotError):
-                log.error("orders.send_failed", client_order_id=order.ticket.client_order_id, exc_info=error)
-            await self._mark_unknown(order, error)
+                log.error("orders.send_failed", trade_ids=order.trade_ids, exc_info=error)
+            await self._mark_unknown(order.legs, error)
 
-    async def _apply(self, order: Claimed, report: OrderReport) -> None:
+    async def _mark(
+        self, change: Callable[..., OrderStatus], order: Claimed, *args: object, **kwargs: object
+    ) -> None:
+        await persist(self._clock, ledger.together, change, order.trade_ids, *args, **kwargs)
+
+    async def _apply(self, leg: Leg, report: OrderReport) -> None:
         try:
             applied = await persist(
                 self._clock,
                 ledger.apply_report,
-                order.trade_id,
+                leg.trade_id,
                 report,
                 now=self._clock.now(),
                 check_after=self._timings.open_check,
             )
         except InvalidInput as exc:
-            log.error("orders.inconsistent_report", client_order_id=order.ticket.client_order_id, error=exc.message)
-            await self._mark_unknown(order, exc)
+            log.error("orders.inconsistent_report", client_order_id=leg.ticket.client_order_id, error=exc.message)
+            await self._mark_unknown([leg], exc)
             return
         if applied.fills_missing:
-            await self._follow(order)
+            await self._follow(leg)
 
-    async def _mark_unknown(self, order: Claimed, error: Exception) -> None:
+    async def _mark_unknown(self, legs: Sequence[Leg], error: Exception) -> None:
         now = self._clock.now()
         reason = error.message if isinstance(error, AristobotError) else f"erreur interne ({type(error).__name__})."
         await persist(
             self._clock,
+            ledger.together,
             ledger.mark_unknown,
-            order.trade_id,
+            [leg.trade_id for leg in legs],
             reason=reason,
             absent_after=now + self._timings.proof_span,
             now=now,
         )
-        await self._follow(order)
+        for leg in legs:
+            await self._follow(leg)
 
-    async def _follow(self, order: Claimed) -> None:
-        followed = await persist(self._clock, claims.look_up, order.trade_id)
+    async def _follow(self, leg: Leg) -> None:
+        followed = await persist(self._clock, claims.look_up, leg.trade_id)
         if followed is not None:
             await self._follower.look_up(followed)

@@ -17,7 +17,7 @@ from apps.orders import desk, ledger
 from apps.orders.locks import lock_broker_money
 from apps.orders.models import Position, Trade
 from apps.orders.selectors import live_position, reserved_by_currency
-from apps.trading_engine.jobs import Job, live_orders, owner_of
+from apps.trading_engine.jobs import Job, blocked_markets, live_orders, owner_of
 from apps.trading_engine.models import ActiveStrategy, BotDecision
 from domain.alerts import AlertKind
 from domain.errors import AristobotError, InvalidInput
@@ -133,6 +133,10 @@ def _what_changed(job: Job, bot: ActiveStrategy) -> str:
     waiting = live_orders([bot.id]).get(bot.id)
     if waiting:
         return waiting
+    market = (job.broker_id, job.symbol)
+    blocked = blocked_markets([market])
+    if blocked:
+        return blocked[market]
     position = live_position(job.broker_id, job.symbol, owner_of(bot.id))
     if (None if position is None else (position.id, position.quantity)) != _seen(job):
         return "position modifiée pendant l'évaluation"

@@ -7,17 +7,25 @@ from decimal import Decimal
 from typing import Any
 
 from apps.market_data.selectors import market_for
+from apps.orders.events import amount
 from apps.orders.models import Position, Trade
-from apps.orders.selectors import LIVE_STATUSES
+from apps.orders.selectors import BOT_OWNER, LIVE_STATUSES, unknown_orders
 from apps.trading_engine.models import ActiveStrategy, BotDecision
 from domain.errors import NotFound
 from domain.markets import Market
 from domain.messages import Signal
-from domain.orders import OrderStatus
+from domain.orders import OrderSource, OrderStatus, Side
 from domain.strategies.contract import PositionView
 from domain.timeframes import Timeframe, to_ms
 
 SIMULATED = "simex"
+_SIDES = {Side.BUY: "d'achat", Side.SELL: "de vente"}
+_SOURCES = {
+    OrderSource.MANUAL: "manuel",
+    OrderSource.STRATEGY: "d'un bot",
+    OrderSource.WEBHOOK: "d'un webhook",
+    OrderSource.EXTERNAL: "externe",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,7 @@ class Job:
 
 def owner_of(bot_id: int) -> str:
     """Return the key of a bot's positions and orders."""
-    return f"bot:{bot_id}"
+    return f"{BOT_OWNER}{bot_id}"
 
 
 def matching_bots(signal: Signal) -> list[ActiveStrategy]:
@@ -79,6 +87,7 @@ def matching_bots(signal: Signal) -> list[ActiveStrategy]:
 def build_jobs(decisions: Sequence[BotDecision], bots: Mapping[int, ActiveStrategy]) -> list[Job]:
     """Return one job per leased row; `bots` come with their strategy and broker."""
     ids = [decision.bot_id for decision in decisions]
+    blocked = blocked_markets([(bot.broker_id, bot.symbol) for bot in bots.values()])
     obstacles = live_orders(ids)  # before the positions: what fills in between then shows in both
     positions = {
         position.bot_id: position
@@ -93,7 +102,8 @@ def build_jobs(decisions: Sequence[BotDecision], bots: Mapping[int, ActiveStrate
         key = (bot.broker.exchange, bot.symbol)
         if key not in markets:
             markets[key] = _market(*key)
-        jobs.append(_job(decision, bot, markets[key], positions.get(bot.id), obstacles.get(bot.id, "")))
+        obstacle = obstacles.get(bot.id) or blocked.get((bot.broker_id, bot.symbol), "")
+        jobs.append(_job(decision, bot, markets[key], positions.get(bot.id), obstacle))
     return jobs
 
 
@@ -107,6 +117,17 @@ def live_orders(bot_ids: Sequence[int]) -> dict[int, str]:
         else:
             found.setdefault(bot_id, "ordre en cours")
     return found
+
+
+def blocked_markets(markets: Sequence[tuple[int, str]]) -> dict[tuple[int, str], str]:
+    """Return, for each (broker, symbol) where anybody's order is of unknown outcome, why bots must wait there."""
+    return {
+        market: (
+            f"{order.symbol} bloqué : l'ordre {_SIDES[order.side]} n° {order.id} ({amount(order.quantity)} "
+            f"{order.symbol}, {_SOURCES[order.source]}) est de statut inconnu, recherché auprès de l'exchange"
+        )
+        for market, order in unknown_orders(markets).items()
+    }
 
 
 def _job(

@@ -15,17 +15,20 @@ import structlog
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from apps.core.adapters.browser_events import group_name
+from apps.core.adapters.database import read_database
 from apps.core.consumers import CLOSE_ANONYMOUS
 from apps.core.services import market_interest
 from apps.trading_manual import requests
 from apps.trading_manual.requests import KINDS, Kind, Params, Read
 from apps.trading_manual.services.replies import Reply
+from apps.trading_manual.services.sign_in import still_signed_in
 from apps.trading_manual.services.terminal import Terminal
 from apps.trading_manual.watching import Renew, Watching
-from domain.errors import AristobotError
+from domain.errors import AristobotError, Conflict
 
 log = structlog.get_logger(__name__)
 
+SIGNED_OUT = "signed_out"
 MAX_IN_FLIGHT = 16
 MAX_MESSAGE = 16_384  # characters; the longest request is a submission with its token, under 2,000
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -119,10 +122,13 @@ class TerminalConsumer(AsyncWebsocketConsumer):
             message = f"Requête « {content['type']} » : erreur interne du serveur, voir le journal."
             reply = Reply(False, {"code": "internal_error", "message": message, "details": {}})
         await self._answer(request_id, reply)
+        if reply.body.get("code") == SIGNED_OUT and self._is_open:
+            await self.close(code=CLOSE_ANONYMOUS)
 
     async def _reply(self, kind: Kind, request_id: str, content: Params) -> Reply:
         params = requests.checked(kind, content)
         if kind.write is not None:
+            await self._check_sign_in()
             asked = requests.asked(self._user_id, request_id, content)
             return await kind.write(self._terminal(), asked, params)
         if kind.read is None:
@@ -153,6 +159,11 @@ class TerminalConsumer(AsyncWebsocketConsumer):
         left.stop()
         if left.selection.group is not None:
             await self.channel_layer.group_discard(left.selection.group, self.channel_name)
+
+    async def _check_sign_in(self) -> None:
+        key = getattr(self.scope.get("session"), "session_key", None)
+        if not key or not await read_database(still_signed_in, self._user_id, key):
+            raise Conflict("Rien n'a été fait : la session est terminée, se reconnecter.", code=SIGNED_OUT)
 
     async def _refuse(self, request_id: str | None, code: str, message: str) -> None:
         await self._answer(request_id, Reply(False, {"code": code, "message": message, "details": {}}))

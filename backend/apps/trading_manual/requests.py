@@ -154,6 +154,17 @@ async def _cancel(terminal: Terminal, asked: Asked, p: Params) -> Reply:
     return await order_changes.cancel(terminal, asked, p["broker"], trade_id=p["trade"])
 
 
+async def _cancel_all(terminal: Terminal, asked: Asked, p: Params) -> Reply:
+    return await order_changes.cancel_all(
+        terminal, asked, p["broker"], symbol=p.get("symbol") or None, everybody=p["everybody"]
+    )
+
+
+async def _amend(terminal: Terminal, asked: Asked, p: Params) -> Reply:
+    wanted = {name: p.get(name) for name in ("quantity", "price", "stop_price")}
+    return await order_changes.amend(terminal, asked, p["broker"], trade_id=p["trade"], **wanted)
+
+
 KINDS: Mapping[str, Kind] = {
     "select": Kind(shapes.SelectRequest, read=_select),
     "symbols": Kind(shapes.SymbolsRequest, read=_symbols),
@@ -163,6 +174,8 @@ KINDS: Mapping[str, Kind] = {
     "validate": Kind(shapes.TicketRequest, read=_validate),
     "submit": Kind(shapes.SubmitRequest, write=_submit),
     "cancel": Kind(shapes.TradeRequest, write=_cancel),
+    "cancel_all": Kind(shapes.CancelAllRequest, write=_cancel_all),
+    "amend": Kind(shapes.AmendRequest, write=_amend),
     "orders": Kind(shapes.OrdersRequest, read=_orders),
     "history": Kind(shapes.HistoryRequest, read=_history),
     "positions": Kind(shapes.BrokerRequest, read=_positions),

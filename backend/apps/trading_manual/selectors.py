@@ -1,8 +1,9 @@
 """Reads of the manual terminal: brokers, symbols, orders and positions. Own data only; writes nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
 from django.db.models.functions import Length
@@ -21,7 +22,7 @@ HISTORY = timedelta(days=30)
 class SymbolPage:
     """Some of the symbols that match, and how many do."""
 
-    rows: Sequence[ExchangeSymbol]
+    rows: Sequence[Mapping[str, Any]]  # symbol, base, quote, active
     total: int
 
 
@@ -63,7 +64,8 @@ def find_symbols(exchange: str, *, quote: str, search: str, limit: int, offset: 
 
 
 def _page(rows: "QuerySet[ExchangeSymbol]", *, limit: int, offset: int) -> SymbolPage:
-    return SymbolPage(list(rows[offset : offset + limit]), rows.count())
+    shown = rows.values("symbol", "base", "quote", "active")
+    return SymbolPage(list(shown[offset : offset + limit]), rows.count())
 
 
 def priced_symbols(exchange: str, currencies: Sequence[str]) -> "QuerySet[ExchangeSymbol]":

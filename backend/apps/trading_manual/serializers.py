@@ -1,7 +1,7 @@
 """Shapes of the requests of `/ws/trading/`: what arrives is checked here, with the field at fault in French."""
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 from rest_framework import serializers
@@ -11,7 +11,9 @@ from domain.orders import OrderRequest, OrderType, Side
 
 MAX_DECIMALS = 18
 MAX_DIGITS = 18  # before the point: 10^18 is beyond any order
+MAX_LENGTH = 64  # of what is typed
 MAX_RATIO = Decimal(1)
+_EXACT = Context(prec=MAX_LENGTH)
 
 FIELD_NAMES: Mapping[str, str] = {
     "broker": "Broker",
@@ -50,7 +52,7 @@ class AmountField(serializers.Field[Decimal, Any, str, Any]):
 
     def to_internal_value(self, data: Any) -> Decimal:
         shown = str(data)[:40]
-        if isinstance(data, bool) or not isinstance(data, (str, int, float)):
+        if isinstance(data, bool) or not isinstance(data, (str, int, float)) or len(str(data)) > MAX_LENGTH:
             self.fail("invalid", value=shown)
         try:
             value = Decimal(str(data).strip().replace(",", ".", 1))
@@ -62,7 +64,7 @@ class AmountField(serializers.Field[Decimal, Any, str, Any]):
             self.fail("not_positive", value=shown)
         if value.adjusted() >= MAX_DIGITS:
             self.fail("too_large", value=shown)
-        if -int(value.normalize().as_tuple().exponent) > MAX_DECIMALS:
+        if -int(value.normalize(_EXACT).as_tuple().exponent) > MAX_DECIMALS:
             self.fail("too_precise", value=shown)
         return value
 

@@ -17,11 +17,15 @@ from apps.core.adapters.ccxt_catalogue import all_exchange_facts, catalogue_vers
 from apps.core.adapters.ccxt_client_class import warm_up
 from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.database import close_database
+from apps.core.adapters.market_events import ChannelsMarketPublisher
+from apps.core.adapters.market_stream import CcxtMarketSources
 from apps.core.adapters.presence import Presence
 from apps.core.adapters.redis_connection import connect
+from apps.core.adapters.redis_interest import RedisInterests
 from apps.core.adapters.redis_requests import RedisRequestServer
 from apps.core.services.ccxt_manager import CcxtManager
 from apps.core.services.gateway_requests import GatewayRequests
+from apps.core.services.market_feeds import MarketFeeds
 from apps.market_data.services.symbols import DjangoMarketStore
 from apps.orders.executor import OrderExecutor
 from apps.orders.external_watch import ExternalWatch
@@ -29,6 +33,7 @@ from apps.orders.live_reports import LiveReports
 from apps.orders.stream_board import StreamBoard
 from aristobot.wiring.alerts import alert_works
 from domain.errors import Unavailable
+from domain.live_market import exchange_key
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +49,7 @@ class CcxtService:
         self._redis = connect(settings.REDIS_URL)
         publisher = ChannelsPublisher(self._clock)
         self._catalogue = DjangoExchangeCatalogue()
-        directory = DjangoBrokerDirectory()
+        directory = self._directory = DjangoBrokerDirectory()
         self._manager = CcxtManager(
             directory=directory,
             catalogue=self._catalogue,
@@ -69,6 +74,14 @@ class CcxtService:
             wake=self._executor.wake,
             opened=self._external.ask,
         )
+        self._market_feeds = MarketFeeds(
+            interests=RedisInterests(self._redis, clock=self._clock),
+            exchange_key_of=self._exchange_key_of,
+            sources=CcxtMarketSources(self._manager, clock=self._clock),
+            publisher=ChannelsMarketPublisher(self._clock),
+            clock=self._clock,
+            may_follow=self._may_apply,
+        )
         requests = GatewayRequests(self._manager, clock=self._clock, wake_orders=self._executor.wake)
         self._server = RedisRequestServer(self._redis, clock=self._clock, handler=requests.handle)
         self._presence = Presence(name="ccxt_service", redis=self._redis, clock=self._clock, details=self._details)
@@ -83,6 +96,7 @@ class CcxtService:
                 tasks.create_task(self._external.run())
                 for work in alert_works(watched=("trading_engine",), clock=self._clock):
                     tasks.create_task(work.run())
+                tasks.create_task(self._market_feeds.run())
                 tasks.create_task(self._describe_exchanges())
                 tasks.create_task(self._load_brokers())
         finally:
@@ -95,11 +109,16 @@ class CcxtService:
             "sessions": self._manager.open_sessions,
             "requests": self._server.in_flight,
             "streams": self._board.details(),
+            "market_feeds": self._market_feeds.open_feeds,
         }
 
     def _may_apply(self) -> bool:
         """What exchanges say is applied by the process that sends, not by one that stands by."""
         return self._executor.holds_lease
+
+    async def _exchange_key_of(self, broker_id: int) -> str:
+        access = await self._directory.get(broker_id)
+        return exchange_key(access.exchange, is_testnet=access.is_testnet)
 
     async def _describe_exchanges(self) -> None:
         """Write the catalogue for the web process, once per version of ccxt."""

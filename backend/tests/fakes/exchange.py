@@ -3,22 +3,24 @@
 Like Binance: client ids are unique among *open* orders only, so sending a filled market order again really
 executes twice, and `accepted` (every order that was ever taken, in order) is the judge of that. Market
 orders fill at once at the last price; limit orders fill at once when they cross it, else they rest until
-`trade` or `move_price`. Commission is taken on what is received.
+`trade` or `move_price`, which also fires the triggers. The legs of an OCO share one lock and one of them
+executes; an exchange without OCO (`locks_triggers = False`) locks nothing for an order before its trigger.
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from itertools import count
 
 from domain.candles import Candle
 from domain.errors import InvalidInput, NotFound, OrderNotExecuted, OrderNotFound, OrderRejected
 from domain.markets import Market
-from domain.order_abilities import OrderAbilities
+from domain.order_abilities import AmendMode, OrderAbilities, PairMode
 from domain.orders import (
+    TRIGGERED_TYPES,
     FillReport,
     OrderHandle,
     OrderReport,
@@ -26,38 +28,13 @@ from domain.orders import (
     OrderTicket,
     OrderType,
     PairTicket,
-    Side,
 )
 from domain.ports import Balance, Clock, PrivateStream
 from domain.timeframes import Timeframe
+from tests.fakes.exchange_books import BTC_USDT as BTC_USDT
+from tests.fakes.exchange_books import Books, crosses, touches
+from tests.fakes.exchange_books import PlacedOrder as PlacedOrder
 from tests.fakes.private_stream import FakeStream
-
-BTC_USDT = Market(
-    symbol="BTC/USDT",
-    exchange_id="BTCUSDT",
-    base="BTC",
-    quote="USDT",
-    tick_size=Decimal("0.01"),
-    step_size=Decimal("0.00001"),
-    min_quantity=Decimal("0.00001"),
-    max_quantity=Decimal("9000"),
-    min_notional=Decimal("5"),
-)
-
-
-@dataclass(slots=True)
-class PlacedOrder:
-    """An order as the exchange holds it."""
-
-    exchange_order_id: str
-    broker_id: int
-    ticket: OrderTicket
-    status: OrderStatus
-    fills: list[FillReport] = field(default_factory=list)
-
-    @property
-    def filled(self) -> Decimal:
-        return sum((fill.quantity for fill in self.fills), Decimal(0))
 
 
 @dataclass(slots=True)
@@ -65,6 +42,7 @@ class _Failure:
     error: BaseException
     when: str
     times: int
+    passing: int
 
 
 class FakeExchange:
@@ -79,8 +57,10 @@ class FakeExchange:
         self.markets = {market.symbol: market for market in markets}
         self.prices = {market.symbol: Decimal(100) for market in markets}
         self.source = source
-        self.free: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
-        self.locked: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+        self._books = Books(clock, self.markets, self.prices)
+        self.free, self.locked = self._books.free, self._books.locked
+        self.abilities = OrderAbilities(pair=PairMode.OCO, amend=AmendMode.ATOMIC)
+        self.locks_triggers = True
         self.accepted: list[PlacedOrder] = []
         self.candles: dict[tuple[str, Timeframe], list[Candle]] = {}
         self.calls: list[str] = []
@@ -91,14 +71,19 @@ class FakeExchange:
         self._failures: dict[str, list[_Failure]] = defaultdict(list)
         self._gates: dict[str, asyncio.Event] = {}
         self._order_ids = count(1)
-        self._trade_ids = count(1)
 
     def deposit(self, broker_id: int, currency: str, amount: Decimal | int) -> None:
         self.free[broker_id][currency] += Decimal(amount)
 
-    def fail(self, method: str, error: BaseException, *, when: str = "before", times: int = 1) -> None:
-        """Let the next calls of `method` raise `error`, before or after the exchange has done its work."""
-        self._failures[method].append(_Failure(error, when, times))
+    def fail(
+        self, method: str, error: BaseException, *, when: str = "before", times: int = 1, passing: int = 0
+    ) -> None:
+        """Let the next calls of `method` raise `error`, before or after the exchange has done its work.
+
+        Args:
+            passing: how many calls still pass before that.
+        """
+        self._failures[method].append(_Failure(error, when, times, passing))
 
     def gate(self, method: str) -> asyncio.Event:
         """Let calls of `method` wait, before they do their work, until the event is set."""
@@ -109,15 +94,16 @@ class FakeExchange:
         return [order for order in self.accepted if order.ticket.client_order_id == client_order_id]
 
     def move_price(self, symbol: str, price: Decimal | int | str) -> None:
-        """Move the last price and execute the resting orders that it crosses."""
+        """Move the last price, fire the triggers it touches and execute the resting orders that it crosses."""
         self.prices[symbol] = Decimal(price)
-        for order in self.accepted:
-            if order.ticket.symbol == symbol and order.status.rests_at_exchange and self._crosses(order.ticket):
-                self._execute(order, order.ticket.quantity - order.filled, price=order.ticket.price)
+        for order in list(self.accepted):
+            if order.ticket.symbol == symbol and order.rests:
+                self._meet(order)
 
     def trade(self, client_order_id: str, quantity: Decimal | str, *, price: Decimal | None = None) -> None:
-        """Execute a part of a resting order."""
-        (order,) = [one for one in self.orders_of(client_order_id) if one.status.rests_at_exchange]
+        """Execute a part of a resting order, triggered by it if need be."""
+        (order,) = [one for one in self.orders_of(client_order_id) if one.rests]
+        self._trigger(order)
         self._execute(order, Decimal(quantity), price=price or order.ticket.price)
 
     async def entering(self, method: str) -> None:
@@ -133,28 +119,43 @@ class FakeExchange:
 
     def place(self, broker_id: int, ticket: OrderTicket) -> PlacedOrder:
         """Take an order. Raises OrderRejected with Binance's words."""
-        market = self._market(ticket.symbol)
-        price = ticket.price or self.prices[ticket.symbol]
-        try:
-            market.check(quantity=ticket.quantity, price=price, exchange="fake")
-        except InvalidInput as exc:
-            raise OrderRejected(f"Ordre refusé par fake ({ticket.symbol}) : {exc.message}") from exc
-        if any(order.status.rests_at_exchange for order in self.orders_of(ticket.client_order_id)):
-            raise OrderRejected(f"Ordre refusé par fake ({ticket.symbol}) : Duplicate order sent.")
-        self._lock(broker_id, ticket, price)
-        order = PlacedOrder(str(next(self._order_ids)), broker_id, ticket, OrderStatus.OPEN)
+        order = self._checked(broker_id, ticket)
+        if self.locks_triggers or ticket.order_type not in TRIGGERED_TYPES:
+            self._books.lock(order)
         self.accepted.append(order)
         if ticket.order_type is OrderType.MARKET:
             self._execute_market(order)
-        elif self._crosses(ticket):
-            self._execute(order, ticket.quantity, price=ticket.price)
+        else:
+            self._meet(order)
         return order
+
+    def place_pair(self, broker_id: int, pair: PairTicket) -> tuple[PlacedOrder, PlacedOrder]:
+        """Take both legs or neither; the first holds the lock of both."""
+        stop, profit = self._checked(broker_id, pair.stop_loss), self._checked(broker_id, pair.take_profit)
+        self._books.lock(stop)
+        stop.twin, profit.twin = profit, stop
+        self.accepted += [stop, profit]
+        return stop, profit
+
+    def replace(self, broker_id: int, old_client_id: str, ticket: OrderTicket) -> PlacedOrder:
+        """Cancel an order that has not executed at all and place another. Raises OrderRejected."""
+        head = f"Ordre refusé par fake ({ticket.symbol})"
+        old = next((one for one in self.orders_of(old_client_id) if one.broker_id == broker_id and one.rests), None)
+        if old is None or old.fills:
+            raise OrderRejected(f"{head} : Order was not canceled due to cancel restrictions.")
+        self.cancel(broker_id, old_client_id)
+        try:
+            return self.place(broker_id, ticket)
+        except OrderRejected as exc:
+            raise OrderRejected(f"{exc.message} L'ordre {old_client_id} est annulé.") from exc
 
     def cancel(self, broker_id: int, client_order_id: str) -> None:
         for order in self.orders_of(client_order_id):
-            if order.broker_id == broker_id and order.status.rests_at_exchange:
-                order.status = OrderStatus.CANCELLED
-                self._unlock(order, order.ticket.quantity - order.filled)
+            if order.broker_id == broker_id and order.rests:
+                for each in (order, order.twin):
+                    if each is not None and each.rests:
+                        each.status = OrderStatus.CANCELLED
+                        self._books.release(each, each.quantity - each.filled)
                 return
         raise OrderNotFound("Unknown order sent.")
 
@@ -183,7 +184,7 @@ class FakeExchange:
             side=order.ticket.side,
             order_type=order.ticket.order_type,
             status=order.status,
-            quantity=order.ticket.quantity,
+            quantity=order.quantity,
             filled_quantity=order.filled,
             average_price=value / order.filled if order.filled else None,
             price=order.ticket.price,
@@ -193,7 +194,11 @@ class FakeExchange:
 
     def _raise(self, method: str, when: str) -> None:
         for failure in self._failures[method]:
-            if failure.when == when and failure.times > 0:
+            if failure.when != when or failure.times == 0:
+                continue
+            if failure.passing > 0:
+                failure.passing -= 1
+            else:
                 failure.times -= 1
                 raise failure.error
 
@@ -202,60 +207,58 @@ class FakeExchange:
             raise OrderRejected(f"Ordre refusé par fake ({symbol}) : Invalid symbol.")
         return self.markets[symbol]
 
-    def _crosses(self, ticket: OrderTicket) -> bool:
-        if ticket.price is None:
-            return False
-        last = self.prices[ticket.symbol]
-        return last <= ticket.price if ticket.side is Side.BUY else last >= ticket.price
+    def _checked(self, broker_id: int, ticket: OrderTicket) -> PlacedOrder:
+        market, last = self._market(ticket.symbol), self.prices[ticket.symbol]
+        quantity, price = ticket.quantity, next(p for p in (ticket.price, ticket.stop_price, last) if p is not None)
+        if ticket.quote_amount is not None:
+            quantity = market.round_quantity(ticket.quote_amount / last)
+        try:
+            market.check(quantity=quantity, price=price, exchange="fake")
+        except InvalidInput as exc:
+            raise OrderRejected(f"Ordre refusé par fake ({ticket.symbol}) : {exc.message}") from exc
+        if any(order.rests for order in self.orders_of(ticket.client_order_id)):
+            raise OrderRejected(f"Ordre refusé par fake ({ticket.symbol}) : Duplicate order sent.")
+        if touches(ticket, last):
+            raise OrderRejected(f"Ordre refusé par fake ({ticket.symbol}) : Stop price would trigger immediately.")
+        return PlacedOrder(str(next(self._order_ids)), broker_id, ticket, OrderStatus.OPEN, quantity)
 
-    def _lock(self, broker_id: int, ticket: OrderTicket, price: Decimal) -> None:
-        market = self.markets[ticket.symbol]
-        buying = ticket.side is Side.BUY
-        currency = market.quote if buying else market.base
-        needed = ticket.quantity * price if buying else ticket.quantity
-        if self.free[broker_id][currency] < needed:
-            raise OrderRejected(
-                f"Ordre refusé par fake ({ticket.symbol}) : Account has insufficient balance for requested action."
-            )
-        self.free[broker_id][currency] -= needed
-        self.locked[broker_id][currency] += needed
+    def _meet(self, order: PlacedOrder) -> None:
+        """Let a resting order meet the last price."""
+        ticket, last = order.ticket, self.prices[order.ticket.symbol]
+        if touches(ticket, last):
+            self._trigger(order)
+        waits = ticket.order_type in TRIGGERED_TYPES and not order.is_triggered
+        fires = order.is_triggered and ticket.price is None
+        if order.rests and not waits and (fires or crosses(ticket, last)):
+            self._execute(order, order.quantity - order.filled, price=ticket.price)
 
-    def _unlock(self, order: PlacedOrder, quantity: Decimal) -> None:
-        market = self.markets[order.ticket.symbol]
-        buying = order.ticket.side is Side.BUY
-        currency = market.quote if buying else market.base
-        amount = quantity * (order.ticket.price or self.prices[order.ticket.symbol]) if buying else quantity
-        self.locked[order.broker_id][currency] -= amount
-        self.free[order.broker_id][currency] += amount
+    def _trigger(self, order: PlacedOrder) -> None:
+        """Let a trigger fire once: its OCO twin ends, and what was not locked before is locked now."""
+        if order.is_triggered or order.ticket.order_type not in TRIGGERED_TYPES:
+            return
+        order.is_triggered = True
+        if order.twin is not None and order.twin.rests:
+            order.twin.status = OrderStatus.EXPIRED
+            self._books.release(order.twin, order.twin.quantity)
+            order.twin.lock_price = None
+        if order.lock_price is None:
+            try:
+                self._books.lock(order)
+            except OrderRejected:
+                order.status = OrderStatus.EXPIRED
 
     def _execute_market(self, order: PlacedOrder) -> None:
         if self.first_fill_ratio is None:
-            self._execute(order, order.ticket.quantity)
+            self._execute(order, order.quantity)
             return
         market = self.markets[order.ticket.symbol]
-        self._execute(order, market.round_quantity(order.ticket.quantity * self.first_fill_ratio))
+        self._execute(order, market.round_quantity(order.quantity * self.first_fill_ratio))
 
     def _execute(self, order: PlacedOrder, quantity: Decimal, *, price: Decimal | None = None) -> None:
-        ticket, market = order.ticket, self.markets[order.ticket.symbol]
-        at = price or self.prices[ticket.symbol]
-        buying = ticket.side is Side.BUY
-        received, currency = (quantity, market.base) if buying else (quantity * at, market.quote)
-        fee = received * market.taker_fee_ratio
-        self._unlock(order, quantity)
-        self.free[order.broker_id][market.quote if buying else market.base] -= quantity * at if buying else quantity
-        self.free[order.broker_id][currency] += received - fee
-        order.fills.append(
-            FillReport(
-                exchange_trade_id=str(next(self._trade_ids)),
-                exchange_order_id=order.exchange_order_id,
-                price=at,
-                quantity=quantity,
-                fee=fee,
-                fee_currency=currency,
-                executed_at=self.clock.now() + timedelta(microseconds=len(order.fills)),
-            )
-        )
-        done = order.filled == ticket.quantity
+        if not order.rests:
+            return
+        self._books.settle(order, quantity, price or self.prices[order.ticket.symbol])
+        done = order.filled == order.quantity
         order.status = OrderStatus.FILLED if done else OrderStatus.PARTIALLY_FILLED
 
 
@@ -273,7 +276,7 @@ class FakeExchangeSession:
 
     @property
     def abilities(self) -> OrderAbilities:
-        return OrderAbilities()
+        return self._exchange.abilities
 
     async def load_markets(self) -> Mapping[str, Market]:
         await self._enter("load_markets")
@@ -305,10 +308,22 @@ class FakeExchangeSession:
         return report
 
     async def create_pair(self, pair: PairTicket, *, valid_until: datetime) -> tuple[OrderReport, OrderReport]:
-        raise OrderRejected("Ordre refusé par fake : paires inconnues.")
+        await self._enter("create_pair")
+        if self._exchange.clock.now() >= valid_until:
+            raise OrderNotExecuted("Ordres non envoyés : délai dépassé.")
+        stop, profit = self._exchange.place_pair(self._broker_id, pair)
+        reports = self._exchange.report(stop), self._exchange.report(profit)
+        await self._exchange.leaving("create_pair")
+        return reports
 
     async def replace_order(self, old: OrderHandle, ticket: OrderTicket, *, valid_until: datetime) -> OrderReport:
-        raise OrderRejected("Ordre refusé par fake : remplacement inconnu.")
+        await self._enter("replace_order")
+        if self._exchange.clock.now() >= valid_until:
+            raise OrderNotExecuted("Remplacement non envoyé : délai dépassé.")
+        order = self._exchange.replace(self._broker_id, old.client_order_id, ticket)
+        report = self._exchange.report(order, with_fills=self._exchange.reply_fills)
+        await self._exchange.leaving("replace_order")
+        return report
 
     async def cancel_order(self, order: OrderHandle) -> None:
         await self._enter("cancel_order")

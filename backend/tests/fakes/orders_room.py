@@ -12,10 +12,11 @@ from asgiref.sync import sync_to_async
 from django.db import connections
 
 from apps.accounts.models import User
-from apps.brokers.models import Broker
+from apps.brokers.models import Broker, Exchange
 from apps.orders import desk
 from apps.orders.executor import OrderExecutor
 from apps.orders.models import Trade
+from domain.order_abilities import OrderAbilities, PairMode
 from domain.orders import OrderRequest, OrderSource, OrderType, Side
 from tests.fakes.clock import FakeClock
 from tests.fakes.exchange import BTC_USDT, FakeExchange, FakeSessions
@@ -76,6 +77,35 @@ class OrdersRoom:
             "now": self.clock.now(),
         }
         return desk.submit(**{**arguments, **more})
+
+    def submit_pair(self, quantity: str = "2", **more: Any) -> tuple[Trade, Trade]:
+        """Commit a stop loss at 90 and a take profit at 110."""
+        request = OrderRequest(
+            symbol="BTC/USDT",
+            side=Side.SELL,
+            order_type=OrderType.OCO,
+            quantity=Decimal(quantity),
+            stop_loss=Decimal(90),
+            take_profit=Decimal(110),
+        )
+        arguments: dict[str, Any] = {
+            "user_id": self.user.id,
+            "broker_id": self.broker.id,
+            "request": request,
+            "source": OrderSource.MANUAL,
+            "owner": "manual",
+            "market": BTC_USDT,
+            "reference_price": self.exchange.prices["BTC/USDT"],
+            "now": self.clock.now(),
+        }
+        return desk.submit_pair(**{**arguments, **more})
+
+    def become(self, abilities: OrderAbilities) -> None:
+        """Let the exchange take other orders, and the desk know it."""
+        self.exchange.abilities = abilities
+        self.exchange.locks_triggers = abilities.pair is not PairMode.LINKED
+        wire = abilities.to_wire()
+        Exchange.objects.update_or_create(id=self.broker.exchange, defaults={"order_abilities": wire})
 
     async def submitted(self, *args: Any, **more: Any) -> Trade:
         """`submit` from an asynchronous test."""

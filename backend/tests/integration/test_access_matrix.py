@@ -15,11 +15,12 @@ import pytest
 from channels.testing import WebsocketCommunicator
 from django.apps import apps
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends.db import SessionStore
 from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 from pytest_django.fixtures import SettingsWrapper
 
-from apps.accounts.models import User
+from apps.accounts.models import User, UserSession
 from apps.alerts.models import AlertAddress
 from apps.alerts.services import recording
 from apps.brokers.models import Broker, Exchange
@@ -79,6 +80,9 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/api/session/password/"): Route(CALLER, body={"old_password": "faux", "new_password": "autre-42!"}),
     ("PATCH", "/api/session/preferences/"): Route(CALLER, body={"theme": "light"}),
     ("DELETE", "/api/session/account/"): Route(CALLER, body={"password": "faux"}),
+    ("GET", "/api/session/devices/"): Route(LISTED, reads=False),  # of the session that asks only
+    ("POST", "/api/session/devices/close-others/"): Route(CALLER),
+    ("DELETE", "/api/session/devices/{id}/"): Route(ADDRESSED, "device"),
     ("GET", "/api/assistant/settings/"): Route(CALLER),
     ("PATCH", "/api/assistant/settings/"): Route(CALLER, body={"provider": "", "openrouter_model": "m"}),
     ("GET", "/api/assistant/models/"): Route(CALLER, body={"provider": "openrouter"}),  # max has no key
@@ -220,6 +224,11 @@ def make_world() -> World:
     )
     address = AlertAddress.objects.create(user=lea, address=secrets.encrypt(f"json://{MARK}/"))
     recording.record(lea.pk, kind=AlertKind.ORDER, code="x", subject=MARK, message=MARK, now=CLOSE)
+    key = SessionStore()
+    key.create()
+    device = UserSession.objects.create(
+        user=lea, session_id=key.session_key, user_agent=MARK, created_at=CLOSE, last_seen_at=CLOSE
+    )
     mine = make_broker(other)
     make_bot(other, mine)
     ids: dict[str, int | str] = {
@@ -230,6 +239,7 @@ def make_world() -> World:
         "trade": trade.pk,
         "position": position.pk,
         "alert_address": address.pk,
+        "device": device.pk,
     }
     return World(lea, other, ids)
 

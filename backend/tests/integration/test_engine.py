@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -398,6 +399,78 @@ async def test_a_live_order_blocks_its_bot(world: World, bot: ActiveStrategy, st
     assert (row.status, row.action) == ("decided", "none")
     assert row.reason.startswith(reason)
     assert len(world.host.jobs) == 1  # not evaluated again
+
+
+async def test_anybody_s_unknown_order_blocks_the_bots_of_its_market_until_it_is_known(
+    world: World, bot: ActiveStrategy
+) -> None:
+    def other(**fields: Any) -> Trade:
+        made: Trade = Trade.objects.create(
+            **{
+                "user_id": bot.user_id,
+                "broker_id": bot.broker_id,
+                "source": "manual",
+                "owner": "manual",
+                "client_order_id": f"{fields}"[-36:],
+                "symbol": bot.symbol,
+                "side": "sell",
+                "type": "market",
+                "quantity": Decimal("0.25"),
+                "status": "unknown",
+                "valid_until": CLOSE,
+                **fields,
+            }
+        )
+        return made
+
+    unknown = await world.database.run(other)
+    await world.database.run(other, symbol="ETH/USDT")
+    engine = world.engine()
+    await engine.receive(world.signal())
+    await engine.idle()
+    (row,) = await world.decisions()
+    assert (row.status, row.action) == ("decided", "none")
+    assert row.reason == (
+        f"BTC/USDT bloqué : l'ordre de vente n° {unknown.id} (0.25 BTC/USDT, manuel) est de statut inconnu, "
+        "recherché auprès de l'exchange"
+    )
+    await world.database.run(lambda: Trade.objects.filter(id=unknown.id).update(status="filled"))
+    await engine.receive(world.signal(CLOSE + STEP))
+    await engine.idle()
+    assert [row.action for row in await world.decisions()] == ["none", "buy"]
+
+
+async def test_an_order_that_becomes_unknown_during_the_evaluation_still_blocks(
+    world: World, bot: ActiveStrategy
+) -> None:
+    gate = world.host.loops["code"] = asyncio.Event()
+    engine = world.engine()
+    await engine.receive(world.signal())
+
+    async def evaluating() -> bool:
+        return bool(world.host.jobs)
+
+    await until(evaluating)
+    await world.database.run(
+        lambda: Trade.objects.create(
+            user_id=bot.user_id,
+            broker_id=bot.broker_id,
+            source="manual",
+            owner="manual",
+            client_order_id="u",
+            symbol=bot.symbol,
+            side="buy",
+            type="market",
+            quantity=1,
+            status="unknown",
+            valid_until=CLOSE,
+        )
+    )
+    gate.set()
+    await engine.idle()
+    (row,) = await world.decisions()
+    assert row.action == "none"
+    assert row.reason.startswith("BTC/USDT bloqué : l'ordre d'achat")
 
 
 async def test_should_short_sells_the_whole_position_once(world: World, bot: ActiveStrategy) -> None:

@@ -1,28 +1,41 @@
 """Terminal 5 whole against a simulated exchange: from the bus to the balance."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
+import redis
+from django.conf import settings
 from django.test import Client
 from pytest_django.fixtures import SettingsWrapper
 
 from apps.accounts.models import User
 from apps.brokers.models import Broker, Exchange
 from apps.brokers.services.accounts import create_broker, create_simulateur
+from apps.brokers.services.credentials import stored
 from apps.core.adapters import secrets
+from apps.core.adapters.ccxt_exchange import CcxtSession
 from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.database import close_database, in_database
+from apps.core.adapters.presence import presence_key
+from apps.core.adapters.rate_budget import RateBudget
 from apps.core.services.ccxt_client import CcxtClient
 from apps.core.services.gateway_access import short_lived_gateway
 from apps.market_data import selectors
 from apps.market_data.models import ExchangeSymbol
 from apps.market_data.services.window import ensure_window
+from apps.orders import desk
+from apps.orders.models import Trade
 from aristobot.wiring.ccxt_service import CcxtService
 from domain.errors import AuthenticationFailed, NotFound
+from domain.orders import OrderTicket, OrderType, Side
+from domain.ports import BrokerAccess
 from domain.timeframes import Timeframe, from_ms
 from tests.fakes.simex_process import SimexProcess, running_simex
 
@@ -100,6 +113,42 @@ async def test_terminal_5_serves_a_new_user_from_markets_to_candles(user: User, 
             await gateway.test_credentials(
                 user_id=user.pk, exchange="simex", credentials={"apiKey": "x", "secret": "y"}, is_testnet=False
             )
+
+
+@pytest.mark.usefixtures("terminal_5")
+async def test_order_placed_elsewhere_is_heard_and_cancelled_from_here(user: User, simex: SimexProcess) -> None:
+    broker = await loaded_broker(user)
+    async with other_program(broker) as session:
+        await until(partial(in_database, streams_up))  # what is told before is asked for within a minute
+        price = (await session.fetch_price(BTC) * Decimal("0.9")).quantize(Decimal("0.01"))
+        ticket = OrderTicket("their-own-name", BTC, Side.BUY, OrderType.LIMIT, Decimal("0.01"), price)
+        await session.create_order(ticket, valid_until=SystemClock().now() + timedelta(seconds=10))
+        row = await until(partial(in_database, lambda: Trade.objects.filter(broker=broker).first()))
+        assert (row.source, row.owner, row.status, row.price) == ("external", "external", "open", price)
+        await in_database(lambda: desk.cancel(trade_id=row.pk, user_id=user.pk, now=SystemClock().now()))
+        async with short_lived_gateway() as gateway:
+            await gateway.wake_orders()
+        await until(partial(in_database, lambda: Trade.objects.filter(pk=row.pk, status="cancelled").exists()))
+        assert await session.fetch_open_orders() == []
+
+
+def streams_up() -> bool:
+    """Tell whether terminal 5 says on its presence that it hears the Simulateur."""
+    key = redis.from_url(settings.REDIS_URL).get(presence_key("ccxt_service"))
+    return key is not None and json.loads(key)["details"]["streams"].get("simex") == {"up": 1}
+
+
+@asynccontextmanager
+async def other_program(broker: Broker) -> AsyncIterator[CcxtSession]:
+    """Another program that trades on the same account."""
+    access = BrokerAccess(1, 1, "simex", False, stored(broker))
+    clock = SystemClock()
+    session = CcxtSession(access, budget=RateBudget(clock=clock, rate_per_s=1e4, capacity=1e4), clock=clock)
+    await session.load_markets()
+    try:
+        yield session
+    finally:
+        await session.close()
 
 
 async def check_window(gateway: CcxtClient, broker: Broker, simex: SimexProcess) -> None:

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
 from django.db import connection
+from structlog.testing import capture_logs
 
 from apps.orders import desk, selectors
 from apps.orders.models import Fill, OrderCommand, Position, Trade
@@ -350,3 +351,18 @@ async def test_rejection_by_the_exchange_keeps_other_markets_going(room: OrdersR
     await executor.cycle()
     assert ((await refreshed(refused)).status, (await refreshed(good)).status) == ("rejected", "filled")
     assert (await refreshed(refused)).closed_at - room.clock.now() == timedelta(0)
+
+
+async def test_broker_deleted_while_its_order_is_on_its_way_ends_it_without_a_trace(room: OrdersRoom) -> None:
+    await room.submitted()
+    gate = room.exchange.gate("create_order")
+    executor, _ = room.executor()
+    sending = asyncio.create_task(executor.cycle())
+    await until(lambda: "create_order" in room.exchange.calls)
+    await room.broker.adelete()
+    gate.set()
+    with capture_logs() as logs:
+        await asyncio.wait_for(sending, 5)
+    assert [line["event"] for line in logs if line["log_level"] != "info"] == []
+    assert len(room.exchange.accepted) == 1
+    await executor.cycle()

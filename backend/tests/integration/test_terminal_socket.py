@@ -1,7 +1,8 @@
 """The manual terminal's socket on fakes: one reply a request, own data only, what is computed, what is refused."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser
+from pytest_django.fixtures import SettingsWrapper
 
+from apps.accounts.models import User
 from apps.market_data.models import ExchangeSymbol
-from apps.orders.models import Trade
+from apps.orders.models import OrderCommand, Trade
 from apps.trading_manual.consumers import MAX_IN_FLIGHT, TerminalConsumer
 from apps.trading_manual.requests import KINDS
 from domain.errors import ExchangeUnavailable
@@ -349,6 +352,32 @@ async def test_absent_terminal_5_is_said_at_once_and_the_order_still_committed(
     assert "expirera sans avoir été envoyé" in done["warnings"][0]
 
 
+def _log_out(page: Page, user: User) -> None:
+    page.socket.scope["session"].flush()
+
+
+def _change_password(page: Page, user: User) -> None:
+    user.set_password("une-autre-phrase-42")
+    user.save()
+
+
+def _deactivate(page: Page, user: User) -> None:
+    User.objects.filter(pk=user.pk).update(is_active=False)
+
+
+@pytest.mark.parametrize("end", [_log_out, _change_password, _deactivate])
+async def test_page_whose_session_ended_elsewhere_places_no_order(
+    world: TerminalWorld, page: Page, end: Callable[[Page, User], None], settings: SettingsWrapper
+) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    await sync_to_async(end)(page, world.lea)
+    error = await page.error("submit", broker=world.broker.pk, **LIMIT)
+    assert error["code"] == "signed_out"
+    closing = await page.socket.receive_output(5)
+    assert (closing["type"], closing["code"]) == ("websocket.close", 4401)
+    assert await trades() == []
+
+
 async def test_a_request_that_waits_holds_up_no_other(world: TerminalWorld, page: Page) -> None:
     gate = asyncio.Event()
 
@@ -368,6 +397,53 @@ async def test_a_request_that_waits_holds_up_no_other(world: TerminalWorld, page
     assert await page.data("orders", broker=world.broker.pk) == {"results": []}
 
 
+async def test_stop_loss_and_take_profit_are_one_ticket_and_two_orders(world: TerminalWorld, page: Page) -> None:
+    pair = {"symbol": SYMBOL, "side": "sell", "order_type": "oco", "quantity": "1"}
+    pair |= {"stop_loss": "90", "take_profit": "120"}
+    seen = await page.data("validate", broker=world.broker.pk, **pair)
+    assert [(leg["order_type"], leg["stop_price"]) for leg in seen["legs"]] == [
+        ("stop_loss", "90"),
+        ("take_profit", "120"),
+    ]
+    assert {"label": "Take profit", "value": "120 USDT"} in seen["summary"]
+    token = seen["validation_id"]
+    first = await page.ask("submit", request_id="pair", broker=world.broker.pk, validation_id=token)
+    assert [leg["type"] for leg in first["data"]["trades"]] == ["stop_loss", "take_profit"]
+    assert await page.ask("submit", request_id="pair", broker=world.broker.pk, validation_id=token) == first
+    again = await page.data("submit", broker=world.broker.pk, validation_id=token)
+    assert [leg["id"] for leg in again["trades"]] == [leg["id"] for leg in first["data"]["trades"]]
+    assert len(await trades()) == 2
+
+
+async def test_cancel_all_spares_the_orders_of_bots_unless_told(world: TerminalWorld, page: Page) -> None:
+    for _ in range(2):
+        await page.data("submit", broker=world.broker.pk, **LIMIT)
+    await Trade.objects.filter(pk=(await trades())[0].pk).aupdate(owner="bot:1", source="strategy")
+    data = await page.data("cancel_all", broker=world.broker.pk)
+    assert [each["status"] for each in data["trades"]] == ["cancelled"]
+    assert [each.status for each in await trades()] == ["pending", "cancelled"]
+    other = await page.data("cancel_all", broker=world.broker.pk, everybody=True, symbol="ETH/USDT")
+    assert other["trades"] == []
+    await page.data("cancel_all", broker=world.broker.pk, everybody=True)
+    assert [each.status for each in await trades()] == ["cancelled", "cancelled"]
+
+
+async def test_amendment_is_asked_once_and_names_its_replacement(world: TerminalWorld, page: Page) -> None:
+    made = await page.data("submit", broker=world.broker.pk, **LIMIT)
+    await Trade.objects.aupdate(status="open", exchange_order_id="77", acknowledged_at=world.clock.now())
+    wanted = {"broker": world.broker.pk, "trade": made["trade"]["id"], "price": "85"}
+    first = await page.ask("amend", request_id="change", **wanted)
+    assert first["ok"], first
+    command = await OrderCommand.objects.aget()
+    assert first["data"]["command"] == {"id": command.pk}
+    assert command.params["client_order_id"] == first["data"]["client_order_id"]
+    world.restart()
+    assert await page.ask("amend", request_id="change", **wanted) == first
+    assert await OrderCommand.objects.acount() == 1
+    refused = await page.error("amend", **{**wanted, "price": "0"})
+    assert (refused["details"]["field"], "supérieur à 0" in refused["message"]) == ("price", True)
+
+
 REQUESTS: dict[str, dict[str, Any]] = {
     "select": {},
     "symbols": {},
@@ -377,6 +453,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "validate": LIMIT,
     "submit": LIMIT,
     "cancel": {"trade": "{trade}"},
+    "cancel_all": {},
+    "amend": {"trade": "{trade}", "price": "85"},
     "orders": {},
     "history": {},
     "positions": {},
@@ -406,8 +484,37 @@ def test_every_request_is_tried_with_anothers_broker() -> None:
 async def test_anothers_order_is_absent_through_ones_own_broker(world: TerminalWorld, page: Page) -> None:
     made = await page.data("submit", broker=world.broker.pk, **LIMIT)
     other = await world.page(world.max)
-    theirs = await other.error("cancel", broker=world.other_broker.pk, trade=made["trade"]["id"])
-    missing = await other.error("cancel", broker=world.other_broker.pk, trade=999_999)
-    assert theirs["code"] == missing["code"] == "not_found"
+    for kind in ("cancel", "amend"):
+        wanted = {"broker": world.other_broker.pk, "price": "85"}
+        theirs = await other.error(kind, trade=made["trade"]["id"], **wanted)
+        missing = await other.error(kind, trade=999_999, **wanted)
+        assert theirs["code"] == missing["code"] == "not_found"
     assert (await trades())[0].status == "pending"
     assert (await other.data("orders", broker=world.other_broker.pk))["results"] == []
+
+
+async def test_search_among_3000_symbols_answers_while_one_types(world: TerminalWorld, page: Page) -> None:
+    def fill() -> None:
+        names = [f"X{a}{b}{c}" for a in "ABCDEFGHIJ" for b in "KLMNOPQRST" for c in "UVWXYZABCD"]
+        ExchangeSymbol.objects.bulk_create(
+            ExchangeSymbol(
+                exchange="simex",
+                symbol=f"{base}/{quote}",
+                exchange_symbol=f"{base}{quote}",
+                base=base,
+                quote=quote,
+                price_precision=1,
+                amount_precision=1,
+            )
+            for base in names
+            for quote in ("USDT", "USDC", "EUR")
+        )
+
+    await sync_to_async(fill)()
+    for text in ("", "x", "xak", "xaku", "usd", "k", "btcusdt", "zzz"):
+        taken = []
+        for _ in range(5):
+            started = time.perf_counter()
+            await page.data("symbols", broker=world.broker.pk, search=text, limit=200)
+            taken.append(time.perf_counter() - started)
+        assert min(taken) < 0.05, text  # the best of five: the others meet whatever else the machine does

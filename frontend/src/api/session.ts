@@ -19,3 +19,8 @@ export const savePreferences = (body: Preferences): Promise<Session> => answer(a
 /** The description of the API has no body on DELETE; the server asks the password there. */
 export const deleteAccount = (password: string): Promise<unknown> =>
   answer(api.DELETE('/api/session/account/', { body: { password } as never }))
+
+export type Device = Schemas['Device']
+export const fetchDevices = (): Promise<Device[]> => answer(api.GET('/api/session/devices/'))
+export const closeDevice = (id: number): Promise<unknown> => answer(api.DELETE('/api/session/devices/{id}/', { params: { path: { id } } }))
+export const closeOtherDevices = (): Promise<Device[]> => answer(api.POST('/api/session/devices/close-others/'))

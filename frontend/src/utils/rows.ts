@@ -1,6 +1,7 @@
 /** Pure merging of the lists that are fetched once and then fed by events. */
 import type { CandleRow } from '@/api/core'
 import type { OrderStatus, Trade } from '@/api/orders'
+import { signOf, sumDecimals } from './format'
 
 /** How many candles a timeframe keeps on screen. */
 export const KEPT = 60
@@ -64,12 +65,18 @@ const PROGRESS: Record<OrderStatus, number> = {
   pending: 0, sending: 1, unknown: 2, open: 3, partially_filled: 4, filled: 5, cancelled: 5, rejected: 5, expired: 5,
 }
 
+/** Whether `next` may replace `known`: it is as far along, and no execution is taken back. */
+function isAsRecent(next: Trade, known: Trade): boolean {
+  if (PROGRESS[next.status] !== PROGRESS[known.status]) return PROGRESS[next.status] > PROGRESS[known.status]
+  return signOf(sumDecimals([next.filled_quantity, `-${known.filled_quantity}`])) >= 0
+}
+
 /** Merges what is known of orders into a list, newest first: none goes back to an earlier state. */
-export function mergeTrades(list: Trade[], incoming: Trade[], cap: number): Trade[] {
+export function mergeTrades<T extends Trade>(list: T[], incoming: T[], cap: number): T[] {
   const byId = new Map(list.map((trade) => [trade.id, trade]))
   for (const trade of incoming) {
     const known = byId.get(trade.id)
-    if (!known || PROGRESS[trade.status] >= PROGRESS[known.status]) byId.set(trade.id, trade)
+    if (!known || isAsRecent(trade, known)) byId.set(trade.id, trade)
   }
   return [...byId.values()].sort((a, b) => b.id - a.id).slice(0, cap)
 }

@@ -4,7 +4,7 @@ from django.db import transaction
 
 from apps.accounts.models import User
 from domain.errors import Conflict, InvalidInput
-from domain.orders import FINAL_STATUSES
+from domain.orders import FINAL_STATUSES, OrderSource
 
 
 def delete_account(user: User, *, password: str) -> None:
@@ -19,7 +19,8 @@ def delete_account(user: User, *, password: str) -> None:
         if not locked.check_password(password):
             raise InvalidInput("Suppression du compte refusée : le mot de passe est faux.", code="wrong_password")
         bots = locked.bots.filter(is_active=True).count()
-        orders = locked.trades.exclude(status__in=[status.value for status in FINAL_STATUSES]).count()
+        own = locked.trades.exclude(source=OrderSource.EXTERNAL)  # those placed elsewhere do not need us
+        orders = own.exclude(status__in=[status.value for status in FINAL_STATUSES]).count()
         if bots or orders:
             raise Conflict(
                 f"Suppression du compte refusée : {bots} bot(s) actif(s) et {orders} ordre(s) en cours. "

@@ -14,7 +14,7 @@ from apps.brokers.services import credentials as keys
 from apps.brokers.services.accounts import SIMEX, create_broker
 from apps.core.adapters import simex_admin
 from domain.errors import Conflict, InvalidInput, NotFound
-from domain.orders import FINAL_STATUSES
+from domain.orders import FINAL_STATUSES, OrderSource
 
 log = structlog.get_logger(__name__)
 
@@ -156,7 +156,8 @@ def _check_switches(broker: Broker, changes: Mapping[str, Any], *, has_keys: boo
 
 def _check_unused(broker: Broker, action: str) -> None:
     bots = broker.bots.filter(is_active=True).count()
-    orders = broker.trades.exclude(status__in=[status.value for status in FINAL_STATUSES]).count()
+    own = broker.trades.exclude(source=OrderSource.EXTERNAL)  # those placed elsewhere do not need us
+    orders = own.exclude(status__in=[status.value for status in FINAL_STATUSES]).count()
     if bots or orders:
         raise Conflict(
             f"{action} du broker « {broker.name} » impossible : {bots} bot(s) actif(s) et {orders} ordre(s) en "

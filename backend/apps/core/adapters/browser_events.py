@@ -7,6 +7,7 @@ import structlog
 from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
+from apps.core.adapters.redis_connection import end_if_cancelled
 from domain.messages import BrowserEvent
 from domain.ports import Clock
 
@@ -33,3 +34,4 @@ class ChannelsPublisher:
             await layer.group_send(group_name(topic, user_id), {"type": "browser.event", "event": event.to_wire()})
         except (RedisError, OSError) as exc:
             log.warning("browser_events.not_sent", topic=topic, type=event_type, error=str(exc))
+        end_if_cancelled()

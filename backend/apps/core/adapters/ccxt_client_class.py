@@ -27,6 +27,7 @@ SIMEX = "simex"
 EXCHANGE_NAMES = {"simex": "Simulateur", "binance": "Binance", "bitget": "Bitget", "kraken": "Kraken", "okx": "OKX"}
 _BINANCE_REST = "https://api.binance.com"
 _FIRST_BACK_OFF_S = 5.0
+_USED_WEIGHT, _WEIGHT_PER_COST = "x-mbx-used-weight-1m", 5.0  # Binance's header; ccxt counts a fifth of it
 # One request for the markets instead of seven, and no ccxt prefix in front of our client order ids.
 _OPTIONS = {
     "defaultType": "spot",
@@ -92,7 +93,10 @@ class Rim:
     def answered(self, status: int, headers: Mapping[str, str]) -> None:
         lowered = {name.lower(): value for name, value in headers.items()}
         self.run_id = lowered.get("x-simex-run", self.run_id)
-        retry_after = _seconds(lowered.get("retry-after"))
+        retry_after = _number(lowered.get("retry-after"))
+        used = _number(lowered.get(_USED_WEIGHT))
+        if used is not None:
+            self._budget.heard_used(used / _WEIGHT_PER_COST)
         context = _context.get()
         if context is not None:
             context.http_status, context.retry_after_s = status, retry_after
@@ -200,7 +204,7 @@ def _rewrite(urls: Mapping[str, Any], pattern: str, replacement: str) -> dict[st
     }
 
 
-def _seconds(header: str | None) -> float | None:
+def _number(header: str | None) -> float | None:
     try:
         return float(header) if header is not None else None
     except ValueError:

@@ -28,7 +28,7 @@ from apps.core.adapters.order_dialects.base import Deadline
 from apps.core.adapters.private_stream import CcxtPrivateStream
 from apps.core.adapters.rate_budget import RateBudget
 from domain.candles import Candle
-from domain.errors import AristobotError, InvalidInput, OrderNotExecuted, OrderRejected
+from domain.errors import AristobotError, ExchangeUnavailable, InvalidInput, OrderNotExecuted, OrderRejected
 from domain.live_market import OrderBook
 from domain.markets import Market
 from domain.messages import Priority
@@ -54,6 +54,7 @@ class CcxtSession:
     def __init__(self, access: BrokerAccess, *, budget: RateBudget, clock: Clock, timeout_s: float = 12.0) -> None:
         self.access = access
         self._clock = clock
+        self._budget = budget
         self._rim = Rim(budget=budget, clock=clock)
         self._client = make_client(access, rim=self._rim, timeout_s=timeout_s)
         self._exchange_clock = ExchangeClock(self._client)
@@ -158,6 +159,25 @@ class CcxtSession:
             return await market_reads.last_prices(self._client, symbols)
 
         return await self._read(f"Lecture des prix ({len(symbols)} marchés)", fetch, Priority.BALANCE)
+
+    async def read_public(
+        self, action: str, call: Callable[[Any], Awaitable[T]], *, priority: Priority = Priority.CANDLES
+    ) -> T:
+        """Read public data with this session's client and budget. Raises the errors of a read."""
+        return await self._read(action, lambda: call(self._client), priority)
+
+    def offers(self, method: str) -> bool:
+        """Tell whether ccxt has that call for the exchange, e.g. "watchOrderBook"."""
+        return self._client.has.get(method) is True
+
+    def new_public_client(self) -> Any:
+        """Return a ccxt client without credentials, of the same host, markets and budget. Close it after use."""
+        access = BrokerAccess(0, 0, self.access.exchange, self.access.is_testnet, {})
+        client = make_client(
+            access, rim=Rim(budget=self._budget, clock=self._clock), timeout_s=self._client.timeout / 1000
+        )
+        client.set_markets_from_exchange(self._client)
+        return client
 
     async def create_order(self, ticket: OrderTicket, *, valid_until: datetime) -> OrderReport:
         """Send once. The signature bears the time before the last wait and a window that ends at
@@ -283,6 +303,12 @@ class CcxtSession:
             try:
                 return await self._exchange_clock.repeated(call)
             except (self._base_error(), *PARSE_ERRORS) as exc:
+                if self._stream.is_ended:
+                    raise ExchangeUnavailable(
+                        f"{action} interrompue ({self.exchange_name}) : le broker a été supprimé, désactivé ou "
+                        "modifié pendant la requête.",
+                        code="broker_changed",
+                    ) from exc
                 raise read_error(
                     exc, exchange=self.exchange_name, action=action, retry_after_s=context.retry_after_s
                 ) from exc

@@ -8,8 +8,9 @@ from typing import Any
 
 from apps.core.adapters import ccxt_translate as translate
 from apps.core.adapters.ccxt_client_class import is_binance
-from domain.live_market import Level, OrderBook
-from domain.timeframes import from_ms
+from domain.live_market import Level, LiveCandle, OrderBook, Ticker
+from domain.rollup import roll_up
+from domain.timeframes import Timeframe, from_ms
 
 # Exchanges that take any depth. Others know a few values only, or none: they give their own, cut here.
 _TAKE_ANY_DEPTH = frozenset({"binance", "bitget", "bybit", "kraken", "kucoin", "okx"})
@@ -31,6 +32,35 @@ def book_of(raw: Mapping[str, Any], *, symbol: str, depth: int, now: datetime) -
         asks=_levels(raw["asks"], depth),
         at=now if moment is None else from_ms(int(moment)),
     )
+
+
+async def day_ticker(client: Any, symbol: str) -> Ticker:
+    """Read the last price and the last 24 hours."""
+    return ticker_of(await client.fetch_ticker(symbol), symbol=symbol)
+
+
+def ticker_of(raw: Mapping[str, Any], *, symbol: str) -> Ticker:
+    """Translate ccxt's ticker, whose `percentage` is in percent."""
+    percentage = translate.optional_decimal(raw.get("percentage"))
+    return Ticker(
+        symbol=symbol,
+        last=translate.decimal(raw["last"]),
+        change_24h_ratio=None if percentage is None else percentage / 100,
+        high=translate.limit(raw.get("high")),
+        low=translate.limit(raw.get("low")),
+        volume=translate.optional_decimal(raw.get("baseVolume")),
+    )
+
+
+async def newest_candles(client: Any, symbol: str, timeframe: Timeframe, native: Timeframe) -> list[LiveCandle]:
+    """Read the candle still open and the one before, by the exchange's own clock, out of `native` ones."""
+    per_candle = timeframe.milliseconds // native.milliseconds
+    rows = await client.fetch_ohlcv(symbol, native.value, None, 2 * per_candle)
+    candles = [translate.candle(row, symbol=symbol, timeframe=native) for row in rows]
+    rolled = candles if native is timeframe else roll_up(candles, timeframe)
+    whole = [each for each in rolled if each.open_time >= candles[0].open_time]  # the first may lack its start
+    newest = whole[-2:]
+    return [LiveCandle(each, closed=each is not newest[-1]) for each in newest]
 
 
 async def last_prices(client: Any, symbols: Sequence[str]) -> dict[str, Decimal]:

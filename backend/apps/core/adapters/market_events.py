@@ -7,6 +7,7 @@ import structlog
 from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
+from apps.core.adapters.redis_connection import end_if_cancelled
 from domain.live_market import market_group
 from domain.messages import BrowserEvent
 from domain.ports import Clock
@@ -29,3 +30,4 @@ class ChannelsMarketPublisher:
             await get_channel_layer().group_send(market_group(exchange_key, symbol), message)
         except (RedisError, OSError) as exc:
             log.warning("market_events.not_sent", symbol=symbol, type=event_type, error=str(exc))
+        end_if_cancelled()

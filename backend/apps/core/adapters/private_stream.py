@@ -63,6 +63,11 @@ class CcxtPrivateStream:
         """Tell whether ccxt has the account's stream for that exchange."""
         return self._client.has.get("watchOrders") is True
 
+    @property
+    def is_ended(self) -> bool:
+        """Tell whether the client was closed, or is about to be."""
+        return self._ended
+
     def end(self) -> None:
         """Say that the client is about to be closed: nothing may open it again."""
         self._ended = True

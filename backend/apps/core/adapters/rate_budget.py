@@ -2,7 +2,8 @@
 
 A token bucket in ccxt's cost units. Who waits is served by priority, then by arrival; a 429 or 418 makes
 everybody on that exchange wait. The last part of the bucket is kept for orders, so that reads never
-starve a cancellation.
+starve a cancellation. Where the exchange says what this address has used of its minute, the bucket never
+holds more than what is left of it: another program may run here.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from domain.messages import Priority
 from domain.ports import Clock
 
 _KEPT_FOR_ORDERS = 0.2
+_MINUTE_SHARE = 0.95  # of the minute: answers on their way are not in its count yet
 
 
 class RateBudget:
@@ -21,12 +23,16 @@ class RateBudget:
     Args:
         rate_per_s: refill in the exchange's cost units per second.
         capacity: what may be spent in one burst.
+        minute_limit: what the exchange allows in a minute of its clock, None where it does not count so.
     """
 
-    def __init__(self, *, clock: Clock, rate_per_s: float, capacity: float) -> None:
+    def __init__(
+        self, *, clock: Clock, rate_per_s: float, capacity: float, minute_limit: float | None = None
+    ) -> None:
         self._clock = clock
         self._rate = rate_per_s
         self._capacity = capacity
+        self._minute_limit = minute_limit
         self._tokens = capacity
         self._refilled_at = clock.monotonic()
         self._closed_until = 0.0
@@ -44,6 +50,13 @@ class RateBudget:
     def back_off(self, seconds: float) -> None:
         """Let nobody through for that long (Retry-After)."""
         self._closed_until = max(self._closed_until, self._clock.monotonic() + seconds)
+
+    def heard_used(self, used: float) -> None:
+        """Take the exchange's own count of the present minute, everybody at this address included."""
+        if self._minute_limit is not None:
+            self._refill()
+            left = self._minute_limit * _MINUTE_SHARE - used
+            self._tokens = min(self._tokens, max(left, 0.0))
 
     @property
     def waiting(self) -> int:

@@ -8,6 +8,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from apps.core.adapters.redis_connection import end_if_cancelled
 from domain.errors import Unavailable
 from domain.live_market import Interest
 from domain.ports import Clock
@@ -48,7 +49,9 @@ class RedisInterests:
                 pipe.zrevrange(INTEREST_KEY, 0, _MOST_READ - 1)
                 members = (await pipe.execute())[1]
         except (RedisError, OSError) as exc:
+            end_if_cancelled()
             raise Unavailable("Marchés suivis illisibles : Redis ne répond pas.", code="redis_down") from exc
+        end_if_cancelled()
         return [interest for member in members if (interest := _interest(member)) is not None]
 
 

@@ -13,7 +13,7 @@ from django.conf import settings
 
 from domain.errors import AristobotError
 
-_VERSION = "v1:"
+TOKEN_PREFIX = "v1:"  # noqa: S105 — the version of a token
 _CONTEXT = b"aristobot3 credentials v1"
 
 
@@ -25,7 +25,7 @@ class SecretUnreadable(AristobotError):
 
 def encrypt(text: str) -> str:
     """Return the versioned token of `text`; an empty text stays empty (no credential)."""
-    return f"{_VERSION}{_box().encrypt(text.encode()).decode()}" if text else ""
+    return f"{TOKEN_PREFIX}{_box().encrypt(text.encode()).decode()}" if text else ""
 
 
 def decrypt(token: str) -> str:
@@ -37,14 +37,23 @@ def decrypt(token: str) -> str:
     if not token:
         return ""
     try:
-        if not token.startswith(_VERSION):
+        if not token.startswith(TOKEN_PREFIX):
             raise InvalidToken
-        return _box().decrypt(token.removeprefix(_VERSION).encode()).decode()
+        return _box().decrypt(token.removeprefix(TOKEN_PREFIX).encode()).decode()
     except InvalidToken as exc:
         raise SecretUnreadable(
             "Identifiants illisibles : ils ont été chiffrés avec une autre SECRET_KEY. Remettre l'ancienne clé "
-            "dans SECRET_KEY_FALLBACKS ou saisir à nouveau les clés du broker."
+            "dans SECRET_KEY_FALLBACKS ou les saisir à nouveau."
         ) from exc
+
+
+def is_current(token: str) -> bool:
+    """Return whether the token is of the present SECRET_KEY, not of a former one."""
+    try:
+        Fernet(_derive(settings.SECRET_KEY)).decrypt(token.removeprefix(TOKEN_PREFIX).encode())
+    except InvalidToken:
+        return False
+    return token.startswith(TOKEN_PREFIX)
 
 
 def _box() -> MultiFernet:

@@ -267,7 +267,12 @@ class CcxtManager:
 
     def _budget(self, rate_per_s: float, *, by_minute: bool) -> RateBudget:
         burst_s, part = (_MINUTE_BURST_S, _MINUTE_RATE_PART) if by_minute else (_OTHER_BURST_S, 1.0)
-        return RateBudget(clock=self._clock, rate_per_s=rate_per_s * part, capacity=rate_per_s * burst_s)
+        return RateBudget(
+            clock=self._clock,
+            rate_per_s=rate_per_s * part,
+            capacity=rate_per_s * burst_s,
+            minute_limit=rate_per_s * 60 if by_minute else None,
+        )
 
     async def _drop(self, broker_id: int) -> None:
         """Close the session. A lender stays as such: its markets are only read."""

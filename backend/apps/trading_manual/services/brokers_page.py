@@ -5,7 +5,6 @@ from typing import Any
 
 from apps.brokers.models import Broker, Exchange
 from apps.brokers.selectors import order_abilities, trading_mode
-from apps.market_data.models import ExchangeSymbol
 from apps.market_data.selectors import market_for
 from apps.orders.events import amount
 from apps.trading_manual import selectors
@@ -50,7 +49,7 @@ def symbols_body(
     """Return a page of the symbols that match. Raises NotFound for the broker."""
     broker = selectors.broker_of(user_id, broker_id)
     page = selectors.find_symbols(broker.exchange, quote=quote, search=search, limit=limit, offset=offset)
-    return {"results": [_symbol(row) for row in page.rows], "total": page.total}
+    return {"results": list(page.rows), "total": page.total}
 
 
 def market_body(user_id: int, broker_id: int, symbol: str) -> dict[str, Any]:
@@ -70,10 +69,6 @@ def market_body(user_id: int, broker_id: int, symbol: str) -> dict[str, Any]:
         "taker_fee_ratio": amount(market.taker_fee_ratio),
         "active": market.active,
     }
-
-
-def _symbol(row: ExchangeSymbol) -> dict[str, Any]:
-    return {"symbol": row.symbol, "base": row.base, "quote": row.quote, "active": row.active}
 
 
 def _abilities(broker: Broker) -> dict[str, Any]:

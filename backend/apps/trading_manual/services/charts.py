@@ -42,7 +42,7 @@ async def candles(
     broker = await read_database(_broker_with_market, user_id, broker_id, symbol)
     await terminal.watch.check()
     now, slack = await read_database(_market_now, broker, terminal.clock.now())
-    newest = until or now + step.duration
+    newest = until or step.open_time(now) + step.duration
     start = max(since or newest - limit * step.duration, newest - limit * step.duration)
     if start >= newest:
         raise InvalidInput("Bougies refusées : le début n'est pas avant la fin.", details={"field": "since"})

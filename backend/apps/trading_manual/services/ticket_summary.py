@@ -4,12 +4,13 @@ from decimal import Decimal
 from typing import Any
 
 from apps.orders.events import amount
-from apps.orders.preview import Preview
+from apps.orders.preview import Preview, PreviewLeg
 from domain.french import number
 from domain.markets import Market
 from domain.order_terms import TYPE_LABELS
 from domain.orders import OrderRequest, OrderType, Side
 
+_LEG_NAMES = {OrderType.STOP_LOSS: "Stop loss", OrderType.TAKE_PROFIT: "Take profit"}
 _FAR = Decimal("0.1")  # a price this far from the last one is more likely a slip than a wish
 
 
@@ -29,8 +30,18 @@ def preview_body(
         "needed_currency": found.needed_currency,
         "available": amount(available),
         "reference_price": amount(reference_price),
+        "legs": [_leg(each) for each in found.legs],
         "summary": _summary(found, request, market, available),
         "warnings": _warnings(found, request, market, reference_price),
+    }
+
+
+def _leg(leg: PreviewLeg) -> dict[str, Any]:
+    return {
+        "order_type": leg.order_type.value,
+        "stop_price": amount(leg.stop_price),
+        "notional": amount(leg.notional),
+        "fee": amount(leg.fee),
     }
 
 
@@ -42,7 +53,7 @@ def _summary(found: Preview, request: OrderRequest, market: Market, available: D
     ]
     if found.price is not None:
         lines.append(("Prix", f"{number(found.price)} {market.quote}"))
-    lines += _triggers(found, request, market)
+    lines += _triggers(found, market)
     lines += [
         ("Valeur", f"{number(found.notional)} {market.quote}"),
         ("Frais estimés", f"{number(found.fee)} {found.fee_currency}"),
@@ -52,11 +63,9 @@ def _summary(found: Preview, request: OrderRequest, market: Market, available: D
     return [{"label": label, "value": value} for label, value in lines]
 
 
-def _triggers(found: Preview, request: OrderRequest, market: Market) -> list[tuple[str, str]]:
-    if request.order_type is OrderType.OCO:
-        named = [("Stop loss", request.stop_loss), ("Take profit", request.take_profit)]
-    else:
-        named = [("Déclenchement", found.stop_price)]
+def _triggers(found: Preview, market: Market) -> list[tuple[str, str]]:
+    named = [(_LEG_NAMES[leg.order_type], leg.stop_price) for leg in found.legs]
+    named = named or [("Déclenchement", found.stop_price)]
     return [(label, f"{number(price)} {market.quote}") for label, price in named if price is not None]
 
 

@@ -25,9 +25,9 @@ from apps.trading_manual.services.terminal import Terminal
 from apps.trading_manual.services.validations import Terms, Validation
 from domain.errors import AristobotError, InvalidInput, NotFound
 from domain.markets import Market
-from domain.orders import OrderRequest, OrderSource, OrderStatus, Side
+from domain.orders import OrderRequest, OrderSource, OrderStatus, OrderType, Side
 
-OWNER = "manual"
+OWNER = "manual"  # key of the positions that are traded by hand
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +211,8 @@ def _submit(terms: Terms, order_id: str, *, now: datetime) -> dict[str, Any]:
         "free": terms.free,
         "balance_as_of": terms.balance_as_of,
     }
+    if terms.request.order_type is OrderType.OCO:
+        return {"trades": [trade_body(each) for each in desk.submit_pair(**arguments)]}
     return {"trade": trade_body(desk.submit(**arguments))}
 
 

@@ -1,0 +1,63 @@
+import { createPinia, setActivePinia } from 'pinia'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import type { Bar, Book } from '@/api/trading'
+import { replies } from '@/testing/desk'
+import { FakeTerminal } from '@/testing/terminal'
+import { terminal } from '@/websocket/trading'
+import { useTradingFeed } from './tradingFeed'
+
+let server: FakeTerminal
+let feed: ReturnType<typeof useTradingFeed>
+let frames: FrameRequestCallback[]
+
+const book = (price: string, over: Partial<Book> = {}): Book => ({ broker: 1, symbol: 'BTC/USDT', bids: [[price, '1']], asks: [], at: '', ...over })
+const bar = (minute: number, close: number): Bar => [minute * 60_000, 1, 2, 0.5, close, 3]
+const candle = (one: Bar, timeframe = '1m') => server.emit('market/candle', { broker: 1, symbol: 'BTC/USDT', timeframe, candle: one, closed: false })
+
+beforeEach(async () => {
+  setActivePinia(createPinia())
+  frames = []
+  vi.stubGlobal('requestAnimationFrame', (callback: FrameRequestCallback) => frames.push(callback))
+  server = new FakeTerminal(replies({ candles: { data: { candles: [bar(1, 1), bar(2, 1)], last_is_open: true } } })).install()
+  feed = useTradingFeed()
+  feed.start()
+  terminal.connect()
+  feed.aim(1, 'BTC/USDT', '1m')
+  await feed.loadBars()
+})
+afterEach(() => {
+  feed.stop()
+  terminal.disconnect()
+})
+
+it('draws the newest book once per frame, however many come', () => {
+  for (let at = 0; at < 50; at += 1) server.emit('market/book', book(String(at)))
+  expect(frames).toHaveLength(1)
+  expect(feed.book).toBeNull()
+  frames[0](0)
+  expect(feed.book?.bids[0][0]).toBe('49')
+})
+
+it('ignores another market’s book', () => {
+  server.emit('market/book', book('1', { symbol: 'ETH/USDT' }))
+  server.emit('market/book', book('1', { broker: 2 }))
+  expect(frames).toHaveLength(0)
+})
+
+it('moves the last candle in place, adds the next, and never goes back', () => {
+  candle(bar(2, 9))
+  expect(feed.bars).toHaveLength(2)
+  expect(feed.lastBar?.[4]).toBe(9)
+  candle(bar(3, 5))
+  expect(feed.bars.at(-1)).toEqual(bar(3, 5))
+  candle(bar(1, 7))
+  candle(bar(3, 8), '5m')
+  expect(feed.lastBar).toEqual(bar(3, 5))
+})
+
+it('reads the candles again when some are missing', async () => {
+  candle(bar(9, 5))
+  candle(bar(10, 5))
+  expect(server.of('candles')).toHaveLength(2) // the first reading and one for the hole
+  await vi.waitFor(() => expect(feed.lastBar).toEqual(bar(2, 1)))
+})

@@ -1,0 +1,32 @@
+import { expect, it } from 'vitest'
+import type { Order } from '@/api/trading'
+import { trade } from '@/testing/samples'
+import { amendRefusal, filledPercent, formatAverage, orderStory } from './orders'
+
+const order = (over: Partial<Order> = {}): Order => ({ ...trade(7), type: 'limit', price: '93620', quantity: '0.015', filled_quantity: '0', status: 'open', bot: null, source: 'manual', ...over })
+
+it('keeps an average price readable, small ones included', () => {
+  expect(formatAverage('47207.177177177177177177')).toBe('47\u202F207,1772')
+  expect(formatAverage('0.000001234567891234')).toBe('0,000001235')
+  expect(formatAverage('94012.4')).toBe('94\u202F012,4')
+  expect(formatAverage(null)).toBe('—')
+})
+
+it('tells what became of an order', () => {
+  expect(orderStory(order()).text).toBe('Achat limite BTC/USDT posé : 0,015 à 93\u202F620')
+  expect(orderStory(order({ status: 'filled', filled_quantity: '0.015', average_price: '93620' })).text).toBe('Achat limite BTC/USDT exécuté : 0,015 à 93\u202F620')
+  expect(orderStory(order({ status: 'rejected', error_message: 'Ordre refusé par Binance.' }))).toEqual({ text: 'Ordre refusé par Binance.', tone: 'bad' })
+  expect(orderStory(order({ status: 'cancelled', error_message: 'remplacé' })).text).toBe('Achat limite BTC/USDT annulé : remplacé')
+})
+
+it('says why an order cannot be changed', () => {
+  expect(amendRefusal(order())).toBeNull()
+  expect(amendRefusal(order({ link_id: 'ab' }))).toMatch(/lié/)
+  expect(amendRefusal(order({ status: 'unknown' }))).toMatch(/inconnu/)
+  expect(amendRefusal(order({ status: 'sending' }))).toMatch(/pas encore posé/)
+})
+
+it('never shows an order as whole before it is', () => {
+  expect(filledPercent(order({ filled_quantity: '0.014999' }))).toBe(99)
+  expect(filledPercent(order({ quantity: '0' }))).toBe(0)
+})

@@ -1,0 +1,84 @@
+/** The French words of orders, and what may still be done with one. */
+import type { Order, OrderType, Side } from '@/api/trading'
+import type { OrderStatus } from '@/api/orders'
+import { ABSENT, formatNumber } from './format'
+import { ORDER_STATUSES, type Tone } from './words'
+
+export const SIDE_LABELS: Record<Side, string> = { buy: 'Achat', sell: 'Vente' }
+
+export const TYPE_LABELS: Record<OrderType, string> = {
+  market: 'Marché', limit: 'Limite', stop_limit: 'Stop Limite', stop_loss: 'Stop Loss', take_profit: 'Take Profit', oco: 'SL + TP',
+}
+
+const SOURCES: Record<string, string> = { manual: 'Manuel', strategy: 'Bot', webhook: 'Webhook', external: 'Hors Aristobot' }
+
+const FINAL = new Set<OrderStatus>(['filled', 'cancelled', 'rejected', 'expired'])
+
+/** What a status means, for whoever has not read the manual. */
+export const STATUS_MEANINGS: Record<OrderStatus, string> = {
+  pending: 'Enregistré ; le service d’échange ne l’a pas encore pris.',
+  sending: 'En cours d’envoi à l’exchange.',
+  open: 'Accepté par l’exchange, en attente d’exécution.',
+  partially_filled: 'Exécuté en partie ; le reste attend.',
+  filled: 'Exécuté en entier.',
+  cancelled: 'Annulé ; rien de plus ne sera exécuté.',
+  rejected: 'Refusé : rien n’a été exécuté.',
+  expired: 'Périmé avant d’être exécuté en entier.',
+  unknown: 'L’exchange n’a pas dit si l’ordre est arrivé. Il est recherché par son identifiant et ne sera jamais renvoyé à l’aveugle.',
+}
+
+export const isLive = (order: Order): boolean => !FINAL.has(order.status)
+export const sideLabel = (side: string): string => SIDE_LABELS[side as Side] ?? side
+export const typeLabel = (type: string): string => TYPE_LABELS[type as OrderType] ?? type
+export const sourceLabel = (source: string): string => SOURCES[source] ?? source
+export const sideTone = (side: string): 'up' | 'down' => (side === 'buy' ? 'up' : 'down')
+
+/** Whether the order rests at the exchange, so that it can be changed there. */
+export const isResting = (order: Order): boolean => order.status === 'open' || order.status === 'partially_filled'
+
+/** Why an order cannot be changed in place, or null when it can. */
+export function amendRefusal(order: Order): string | null {
+  if (order.link_id) return 'Un SL + TP lié ne se modifie pas : supprimez-le et posez-en un autre.'
+  if (order.type === 'market') return 'Un ordre au marché ne se modifie pas.'
+  if (order.status === 'unknown') return 'L’état de l’ordre chez l’exchange est inconnu : vérification en cours.'
+  return isResting(order) ? null : 'L’ordre n’est pas encore posé chez l’exchange.'
+}
+
+/** The price one watches: the limit's, or the trigger's when there is no limit. */
+export const watchedPrice = (order: Order): string | null => order.price ?? order.stop_price ?? null
+
+/** How much of the order is executed, in whole percent, for a bar. */
+export function filledPercent(order: Order): number {
+  const quantity = Number(order.quantity)
+  return quantity > 0 ? Math.min(100, Math.floor((Number(order.filled_quantity) / quantity) * 100)) : 0
+}
+
+/** `Achat limite BTC/USDT`, as a sentence begins. */
+export const orderName = (order: Order): string => `${sideLabel(order.side)} ${typeLabel(order.type).toLowerCase()} ${order.symbol}`
+
+const BODIES: Partial<Record<OrderStatus, (order: Order) => string>> = {
+  open: (order) => `posé : ${formatNumber(order.quantity)} à ${formatNumber(watchedPrice(order))}`,
+  partially_filled: (order) => `exécuté à ${filledPercent(order)} %`,
+  filled: (order) => `exécuté : ${formatNumber(order.filled_quantity)} à ${formatAverage(order.average_price)}`,
+  cancelled: () => 'annulé',
+  unknown: () => 'sans réponse de l’exchange, vérification en cours',
+}
+
+/** What became of an order, in one line. */
+export function orderStory(order: Order): { text: string; tone: Tone } {
+  const reason = order.error_message ? ` : ${order.error_message}` : ''
+  const body = BODIES[order.status]?.(order) ?? ORDER_STATUSES[order.status].label.toLowerCase()
+  const told = order.status === 'rejected' && order.error_message ? order.error_message : `${orderName(order)} ${body}${order.status === 'filled' ? '' : reason}`
+  return { text: told, tone: ORDER_STATUSES[order.status].tone }
+}
+
+/** An average price: four decimals past its first digits, for the rest is only the division's. */
+export function formatAverage(value: string | null | undefined): string {
+  if (!value) return ABSENT
+  const [whole, fraction = ''] = value.split('.')
+  const zeros = /[1-9]/.test(whole) ? 0 : (/^0*/.exec(fraction)?.[0].length ?? 0)
+  return fraction.length > zeros + 4 ? formatNumber(formatNumber(value, { digits: zeros + 4 }).replace(/\s/g, '').replace(',', '.')) : formatNumber(value)
+}
+
+/** A market's amount of base, or a dash. */
+export const orDash = (value: string | null | undefined): string => (value ? formatNumber(value) : ABSENT)
