@@ -33,7 +33,7 @@ test('a strategy is written, mended where the error is, tried, saved and compare
   await page.getByRole('button', { name: 'Enregistrer', exact: true }).click()
   await expect(page.getByText('Stratégie enregistrée').first()).toBeVisible()
   await page.getByRole('tab', { name: /Réglages/ }).click()
-  await expect(page.getByText('Seuil de survente')).toBeVisible()
+  await expect(page.getByText('Seuil de survente', { exact: true })).toBeVisible()
 
   const quick = page.getByRole('region', { name: 'Test rapide' })
   await quick.getByRole('combobox', { name: 'Unité de temps' }).click()
