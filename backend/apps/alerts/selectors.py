@@ -6,13 +6,13 @@ from django.db.models import QuerySet
 
 from apps.alerts.models import Alert, AlertAddress, AlertPreferences
 from apps.core.adapters import secrets
-from domain.alerts import MUTABLE_KINDS, masked, service_of
+from domain.alerts import MUTABLE_KINDS, AlertKind, masked, service_of
 from domain.errors import NotFound
 
 
 def alerts_of(user: Any) -> "QuerySet[Alert]":
-    """Return the user's alerts with their deliveries."""
-    return Alert.objects.filter(user=user).prefetch_related("deliveries")
+    """Return the user's alerts with their deliveries; tests of an address are none."""
+    return Alert.objects.filter(user=user).exclude(kind=AlertKind.TEST.value).prefetch_related("deliveries")
 
 
 def addresses_of(user: Any) -> "QuerySet[AlertAddress]":

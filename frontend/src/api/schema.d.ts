@@ -1611,6 +1611,12 @@ export interface components {
          */
         PositionStatusEnum: "open" | "closing" | "closed";
         /**
+         * @description * `simulated` - simulated
+         *     * `real` - real
+         * @enum {string}
+         */
+        PricesEnum: "simulated" | "real";
+        /**
          * @description * `openrouter` - openrouter
          *     * `ollama` - ollama
          * @enum {string}
@@ -1703,6 +1709,13 @@ export interface components {
             user: components["schemas"]["SessionUser"] | null;
             debug: components["schemas"]["SessionDebug"];
             mode: components["schemas"]["ModeEnum"];
+            /**
+             * @description Prices the Simulateur trades at.
+             *
+             *     * `simulated` - simulated
+             *     * `real` - real
+             */
+            prices: components["schemas"]["PricesEnum"];
             limits: components["schemas"]["SessionLimits"];
             assistant: components["schemas"]["SessionAssistant"];
         };
