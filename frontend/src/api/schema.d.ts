@@ -917,6 +917,12 @@ export interface components {
         AlertTest: {
             elapsed_ms: number;
         };
+        /**
+         * @description * `atomic` - atomic
+         *     * `cancel_first` - cancel_first
+         * @enum {string}
+         */
+        AmendEnum: "atomic" | "cancel_first";
         AssistantSettings: {
             provider: components["schemas"]["ProviderEnum"] | components["schemas"]["BlankEnum"];
             /** @description The provider that is on has its key and its model. */
@@ -1112,6 +1118,22 @@ export interface components {
             exchange_name: string;
             timeframes: string[];
             capabilities: components["schemas"]["Capability"][];
+            order_types: components["schemas"]["OrderTypeAbility"][];
+            /**
+             * @description how a stop loss and a take profit are held together
+             *
+             *     * `oco` - oco
+             *     * `linked` - linked
+             *     * `none` - none
+             */
+            pair: components["schemas"]["PairEnum"];
+            /**
+             * @description how an open order is changed
+             *
+             *     * `atomic` - atomic
+             *     * `cancel_first` - cancel_first
+             */
+            amend: components["schemas"]["AmendEnum"];
         };
         /** @description One thing the exchange can do or not; `note` says why not, or how it is done instead. */
         Capability: {
@@ -1356,6 +1378,13 @@ export interface components {
             key_hint: string;
             model: string;
         };
+        /** @description Whether a type of order is sent to that exchange; `reason` says why not. */
+        OrderTypeAbility: {
+            type: string;
+            label: string;
+            supported: boolean;
+            reason: string;
+        };
         PaginatedAlertList: {
             /**
              * Format: uri
@@ -1499,6 +1528,13 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Version"][];
         };
+        /**
+         * @description * `oco` - oco
+         *     * `linked` - linked
+         *     * `none` - none
+         * @enum {string}
+         */
+        PairEnum: "oco" | "linked" | "none";
         /** @description A tunable value of `STRATEGY_PARAMS`; bounds and step of numbers, choices of a choice. */
         ParamSpec: {
             name: string;
