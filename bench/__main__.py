@@ -8,7 +8,6 @@ from bench.figures import Outcome
 
 LATER = {
     "backtest": "le moteur de backtest",
-    "gateway": "le service CCXT multi-exchanges",
     "stats": "les statistiques",
 }
 EXIT_USAGE = 2
@@ -31,6 +30,10 @@ def _measure(options: argparse.Namespace) -> Callable[[], Outcome]:
         from bench import heartbeat
 
         return lambda: heartbeat.run(trades=options.trades, minutes=options.closes or 120)
+    if options.name == "gateway":
+        from bench import gateway
+
+        return lambda: gateway.run(calls=options.calls)
     from bench import signal
 
     return lambda: signal.run(closes=options.closes or 20, rounds=options.rounds, speed=options.speed)
@@ -38,7 +41,7 @@ def _measure(options: argparse.Namespace) -> Callable[[], Outcome]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Mesures, en rapports.")
-    parser.add_argument("name", choices=("heartbeat", "signal", *LATER))
+    parser.add_argument("name", choices=("heartbeat", "signal", "gateway", *LATER))
     parser.add_argument("--json", action="store_true", help="une ligne de JSON")
     parser.add_argument(
         "--closes", type=int, help="clôtures 1m mesurées (heartbeat : 120 ; signal, par série : 20)"
@@ -46,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=2, help="signal : tours des quatre séries (2)")
     parser.add_argument("--speed", type=int, default=12, help="signal : vitesse du marché (12)")
     parser.add_argument("--trades", type=int, default=200_000, help="heartbeat : messages du débit (200000)")
+    parser.add_argument("--calls", type=int, default=500, help="gateway : appels de chaque sorte (500)")
     return parser
 
 

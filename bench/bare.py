@@ -110,7 +110,7 @@ class Trader:
 async def run(task: Task) -> dict[str, Any]:
     """Act on the signals; return what was sent, and how many turns were skipped because one was under way."""
     strategy = load(CODE, user_scope())
-    clients = [_client(task.simex_url, keys) for keys in task.accounts[: task.traders]]
+    clients = [plain_client(task.simex_url, keys) for keys in task.accounts[: task.traders]]
     for client in clients:
         await client.load_markets()
     traders = [Trader(clients[n % len(clients)], task.symbol, strategy) for n in range(task.traders)]
@@ -149,7 +149,8 @@ async def _follow(task: Task, traders: list[Trader]) -> int:
     return skipped
 
 
-def _client(simex_url: str, keys: Mapping[str, str]) -> Any:
+def plain_client(simex_url: str, keys: Mapping[str, str]) -> Any:
+    """Return a ccxt client of the simulated exchange with nothing of ours in between."""
     import ccxt.async_support as ccxt
 
     options = {

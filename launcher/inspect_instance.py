@@ -10,8 +10,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from launcher import health
+from launcher import health, real_market
 from launcher.errors import EXIT_FAILURE, LauncherError
 from launcher.install import FRONTEND, ROOT, python_packages_current
 from launcher.instance import Instance, check_free_space, check_port_free
@@ -36,6 +37,9 @@ def status(data_dir: Path) -> int:
     _print(f"{'Prêt' if ready else 'Dégradé'} : {state['url']} (processus {state['pid']}, marché {state['feed']})")
     for name, each in web.states().items():
         _print(f"  {name:<16} {each}")
+    market = real_market.ask(urlsplit(state["environment"]["SIMEX_URL"]).port or 0)
+    if market is not None:
+        _print(f"  {market.french()}")
     return 0 if ready else EXIT_FAILURE
 
 

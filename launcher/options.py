@@ -12,13 +12,14 @@ from launcher.install import ROOT
 
 DEFAULT_PORT = 8000
 _FILE_FEEDS = ("trades", "candles")
-_WALK_SYMBOLS = ("BTCUSDT", "ETHUSDT")
+BINANCE = "binance"
+_USUAL_SYMBOLS = ("BTCUSDT", "ETHUSDT")
 _SYMBOL = re.compile(r"^[A-Z0-9]{2,12}(?:USDT|USDC|FDUSD|BUSD|TUSD|EUR|TRY|BTC|ETH|BNB)$")
 
 
 @dataclass(frozen=True, kw_only=True)
 class UpOptions:
-    """What to start. Paths are absolute; `feed` is `walk`, `trades:FILE` or `candles:FILE`."""
+    """What to start. Paths are absolute; `feed` is `walk`, `binance`, `trades:FILE` or `candles:FILE`."""
 
     port: int = DEFAULT_PORT
     data_dir: Path = ROOT / ".aristobot"
@@ -43,7 +44,9 @@ def add_up_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port de l'interface (8000)")
     add_data_dir_argument(parser)
     parser.add_argument(
-        "--feed", default="walk", help="walk | trades:FICHIER | candles:FICHIER | binance (walk, sans internet)"
+        "--feed",
+        default="walk",
+        help="walk (sans internet) | trades:FICHIER | candles:FICHIER | binance (prix réels, argent simulé)",
     )
     parser.add_argument("--speed", default="1", type=market_speed, help="vitesse du marché simulé : 1, 60, max (1)")
     parser.add_argument("--dev", action="store_true", help="Vite en terminal 4, rechargement à chaud")
@@ -65,14 +68,22 @@ def up_options(namespace: argparse.Namespace) -> UpOptions:
     """Check the options of `up`.
 
     Raises:
-        LauncherError: a port out of range, an unknown feed, or a recording that is not there.
+        LauncherError: a port out of range, an unknown feed, a recording that is not there, or a speed that the
+            real market does not have.
     """
     if not 1 <= namespace.port <= 65535:
         raise LauncherError(f"--port {namespace.port} : attendu un nombre de 1 à 65535.", EXIT_USAGE)
+    feed = parse_feed(namespace.feed)
+    if feed == BINANCE and namespace.speed != "1":
+        raise LauncherError(
+            f"--speed {namespace.speed} : le vrai marché va à sa propre vitesse, --feed binance n'accepte que "
+            "--speed 1 (sa valeur par défaut).",
+            EXIT_USAGE,
+        )
     return UpOptions(
         port=namespace.port,
         data_dir=data_dir_of(namespace),
-        feed=parse_feed(namespace.feed),
+        feed=feed,
         speed=namespace.speed,
         dev=namespace.dev,
         browser=not namespace.no_browser,
@@ -90,16 +101,10 @@ def parse_feed(feed: str) -> str:
     """Check a feed and make its path absolute.
 
     Raises:
-        LauncherError: see `up_options`; `binance` is refused until simex can relay it.
+        LauncherError: see `up_options`.
     """
-    if feed == "walk":
+    if feed in ("walk", BINANCE):
         return feed
-    if feed == "binance":
-        raise LauncherError(
-            "--feed binance n'est pas encore disponible : le relais du vrai Binance par l'échange simulé "
-            "arrive dans une version suivante. Utilisez walk, trades:FICHIER ou candles:FICHIER.",
-            EXIT_USAGE,
-        )
     kind, _, name = feed.partition(":")
     if kind not in _FILE_FEEDS or not name:
         raise LauncherError(
@@ -125,8 +130,8 @@ def feed_symbols(feed: str, configured: str | None) -> tuple[str, ...]:
     named = tuple(each.strip().upper() for each in (configured or "").split(",") if each.strip())
     if named:
         return named
-    if feed == "walk":
-        return _WALK_SYMBOLS
+    if feed in ("walk", BINANCE):
+        return _USUAL_SYMBOLS
     path = Path(feed.partition(":")[2])
     found = tuple(part for part in re.split(r"[^A-Za-z0-9]+", path.name) if _SYMBOL.match(part))
     if not found:

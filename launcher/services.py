@@ -12,11 +12,12 @@ from pathlib import Path
 from launcher import health
 from launcher.embedded import EmbeddedServer, Postgres, Valkey
 from launcher.install import FRONTEND, ROOT, node_command, node_environment
-from launcher.options import UpOptions, feed_symbols
+from launcher.options import BINANCE, UpOptions, feed_symbols
 from launcher.supervisor import Service
 
 BACKEND = ROOT / "backend"
 _SERVER_STOP_S = 15.0
+_BINANCE_REST, _BINANCE_STREAMS = "https://api.binance.com", "wss://stream.binance.com:9443"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,17 +75,30 @@ class Plan:
         """What the user opens."""
         return f"http://{self.loopback_host()}:{self._options.port}"
 
+    @property
+    def is_real_market(self) -> bool:
+        """Whether the heartbeat and the Simulateur follow the real Binance."""
+        return self._options.feed == BINANCE
+
+    def _real_market(self) -> tuple[str, str]:
+        """REST and stream addresses of Binance; another REST address brings its own streams along."""
+        rest = self._configuration.get("BINANCE_REST_URL", _BINANCE_REST)
+        streams = _BINANCE_STREAMS if rest == _BINANCE_REST else rest.replace("http", "ws", 1)
+        return rest, streams
+
     def _environment(self) -> dict[str, str]:
         simex = f"127.0.0.1:{self.simex_port}"
+        followed = (f"http://{simex}", f"ws://{simex}") if not self.is_real_market else self._real_market()
         defaults = {
-            "BINANCE_WS_URL": f"ws://{simex}",
-            "BINANCE_REST_URL": f"http://{simex}",
+            "BINANCE_WS_URL": followed[1],
+            "BINANCE_REST_URL": followed[0],
             "ARISTOBOT_HOST": self.host,
             "FRONTEND_DIST": str(FRONTEND / "dist"),
             "PYTHONUNBUFFERED": "1",
         }
         fixed = {
             "SIMEX_URL": f"http://{simex}",
+            "SIMEX_REAL_PRICES": str(self.is_real_market),
             "HEARTBEAT_SYMBOLS": ",".join(self.symbols),
             "ARISTOBOT_DATA_DIR": str(self._options.data_dir),
             "PYTHONPATH": os.pathsep.join([str(BACKEND), str(ROOT)]),
@@ -96,7 +110,7 @@ class Plan:
     def shared_environment(self) -> dict[str, str]:
         """What `manage` needs to join the running instance; no secret (the key is in `.env`)."""
         names = ["DATABASE_URL", "REDIS_URL", "SIMEX_URL", "BINANCE_WS_URL", "BINANCE_REST_URL"]
-        names += ["ARISTOBOT_DATA_DIR", "ARISTOBOT_HOST", "FRONTEND_DIST", "HEARTBEAT_SYMBOLS"]
+        names += ["ARISTOBOT_DATA_DIR", "ARISTOBOT_HOST", "FRONTEND_DIST", "HEARTBEAT_SYMBOLS", "SIMEX_REAL_PRICES"]
         embedded = {"DATABASE_URL": self.postgres, "REDIS_URL": self.valkey}
         kept = [name for name in names if name not in embedded or embedded[name] is not None]
         return {name: self.environment[name] for name in kept if name in self.environment}
@@ -125,8 +139,13 @@ class Plan:
         """The simulated exchange."""
         options = self._options
         command = [sys.executable, "-m", "simex", "--port", str(self.simex_port)]
-        command += ["--source", options.feed, "--speed", options.speed, "--symbols", ",".join(self.symbols)]
-        command += ["--wait-for-consumer"]  # nothing happens before the heartbeat listens
+        command += ["--symbols", ",".join(self.symbols)]
+        if self.is_real_market:
+            command += ["--source", f"live:{self.environment['BINANCE_REST_URL']}"]
+            command += ["--live-ws", self.environment["BINANCE_WS_URL"]]
+        else:
+            command += ["--source", options.feed, "--speed", options.speed]
+            command += ["--wait-for-consumer"]  # nothing happens before the heartbeat listens
         if options.speed == "max":
             command += ["--pause-without-consumer"]  # or hours would pass while it restarts
         return Service(

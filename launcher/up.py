@@ -11,6 +11,7 @@ import webbrowser
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+from launcher import real_market
 from launcher.environment import load_configuration, read_configuration
 from launcher.errors import EXIT_INTERRUPTED, LauncherError
 from launcher.guardian import run_guarded
@@ -102,13 +103,18 @@ class _Run:
         self._listen_to_signals()
         startup = asyncio.create_task(self._start_everything())
         stop_asked = asyncio.create_task(self._supervisor.stopping.wait())
+        market: asyncio.Task[None] | None = None
         try:
             await asyncio.wait({startup, stop_asked}, return_when=asyncio.FIRST_COMPLETED)
             if startup.done():
                 await startup
+                if self._plan.is_real_market:
+                    market = asyncio.create_task(real_market.watch(self._plan.simex_port, self._screen.line))
                 await stop_asked
         finally:
             startup.cancel()
+            if market is not None:
+                market.cancel()
             await self._stop()
         return 0
 
@@ -205,7 +211,8 @@ class _Run:
         self._screen.line(f"Démarrage en {french_seconds(time.monotonic() - self._began)}.")
         if self._options.feed == "walk":
             self._screen.line(
-                "Marché simulé, sans internet. Pour rejouer un enregistrement : --feed trades:FICHIER."
+                "Marché simulé, sans internet. Pour rejouer un enregistrement : --feed trades:FICHIER ; "
+                "pour les prix réels de Binance : --feed binance."
             )
         self._screen.line(f"Aristobot est prêt : {self._plan.url}")
         if self._options.browser and (os.environ.get("DISPLAY") or sys.platform == "darwin"):

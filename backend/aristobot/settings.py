@@ -30,6 +30,8 @@ REDIS_URL: str = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
 BINANCE_WS_URL: str = env.str("BINANCE_WS_URL", default="wss://stream.binance.com:9443")
 BINANCE_REST_URL: str = env.str("BINANCE_REST_URL", default="https://api.binance.com")
 SIMEX_URL: str = env.str("SIMEX_URL", default="")  # empty: no simulated exchange is running
+# The simulated exchange relays the market that the heartbeat follows: real prices, simulated money.
+SIMEX_REAL_PRICES: bool = env.bool("SIMEX_REAL_PRICES", default=False)
 HEARTBEAT_SYMBOLS: list[str] = env.list("HEARTBEAT_SYMBOLS", default=["BTCUSDT"])
 HEARTBEAT_SOURCE: str = env.str("HEARTBEAT_SOURCE", default="primary")
 HEARTBEAT_LOCATION: str = env.str("HEARTBEAT_LOCATION", default="local")

@@ -120,9 +120,13 @@ class FixedCandles:
     def __init__(self) -> None:
         self.error: Exception | None = None
         self.asked = 0
+        self.source = ""
 
-    async def __call__(self, *, until: datetime, timeframe: Timeframe, **kwargs: Any) -> Sequence[Candle]:
+    async def __call__(
+        self, *, until: datetime, timeframe: Timeframe, source: str, **kwargs: Any
+    ) -> Sequence[Candle]:
         self.asked += 1
+        self.source = source
         if self.error is not None:
             raise self.error
         return candles(until, timeframe=timeframe)

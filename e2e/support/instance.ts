@@ -25,14 +25,32 @@ export function instanceUrl(): string {
   return url
 }
 
-/** Ends the web process as a crash would; the launcher is expected to start it again. */
-export function killWebServer(): number {
-  const run = JSON.parse(readFileSync(join(process.env.ARISTOBOT_E2E_DATA ?? '', 'run.json'), 'utf8')) as { pid: number }
-  const pid = findDescendant(run.pid, 'aristobot.asgi')
-  if (pid === null) throw new Error('the web process is not running: nothing to kill')
+interface Run {
+  pid: number
+  environment: Record<string, string>
+}
+
+function run(): Run {
+  return JSON.parse(readFileSync(join(process.env.ARISTOBOT_E2E_DATA ?? '', 'run.json'), 'utf8')) as Run
+}
+
+/** The address of the instance's simulated exchange. */
+export function exchangeUrl(): string {
+  return run().environment.SIMEX_URL
+}
+
+/** Ends a process of the instance as a crash would; the launcher is expected to start it again. */
+function kill(mark: string): number {
+  const pid = findDescendant(run().pid, mark)
+  if (pid === null) throw new Error(`no process « ${mark} » is running: nothing to kill`)
   process.kill(pid, 'SIGKILL')
   return pid
 }
+
+export const killWebServer = (): number => kill('aristobot.asgi')
+
+/** Ends terminal 5, which alone speaks to the exchange. */
+export const killGateway = (): number => kill('run_ccxt_service')
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')

@@ -27,9 +27,10 @@ def test_absent_recording_is_refused_with_its_path(tmp_path: Path) -> None:
         parse_feed(f"candles:{tmp_path}/none.csv")
 
 
-def test_binance_feed_is_refused_honestly() -> None:
-    with pytest.raises(LauncherError, match="pas encore disponible"):
-        parse_feed("binance")
+def test_real_market_has_no_file_and_the_usual_symbols() -> None:
+    assert parse_feed("binance") == "binance"
+    assert feed_symbols("binance", None) == ("BTCUSDT", "ETHUSDT")
+    assert feed_symbols("binance", "solusdt") == ("SOLUSDT",)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,8 @@ def test_default_data_folder_is_in_the_repository() -> None:
     ("line", "said"),
     [
         (["up", "--port", "70000"], "--port 70000"),
-        (["up", "--feed", "binance"], "pas encore disponible"),
+        (["up", "--feed", "binance", "--speed", "60"], "à sa propre vitesse"),
+        (["up", "--feed", "binance", "--speed", "max"], "à sa propre vitesse"),
         (["backup", "file"], "Rien n'a été fait"),
         (["restore", "file"], "Rien n'a été fait"),
         (["bench", "nothing"], "attendu backtest"),

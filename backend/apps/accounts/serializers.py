@@ -61,6 +61,7 @@ class SessionSerializer(serializers.Serializer[Any]):
     user = SessionUserSerializer(allow_null=True)
     debug = SessionDebugSerializer()
     mode = serializers.ChoiceField(choices=["simulation", "testnet", "real"])
+    prices = serializers.ChoiceField(choices=["simulated", "real"], help_text="Prices the Simulateur trades at.")
     limits = SessionLimitsSerializer()
     assistant = SessionAssistantSerializer()
 

@@ -30,6 +30,7 @@ def session_body(user: Any, facts: SessionFacts) -> dict[str, Any]:
         "user": None if known is None else _user_body(known, facts),
         "debug": {"allowed": debug_mode.is_allowed(), "active": debug_mode.is_active()},
         "mode": "simulation" if known is None else facts.mode(known),
+        "prices": "real" if settings.SIMEX_REAL_PRICES else "simulated",
         "limits": {
             "max_users": settings.MAX_USERS,
             "users": User.objects.count(),

@@ -6,13 +6,13 @@ from django.db.models import QuerySet
 
 from apps.alerts.models import Alert, AlertAddress, AlertPreferences
 from apps.core.adapters import secrets
-from domain.alerts import MUTABLE_KINDS, masked, service_of
+from domain.alerts import MUTABLE_KINDS, AlertKind, masked, service_of
 from domain.errors import NotFound
 
 
 def alerts_of(user: Any) -> "QuerySet[Alert]":
-    """Return the user's alerts with their deliveries."""
-    return Alert.objects.filter(user=user).prefetch_related("deliveries")
+    """Return the user's alerts with their deliveries; tests of an address are none."""
+    return Alert.objects.filter(user=user).exclude(kind=AlertKind.TEST.value).prefetch_related("deliveries")
 
 
 def addresses_of(user: Any) -> "QuerySet[AlertAddress]":
@@ -34,13 +34,13 @@ def kinds_of(user: Any) -> list[str]:
 
 
 def state_of(alert: Alert) -> str:
-    """Return sent, waiting, failed, or kept when it was for no address."""
+    """Return sent (somewhere), waiting, failed, or kept when it was for no address."""
     deliveries = list(alert.deliveries.all())
     if not deliveries:
         return "kept"
-    if any(one.sent_at is None and one.abandoned_at is None for one in deliveries):
-        return "waiting"
-    return "sent" if any(one.sent_at is not None for one in deliveries) else "failed"
+    if any(one.sent_at is not None for one in deliveries):
+        return "sent"
+    return "waiting" if any(one.abandoned_at is None for one in deliveries) else "failed"
 
 
 def shown(address: AlertAddress) -> tuple[str, str]:

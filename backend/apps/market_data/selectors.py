@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from django.conf import settings
 from django.db.models import QuerySet
 
 from apps.brokers.models import Broker, Exchange
@@ -66,8 +67,11 @@ def candle_source_of(exchange: str, *, is_testnet: bool = False) -> str:
 
 
 def market_now(exchange: str, *, now: datetime) -> datetime:
-    """Return the market's clock for an exchange: a simulated one runs on the heartbeat's, the others on ours."""
-    if exchange != SIMULATED:
+    """Return the market's clock for an exchange: a simulated one runs on the heartbeat's, the others on ours.
+
+    A simulated exchange that relays a real one runs on ours too.
+    """
+    if exchange != SIMULATED or settings.SIMEX_REAL_PRICES:
         return now
     runs = HeartbeatStatus.objects.filter(feed__startswith=f"{SIMULATED}:", market_time__isnull=False)
     latest = runs.order_by("-last_application_start").values_list("market_time", flat=True).first()

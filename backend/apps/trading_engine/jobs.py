@@ -6,12 +6,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from apps.market_data.selectors import market_for
+from django.conf import settings
+
+from apps.market_data.selectors import candle_source_of, market_for
 from apps.orders.events import amount
 from apps.orders.models import Position, Trade
 from apps.orders.selectors import BOT_OWNER, LIVE_STATUSES, unknown_orders
 from apps.trading_engine.models import ActiveStrategy, BotDecision
-from domain.errors import NotFound
+from domain.errors import NotFound, Unavailable
 from domain.markets import Market
 from domain.messages import Signal
 from domain.orders import OrderSource, OrderStatus, Side
@@ -52,12 +54,13 @@ class Job:
     held: Decimal | None
     position: PositionView | None
     obstacle: str
+    relay: str = ""  # key of the candles of a simulated exchange that relays the feed which signalled
 
     @property
     def candle_source(self) -> str:
         """Whose candles the strategy sees: a simulated exchange's are those of the run that signalled."""
         if self.exchange == SIMULATED:
-            return self.feed
+            return self.relay or self.feed
         return f"{self.exchange}-testnet" if self.is_testnet else self.exchange
 
 
@@ -69,7 +72,8 @@ def owner_of(bot_id: int) -> str:
 def matching_bots(signal: Signal) -> list[ActiveStrategy]:
     """Return the bots that this close concerns: switched on, in their dates, of the signal's world.
 
-    A simulated feed serves simulated brokers only; Binance's serves every real exchange.
+    A simulated feed serves simulated brokers only; Binance's serves every real exchange, and the Simulateur
+    when that trades at real prices.
     """
     bots = ActiveStrategy.objects.filter(
         is_active=True,
@@ -79,9 +83,15 @@ def matching_bots(signal: Signal) -> list[ActiveStrategy]:
         end_date__gte=signal.close_time,
         broker__is_active=True,
     ).select_related("strategy", "broker")
-    simulated = signal.feed.startswith(f"{SIMULATED}:")
-    bots = bots.filter(broker__exchange=SIMULATED) if simulated else bots.exclude(broker__exchange=SIMULATED)
+    if _is_simulated(signal.feed):
+        bots = bots.filter(broker__exchange=SIMULATED)
+    elif not settings.SIMEX_REAL_PRICES:
+        bots = bots.exclude(broker__exchange=SIMULATED)
     return list(bots.order_by("id"))
+
+
+def _is_simulated(feed: str) -> bool:
+    return feed.startswith(f"{SIMULATED}:")
 
 
 def build_jobs(decisions: Sequence[BotDecision], bots: Mapping[int, ActiveStrategy]) -> list[Job]:
@@ -160,6 +170,7 @@ def _job(
         held=None if position is None else position.quantity,
         position=None if position is None else position_view(position),
         obstacle=obstacle,
+        relay=_relay(decision.feed) if bot.broker.exchange == SIMULATED else "",
     )
 
 
@@ -174,6 +185,16 @@ def position_view(position: Position) -> PositionView:
         take_profit=None if position.take_profit is None else float(position.take_profit),
         unrealized_pnl=float(position.unrealized_pnl or 0),
     )
+
+
+def _relay(feed: str) -> str:
+    """Return the candle source of the simulated exchange when another market's closes are its signals."""
+    if _is_simulated(feed):
+        return ""
+    try:
+        return candle_source_of(SIMULATED)
+    except Unavailable:  # its markets are not loaded either, which is said as the obstacle
+        return ""
 
 
 def _market(exchange: str, symbol: str) -> Market | None:

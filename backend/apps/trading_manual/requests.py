@@ -160,6 +160,11 @@ async def _cancel_all(terminal: Terminal, asked: Asked, p: Params) -> Reply:
     )
 
 
+async def _amend(terminal: Terminal, asked: Asked, p: Params) -> Reply:
+    wanted = {name: p.get(name) for name in ("quantity", "price", "stop_price")}
+    return await order_changes.amend(terminal, asked, p["broker"], trade_id=p["trade"], **wanted)
+
+
 KINDS: Mapping[str, Kind] = {
     "select": Kind(shapes.SelectRequest, read=_select),
     "symbols": Kind(shapes.SymbolsRequest, read=_symbols),
@@ -170,6 +175,7 @@ KINDS: Mapping[str, Kind] = {
     "submit": Kind(shapes.SubmitRequest, write=_submit),
     "cancel": Kind(shapes.TradeRequest, write=_cancel),
     "cancel_all": Kind(shapes.CancelAllRequest, write=_cancel_all),
+    "amend": Kind(shapes.AmendRequest, write=_amend),
     "orders": Kind(shapes.OrdersRequest, read=_orders),
     "history": Kind(shapes.HistoryRequest, read=_history),
     "positions": Kind(shapes.BrokerRequest, read=_positions),

@@ -93,6 +93,12 @@ class TestDevices:
         assert [is_signed_in(client) for client in (here, there)] == [True, False]
         assert [row["is_current"] for row in listed(here)] == [True]
 
+    def test_deleted_account_leaves_no_session(self, sign_in: Callable[..., Client]) -> None:
+        here, there = sign_in(), sign_in()
+        assert here.delete("/api/session/account/", {"password": PASSWORD}, content_type=JSON).status_code == 204
+        assert not is_signed_in(there)
+        assert Session.objects.count() == 0
+
     def test_expired_session_is_not_listed(self, sign_in: Callable[..., Client]) -> None:
         here = sign_in()
         sign_in()

@@ -7,8 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from pytest_django.fixtures import SettingsWrapper
 
 from apps.alerts.models import Alert
+from apps.brokers.models import Exchange
 from apps.core.models import CandleHeartbeat, HeartbeatStatus
 from apps.orders.models import Position, Trade
 from apps.trading_engine import leases
@@ -163,6 +165,20 @@ async def test_a_feed_serves_the_brokers_of_its_world(
     await engine.receive(world.signal(feed=feed))
     await engine.idle()
     assert bool(await world.decisions()) is decided
+
+
+async def test_at_real_prices_the_feed_serves_the_simulateur_too_with_the_relays_candles(
+    world: World, bot: ActiveStrategy, settings: SettingsWrapper
+) -> None:
+    settings.SIMEX_REAL_PRICES = True
+    await world.database.run(
+        lambda: Exchange.objects.update_or_create(pk="simex", defaults={"candle_source": "simex:relais"})
+    )
+    engine = world.engine()
+    await engine.receive(world.signal(feed="binance"))
+    await engine.idle()
+    assert [each.bot_id for each in await world.decisions()] == [bot.id]
+    assert world.reader.source == "simex:relais"
 
 
 async def test_a_stale_signal_is_missed_and_never_traded(world: World, bot: ActiveStrategy) -> None:

@@ -1,5 +1,6 @@
 """Leases on markets, over a real Valkey."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -48,6 +49,20 @@ async def test_renewals_of_two_sockets_are_one_interest(redis: Redis) -> None:
     for _ in range(2):
         await market_interest.renew(1, "BTC/USDT", Timeframe.M5)
     assert list(await RedisInterests(redis, clock=SystemClock()).current()) == [BTC]
+
+
+async def test_renewal_cancelled_at_any_moment_ends_its_task(redis: Redis) -> None:
+    async def renew_for_ever() -> None:
+        while True:
+            await market_interest.renew(1, "BTC/USDT", None)
+
+    for steps in range(0, 60, 3):
+        task = asyncio.create_task(renew_for_ever())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait_for(asyncio.gather(task, return_exceptions=True), 5)
+        assert task.cancelled()
 
 
 async def test_unreadable_lease_is_passed_over(redis: Redis) -> None:

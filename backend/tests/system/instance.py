@@ -160,6 +160,11 @@ def wait_until(
         pause.wait(period_s)
 
 
+def family_of(pid: int) -> list[int]:
+    """Return a process and all its descendants."""
+    return [pid, *_descendants(_process_table(), pid)]
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -162,3 +162,33 @@ async def test_cancel_behind_fifty_reads_leaves_within_two_slots(market: Market,
     for task in reads:
         task.cancel()
     await asyncio.gather(*reads, cancel, return_exceptions=True)
+
+
+async def test_brokers_of_an_exchange_out_of_reach_at_the_start_are_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    venue = Venue(FakeClock())
+    is_down = True
+
+    async def fetch(*args: Any, **kwargs: Any) -> Any:
+        if is_down:
+            raise ccxt.ExchangeNotAvailable("binance 503")
+        return await venue.fetch(*args, **kwargs)
+
+    def without_network(*args: Any, **kwargs: Any) -> Any:
+        client = make_client(*args, **kwargs)
+        client.fetch = fetch
+        return client
+
+    monkeypatch.setattr("apps.core.adapters.ccxt_exchange.make_client", without_network)
+    world = make_gateway(venue.clock)
+    for number in (1, 2):
+        world.directory.add(number, number, "binance", {"apiKey": f"k{number}", "secret": "s"})
+    await world.manager.preload()
+    assert world.manager.open_sessions == 0
+    await world.manager.follow_directory()
+    assert world.manager.open_sessions == 0
+    is_down = False
+    await world.manager.follow_directory()
+    assert world.manager.open_sessions == 2
+    await world.manager.close()

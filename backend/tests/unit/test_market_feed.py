@@ -178,7 +178,7 @@ async def test_exchange_without_streams_is_asked_once_a_second_and_sends_changes
         assert 5 <= sources.asked[BOOK] <= 6
         assert len(world.sent) == 1
         assert world.states == [
-            (FeedState.POLLING, "Relevé toutes les 1 s (flux carnet d'ordres inexistant chez cet exchange).")
+            (FeedState.POLLING, "Relevé toutes les 1 s (flux du carnet d'ordres inexistant chez cet exchange).")
         ]
 
 
@@ -205,10 +205,10 @@ async def test_ticker_is_sent_twice_a_second_at_most() -> None:
         assert world.sent[-1]["change_24h_ratio"] is None
 
 
-def candle(minute: int, close: str, *, closed: bool) -> LiveCandle:
+def candle(minute: int, close: str, *, closed: bool, volume: str = "0.5") -> LiveCandle:
     opened = START + minute * timedelta(minutes=1)
     price = Decimal(close)
-    found = Candle("BTC/USDT", Timeframe.M1, opened, price, price, price, price, Decimal("0.5"), None)
+    found = Candle("BTC/USDT", Timeframe.M1, opened, price, price, price, price, Decimal(volume), None)
     return LiveCandle(found, closed)
 
 
@@ -236,6 +236,27 @@ async def test_polled_candles_that_did_not_change_are_not_sent_again() -> None:
         sources.answer = [candle(0, "10", closed=True), candle(1, "12", closed=False)]
         await world.pass_time(2.1)
         assert [row["candle"][4] for row in world.sent] == [10.0, 11.0, 12.0]
+
+
+async def test_minute_without_a_trade_is_shown_and_is_no_fault_of_the_stream() -> None:
+    async with following(FakeMarketSources(), CANDLE) as world:
+        world.sources.newest.say([candle(0, "10", closed=False)])
+        world.sources.answer = [candle(0, "10", closed=True), candle(1, "10", closed=False, volume="0")]
+        await world.pass_time(23)
+        assert [state for state, _ in world.states] == [FeedState.LIVE]
+        assert [(row["candle"][0], row["closed"]) for row in world.sent] == [
+            (to_ms(START), False),
+            (to_ms(START), True),
+            (to_ms(START) + 60_000, False),
+        ]
+
+
+async def test_candle_with_trades_that_the_stream_kept_quiet_about_is_a_stall() -> None:
+    async with following(FakeMarketSources(), CANDLE) as world:
+        world.sources.newest.say([candle(0, "10", closed=False)])
+        world.sources.answer = [candle(0, "10", closed=True), candle(1, "10.5", closed=False)]
+        await world.pass_time(22.5)
+        assert world.state() is FeedState.STALLED
 
 
 @pytest.mark.parametrize("streams", [True, False])

@@ -42,5 +42,5 @@ export const useSession = defineStore('session', () => {
     if (session.value) session.value = { ...session.value, user: null }
   }
 
-  return { session, user, debug, mode, limits, refresh, login, register, setDebug, logout, expire }
+  return { session, user, debug, mode, limits, adopt, refresh, login, register, setDebug, logout, expire }
 })

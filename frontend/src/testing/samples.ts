@@ -10,6 +10,7 @@ export const session = (over: Partial<Session> = {}): Session => ({
   user: { id: 1, username: 'dac', theme: 'dark', display_timezone: 'UTC', default_broker_id: 1 },
   debug: { allowed: false, active: false },
   mode: 'simulation',
+  prices: 'simulated',
   limits: { max_users: 5, users: 2, max_active_strategies: 20, active_strategies: 1 },
   assistant: { is_on: false, provider: '', model: '' },
   ...over,

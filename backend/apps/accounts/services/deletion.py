@@ -3,6 +3,7 @@
 from django.db import transaction
 
 from apps.accounts.models import User
+from apps.accounts.services import devices
 from domain.errors import Conflict, InvalidInput
 from domain.orders import FINAL_STATUSES, OrderSource
 
@@ -28,4 +29,5 @@ def delete_account(user: User, *, password: str) -> None:
                 details={"active_bots": bots, "live_orders": orders},
                 code="account_in_use",
             )
+        devices.close_others(locked, keep_key=None)
         locked.delete()

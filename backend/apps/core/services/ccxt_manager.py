@@ -90,6 +90,7 @@ class CcxtManager:
         self._hubs: dict[tuple[str, bool], _Hub] = {}
         self._entries: dict[int, _Entry] = {}
         self._opening: dict[int, asyncio.Lock] = {}
+        self._missed: set[int] = set()  # brokers that could not be opened at the start
 
     @property
     def open_sessions(self) -> int:
@@ -104,14 +105,17 @@ class CcxtManager:
     async def follow_directory(self) -> None:
         """Close the sessions of brokers that were removed or deactivated: nobody asks for those any more.
 
-        New and changed brokers need nothing here: they are found when they are first asked for.
+        New and changed brokers need nothing here: they are found when they are first asked for. Those whose
+        exchange was out of reach at the start are tried again.
         """
         served = set(self._entries)  # first: what is opened meanwhile is none of ours
-        active = {access.broker_id for access in await self._directory.active()}
-        for broker_id in served - active:
+        active = {access.broker_id: access for access in await self._directory.active()}
+        for broker_id in served - set(active):
             async with self._opening.setdefault(broker_id, asyncio.Lock()):
                 await self._drop(broker_id)
             log.info("gateway.broker_removed", broker_id=broker_id)
+        missed, self._missed = self._missed - served, set()
+        await asyncio.gather(*(self._preload_one(active[each]) for each in missed if each in active))
 
     async def session(self, broker_id: int) -> CcxtSession:
         """Return the session of that broker with its markets loaded.
@@ -165,6 +169,7 @@ class CcxtManager:
             if access.exchange == "simex":
                 await self._check_simulateur(session)
         except AristobotError as exc:
+            self._missed.add(access.broker_id)
             log.warning("gateway.broker_not_loaded", broker_id=access.broker_id, error=exc.message)
 
     async def _check_simulateur(self, session: CcxtSession) -> None:

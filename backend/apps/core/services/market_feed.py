@@ -34,7 +34,7 @@ _CATCH_UP_S = 2.0  # a stream may be that much behind an answer
 _BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 _STREAM_TRIES = 3  # without one update, then the market is polled for a while
 _POLLED_FOR_S = 60.0
-_NAMES = {StreamKind.BOOK: "carnet d'ordres", StreamKind.TICKER: "cours", StreamKind.CANDLE: "bougies"}
+_NAMES = {StreamKind.BOOK: "du carnet d'ordres", StreamKind.TICKER: "du cours", StreamKind.CANDLE: "des bougies"}
 
 
 class StreamStalled(ExchangeUnavailable):
@@ -212,9 +212,18 @@ def _same(one: OrderBook | Ticker, other: Update | None) -> bool:
     return one == other
 
 
-def _agree(one: Update, other: Update) -> bool:
+def _agree(asked: Update, streamed: Update) -> bool:
     """Tell whether two ways of reading say the same; not each gives the same levels or fields."""
-    return _gist(one) == _gist(other)
+    if isinstance(asked, OrderBook | Ticker) or isinstance(streamed, OrderBook | Ticker):
+        return _gist(asked) == _gist(streamed)
+    traded = _without_new_flat(asked, streamed)
+    return not traded or _gist(traded) == _gist(streamed)
+
+
+def _without_new_flat(asked: Sequence[LiveCandle], streamed: Sequence[LiveCandle]) -> Sequence[LiveCandle]:
+    """Leave out candles that began without a trade: most exchanges push none of those."""
+    last = streamed[-1].candle.open_time
+    return [each for each in asked if each.candle.volume or each.candle.open_time <= last]
 
 
 def _gist(update: Update) -> Any:

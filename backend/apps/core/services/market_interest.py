@@ -8,7 +8,7 @@ broker: the same event serves every account there.
 from django.conf import settings
 
 from apps.core.adapters.clock import SystemClock
-from apps.core.adapters.redis_connection import connect
+from apps.core.adapters.redis_connection import connect, end_if_cancelled
 from apps.core.adapters.redis_interest import LEASE_S, RedisInterests
 from domain.live_market import Interest, exchange_key, market_group
 from domain.timeframes import Timeframe
@@ -34,3 +34,4 @@ async def renew(broker_id: int, symbol: str, timeframe: Timeframe | None) -> Non
         await RedisInterests(redis, clock=SystemClock()).renew(Interest(broker_id, symbol, timeframe))
     finally:
         await redis.aclose()
+        end_if_cancelled()

@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from apps.brokers.models import Broker
-from apps.core.adapters.database import in_database
+from apps.core.adapters.database import in_database, read_database
+from apps.market_data.selectors import market_for
 from apps.orders import desk
 from apps.orders.events import trade_body
 from apps.orders.models import Trade
 from apps.trading_manual import selectors
-from apps.trading_manual.services.replies import Asked, Reply, once
+from apps.trading_manual.services.replies import Asked, Reply, client_order_id, known_reply, once
 from apps.trading_manual.services.terminal import Terminal
 from domain.errors import NotFound
 
@@ -36,6 +38,31 @@ async def cancel_all(
     return await in_database(
         _cancel_all, asked, broker_id, symbol, owners, now=terminal.clock.now(), warnings=warnings
     )
+
+
+async def amend(
+    terminal: Terminal,
+    asked: Asked,
+    broker_id: int,
+    *,
+    trade_id: int,
+    quantity: Decimal | None,
+    price: Decimal | None,
+    stop_price: Decimal | None,
+) -> Reply:
+    """Ask for an order to be replaced by another of these terms (`quantity`: its new total).
+
+    Raises:
+        NotFound: the order is not one of this broker of the user.
+        Unavailable, ExchangeError: no price to check the new terms against; nothing was asked.
+    """
+    known = await read_database(known_reply, asked)
+    if known is not None:
+        return known
+    broker, trade = await read_database(_own_trade, asked.user_id, broker_id, trade_id)
+    reference = await terminal.price(broker, trade.symbol)
+    wanted = {"quantity": quantity, "price": price, "stop_price": stop_price}
+    return await in_database(_amend, asked, broker, trade, wanted, reference=reference, now=terminal.clock.now())
 
 
 def _cancel(asked: Asked, broker_id: int, trade_id: int, *, now: datetime, warnings: list[str]) -> Reply:
@@ -66,6 +93,30 @@ def _cancel_all(
             )
         ]
         return {"trades": [trade_body(each) for each in trades], "warnings": warnings}
+
+    return once(asked, act, now=now)
+
+
+def _amend(
+    asked: Asked,
+    broker: Broker,
+    trade: Trade,
+    wanted: dict[str, Decimal | None],
+    *,
+    reference: Decimal,
+    now: datetime,
+) -> Reply:
+    def act() -> dict[str, Any]:
+        command = desk.amend(
+            trade_id=trade.pk,
+            user_id=asked.user_id,
+            market=market_for(broker.exchange, trade.symbol),
+            reference_price=reference,
+            now=now,
+            client_order_id=client_order_id(asked.user_id, asked.request_id),
+            **wanted,
+        )
+        return {"command": {"id": command.pk}, "client_order_id": command.params["client_order_id"]}
 
     return once(asked, act, now=now)
 

@@ -13,6 +13,7 @@ from apps.orders.events import amount, position_body, trade_body
 from apps.trading_manual import selectors
 from apps.trading_manual.services.terminal import READ_TIMEOUT_S, Terminal
 from domain.errors import AristobotError
+from domain.positions import stored
 
 log = structlog.get_logger(__name__)
 
@@ -56,8 +57,8 @@ def valued(body: Mapping[str, Any], price: Decimal | None) -> dict[str, Any]:
     return {
         **body,
         "current_price": amount(known),
-        "market_value": amount(quantity * known),
-        "unrealized_pnl": amount(quantity * (known - entry_price)),
+        "market_value": amount(stored(quantity * known)),
+        "unrealized_pnl": amount(stored(quantity * (known - entry_price))),
     }
 
 

@@ -1,0 +1,46 @@
+/** A server of this machine that stands for the outside: speaks OpenAI's protocol, takes alerts in. */
+import { once } from 'node:events'
+import { createServer, type IncomingMessage } from 'node:http'
+
+export interface Outside {
+  /** `http://127.0.0.1:…` */
+  url: string
+  /** The messages of alerts that arrived, oldest first. */
+  alerts: string[]
+  close: () => Promise<void>
+}
+
+const MODELS = { object: 'list', data: [{ id: 'llama3:8b' }, { id: 'mistral:7b' }] }
+const ANSWER = { choices: [{ message: { role: 'assistant', content: 'prêt' } }] }
+
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of request) chunks.push(chunk as Buffer)
+  return Buffer.concat(chunks).toString()
+}
+
+/** Listens on a free port until it is closed. */
+export async function startOutside(): Promise<Outside> {
+  const alerts: string[] = []
+  const server = createServer((request, response) => {
+    void bodyOf(request).then((text) => {
+      const path = request.url ?? ''
+      if (path === '/alerte') alerts.push((JSON.parse(text) as { message: string }).message)
+      const known: Record<string, unknown> = { '/v1/models': MODELS, '/v1/chat/completions': ANSWER, '/alerte': {} }
+      response.writeHead(path in known ? 200 : 404, { 'Content-Type': 'application/json' })
+      response.end(JSON.stringify(known[path] ?? { error: 'not found' }))
+    })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    alerts,
+    close: async () => {
+      server.close()
+      server.closeAllConnections()
+      await once(server, 'close').catch(() => undefined)
+    },
+  }
+}
