@@ -765,6 +765,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/strategies/indicators/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What a strategy may call in `ta`, for the editor's completion. */
+        get: operations["strategies_indicators_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/strategies/validate/": {
         parameters: {
             query?: never;
@@ -1289,6 +1306,13 @@ export interface components {
          * @enum {string}
          */
         IncidentKindEnum: "gap" | "stall" | "disconnect" | "correction";
+        /** @description A function of `ta`; `columns` when it answers a table rather than one series. */
+        Indicator: {
+            name: string;
+            category: string;
+            arguments: string[];
+            columns: boolean;
+        };
         /**
          * @description * `entry` - Entry
          *     * `exit` - Exit
@@ -3233,6 +3257,25 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Example"][];
+                };
+            };
+        };
+    };
+    strategies_indicators_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Indicator"][];
                 };
             };
         };
