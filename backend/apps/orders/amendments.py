@@ -29,6 +29,8 @@ def amend(
     quantity: Decimal | None = None,
     price: Decimal | None = None,
     stop_price: Decimal | None = None,
+    free: Decimal | None = None,
+    balance_as_of: datetime | None = None,
     valid_for: timedelta = timedelta(seconds=20),
     client_order_id: str | None = None,
 ) -> OrderCommand:
@@ -38,6 +40,8 @@ def amend(
         now: wall time; nothing is begun after `now + valid_for`.
         quantity: the new total of the order, what has executed already included; None keeps it, as do the
             other two.
+        free: free balance of the currency the order sets aside, read at `balance_as_of`; without it the
+            money is not checked here, and an exchange that refuses the new order has ended the old one.
         client_order_id: of the replacement; given again, the command already made under it is returned.
 
     Returns:
@@ -46,7 +50,8 @@ def amend(
     Raises:
         NotFound: no such order of this user.
         Conflict: the order is over, or another cancellation or change of it waits.
-        InvalidInput: nothing would change, or the new terms break a rule (French, with values).
+        InvalidInput: nothing would change, the new terms break a rule, or the money is missing (French, with
+            values).
     """
     if not Trade.objects.filter(id=trade_id, user_id=user_id).exists():
         raise NotFound(f"Modification impossible : l'ordre {trade_id} n'existe pas.")
@@ -61,6 +66,7 @@ def amend(
     total = trade.filled_quantity + terms.quantity
     if (total, terms.price, terms.stop_price) == (trade.quantity, trade.price, trade.stop_price):
         raise InvalidInput(f"{_head(trade)} : rien ne change.", code="nothing_to_amend")
+    _check_money(trade, terms, admission.Purse(free, balance_as_of))
     params: dict[str, Any] = {
         "client_order_id": new_id,
         "quantity": events.amount(total),
@@ -147,6 +153,24 @@ def _new_terms(
     except InvalidInput as exc:
         message = exc.message.replace("Ordre refusé avant envoi", "Modification refusée avant envoi", 1)
         raise InvalidInput(message, details=exc.details, code=exc.error_code) from exc
+
+
+def _check_money(trade: Trade, terms: OrderTerms, purse: admission.Purse) -> None:
+    """Refuse what the account cannot pay, for a replacement refused there leaves no order at all.
+
+    The order's own money counts: it comes back when the order goes.
+    """
+    currency = terms.reserved_currency
+    available = purse.available(trade.broker_id, currency)
+    if available is None or terms.reserved_amount <= trade.reserved_amount + max(available, Decimal(0)):
+        return
+    raise InvalidInput(
+        f"{_head(trade)} : solde insuffisant, {number(terms.reserved_amount)} {currency} nécessaires, "
+        f"{number(max(available, Decimal(0)))} {currency} disponibles et {number(trade.reserved_amount)} {currency} "
+        "que cet ordre retient déjà. L'ordre reste tel quel.",
+        details={"needed": str(terms.reserved_amount), "field": "quantity"},
+        code="insufficient_funds",
+    )
 
 
 def _head(trade: Trade) -> str:

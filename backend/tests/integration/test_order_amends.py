@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -95,6 +96,19 @@ async def test_a_change_leaves_one_order_with_the_new_terms(room: OrdersRoom, mo
     held = await sync_to_async(selectors.reserved_by_currency)(room.broker.id)
     assert held == {"USDT": Decimal("170.19002")}
     assert room.conserved()
+
+
+async def test_a_change_that_the_account_cannot_pay_leaves_the_order_as_it_was(room: OrdersRoom) -> None:
+    old = await resting(room, ATOMIC)  # 3 × 90 + 0.1 % = 270.27
+    asked_at = room.clock.now() + timedelta(seconds=1)
+    with pytest.raises(InvalidInput, match="solde insuffisant, 360,36 USDT nécessaires, 90 USDT disponibles"):
+        await asked(room, old, quantity=Decimal(4), free=Decimal(90), balance_as_of=asked_at)
+    assert not await OrderCommand.objects.aexists()
+    assert (await refreshed(old)).status == "open"
+    command, new = await settled(
+        room, await asked(room, old, quantity=Decimal(4), free=Decimal("90.09"), balance_as_of=asked_at)
+    )
+    assert (command.status, new and new.quantity) == ("done", 4)  # what the order itself holds counts
 
 
 @BOTH

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import type { Order } from '@/api/trading'
-import { trade } from '@/testing/samples'
-import { amendRefusal, filledPercent, formatAverage, orderStory } from './orders'
+import { position, trade } from '@/testing/samples'
+import { amendRefusal, filledPercent, formatAverage, orderStory, protectionOf } from './orders'
 
 const order = (over: Partial<Order> = {}): Order => ({ ...trade(7), type: 'limit', price: '93620', quantity: '0.015', filled_quantity: '0', status: 'open', bot: null, source: 'manual', ...over })
 
@@ -29,4 +29,15 @@ it('says why an order cannot be changed', () => {
 it('never shows an order as whole before it is', () => {
   expect(filledPercent(order({ filled_quantity: '0.014999' }))).toBe(99)
   expect(filledPercent(order({ quantity: '0' }))).toBe(0)
+})
+
+it('counts the orders that rest as protection of a position held by hand', () => {
+  const held = position({ owner: 'manual', stop_loss: null, take_profit: null })
+  const legs = [
+    order({ side: 'sell', type: 'stop_loss', price: null, stop_price: '42000' }),
+    order({ side: 'sell', type: 'take_profit', price: null, stop_price: '45000' }),
+  ]
+  expect(protectionOf(held, legs)).toEqual({ stopLoss: '42000', takeProfit: '45000' })
+  expect(protectionOf(position({ owner: 'bot:3', stop_loss: null, take_profit: null }), legs)).toEqual({ stopLoss: null, takeProfit: null })
+  expect(protectionOf({ ...held, symbol: 'ETH/USDT', stop_loss: '2000' }, legs)).toEqual({ stopLoss: '2000', takeProfit: null })
 })

@@ -1,6 +1,6 @@
 /** The French words of orders, and what may still be done with one. */
 import type { Order, OrderType, Side } from '@/api/trading'
-import type { OrderStatus } from '@/api/orders'
+import type { OrderStatus, Position } from '@/api/orders'
 import { ABSENT, formatNumber } from './format'
 import { ORDER_STATUSES, type Tone } from './words'
 
@@ -46,6 +46,13 @@ export function amendRefusal(order: Order): string | null {
 
 /** The price one watches: the limit's, or the trigger's when there is no limit. */
 export const watchedPrice = (order: Order): string | null => order.price ?? order.stop_price ?? null
+
+/** The levels that watch over a position: its own, else, for one held by hand, those of the orders that rest. */
+export function protectionOf(position: Position, open: Order[]): { stopLoss: string | null; takeProfit: string | null } {
+  const legs = position.owner === 'manual' ? open.filter((order) => order.symbol === position.symbol && order.side === 'sell') : []
+  const level = (type: OrderType): string | null => legs.find((order) => order.type === type)?.stop_price ?? null
+  return { stopLoss: position.stop_loss ?? level('stop_loss'), takeProfit: position.take_profit ?? level('take_profit') }
+}
 
 /** How much of the order is executed, in whole percent, for a bar. */
 export function filledPercent(order: Order): number {

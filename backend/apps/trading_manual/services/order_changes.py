@@ -1,5 +1,6 @@
 """Cancelling and changing orders: one committed wish, carried out by terminal 5."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -13,8 +14,11 @@ from apps.orders.events import trade_body
 from apps.orders.models import Trade
 from apps.trading_manual import selectors
 from apps.trading_manual.services.replies import Asked, Reply, client_order_id, known_reply, once
+from apps.trading_manual.services.short_memory import Dated
 from apps.trading_manual.services.terminal import Terminal
 from domain.errors import NotFound
+from domain.orders import Side
+from domain.ports import Balance
 
 BY_HAND: tuple[str | None, ...] = ("manual", "external")  # owners whose orders a person placed
 
@@ -54,15 +58,19 @@ async def amend(
 
     Raises:
         NotFound: the order is not one of this broker of the user.
-        Unavailable, ExchangeError: no price to check the new terms against; nothing was asked.
+        Unavailable, ExchangeError: no price or no balance to check the new terms against; nothing was asked.
     """
     known = await read_database(known_reply, asked)
     if known is not None:
         return known
     broker, trade = await read_database(_own_trade, asked.user_id, broker_id, trade_id)
-    reference = await terminal.price(broker, trade.symbol)
+    reference, balance = await asyncio.gather(
+        terminal.price(broker, trade.symbol), terminal.balance(broker, fresh=True)
+    )
     wanted = {"quantity": quantity, "price": price, "stop_price": stop_price}
-    return await in_database(_amend, asked, broker, trade, wanted, reference=reference, now=terminal.clock.now())
+    return await in_database(
+        _amend, asked, broker, trade, wanted, reference=reference, balance=balance, now=terminal.clock.now()
+    )
 
 
 def _cancel(asked: Asked, broker_id: int, trade_id: int, *, now: datetime, warnings: list[str]) -> Reply:
@@ -104,14 +112,19 @@ def _amend(
     wanted: dict[str, Decimal | None],
     *,
     reference: Decimal,
+    balance: Dated[Balance],
     now: datetime,
 ) -> Reply:
     def act() -> dict[str, Any]:
+        market = market_for(broker.exchange, trade.symbol)
+        currency = market.quote if trade.side == Side.BUY else market.base
         command = desk.amend(
             trade_id=trade.pk,
             user_id=asked.user_id,
-            market=market_for(broker.exchange, trade.symbol),
+            market=market,
             reference_price=reference,
+            free=balance.value.free.get(currency, Decimal(0)),
+            balance_as_of=balance.as_of,
             now=now,
             client_order_id=client_order_id(asked.user_id, asked.request_id),
             **wanted,
