@@ -140,12 +140,14 @@ class OrderHandle:
     """What names an order at its exchange. One of the two ids may be missing, not both.
 
     `order_type` tells where to look: some exchanges keep orders with a trigger in lists of their own.
+    `link_id` names the pair of a leg: some exchanges hold both legs as one order under that name.
     """
 
     symbol: str
     client_order_id: str = ""  # empty: an order that was not placed by us and bears none
     exchange_order_id: str | None = None
     order_type: OrderType = OrderType.LIMIT
+    link_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,7 @@ class Followed:
     sending_at: datetime | None
     market_time: datetime | None
     check_count: int
+    link_id: str = ""
     is_external: bool = False
 
     @property
@@ -78,6 +79,7 @@ class Followed:
             client_order_id="" if self.is_external else self.client_order_id,
             exchange_order_id=self.exchange_order_id or None,
             order_type=self.order_type,
+            link_id=self.link_id,
         )
 
 
@@ -300,5 +302,6 @@ def followed(trade: Trade) -> Followed:
         sending_at=trade.sending_at,
         market_time=trade.market_time,
         check_count=trade.check_count,
+        link_id=trade.link_id,
         is_external=trade.source == OrderSource.EXTERNAL,
     )

@@ -184,7 +184,7 @@ class LiveReports:
                 raise Withheld(f"le flux de {access.exchange} n'a rien dit de l'ordre {order_id}, qui a changé")
 
     async def _lost(self, access: BrokerAccess, error: str) -> None:
-        if self._board.put(access.broker_id, access.exchange, StreamState.DOWN, error=error):
+        if self._board.put(access.broker_id, access.exchange, StreamState.DOWN):
             log.warning("orders.stream_down", broker_id=access.broker_id, exchange=access.exchange, error=error)
         await self._ask_again(access.broker_id)
 

@@ -7,7 +7,6 @@ within some seconds, marks the account's stream as unreliable.
 import enum
 from collections import Counter, OrderedDict, defaultdict
 from dataclasses import dataclass, field
-from typing import Any
 
 from domain.ports import Clock
 
@@ -26,7 +25,6 @@ class _Account:
     exchange: str
     state: StreamState
     since: float  # monotonic s
-    error: str = ""
     heard: "OrderedDict[str, float]" = field(default_factory=OrderedDict)  # exchange order id -> monotonic s
     owed: dict[str, float] = field(default_factory=dict)  # found by asking, not told yet
 
@@ -48,10 +46,10 @@ class StreamBoard:
         account = self._accounts.get(broker_id)
         return account is not None and account.state is StreamState.UP
 
-    def put(self, broker_id: int, exchange: str, state: StreamState, *, error: str = "") -> bool:
+    def put(self, broker_id: int, exchange: str, state: StreamState) -> bool:
         """Note a state; return whether it is another than before."""
         known = self._accounts.get(broker_id)
-        self._accounts[broker_id] = _Account(exchange, state, self._clock.monotonic(), error)
+        self._accounts[broker_id] = _Account(exchange, state, self._clock.monotonic())
         return known is None or known.state is not state
 
     def remove(self, broker_id: int) -> None:
@@ -88,15 +86,9 @@ class StreamBoard:
         late = [name for name, since in owed.items() if self._clock.monotonic() - since > self._told_within_s]
         return next(iter(late), None)
 
-    def details(self) -> dict[str, dict[str, Any]]:
-        """Return, by exchange, how many streams are in each state, and the error of one that is down."""
+    def details(self) -> dict[str, dict[str, int]]:
+        """Return, by exchange, how many streams are in each state: nothing of any one user's."""
         counts: dict[str, Counter[str]] = defaultdict(Counter)
-        errors: dict[str, str] = {}
         for account in self._accounts.values():
             counts[account.exchange][account.state.value] += 1
-            if account.error:
-                errors[account.exchange] = account.error
-        return {
-            exchange: {**counts[exchange], **({"error": errors[exchange]} if exchange in errors else {})}
-            for exchange in sorted(counts)
-        }
+        return {exchange: dict(counts[exchange]) for exchange in sorted(counts)}

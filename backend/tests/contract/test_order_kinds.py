@@ -171,7 +171,7 @@ async def test_replacement_one_cannot_pay_says_what_became_of_the_old_order(hold
     with pytest.raises(OrderRejected) as caught:
         await replace(holding, old, quantity=Decimal("1"))
     rests = old.client_order_id in await opened(holding)
-    assert rests != ("l'ancien est annulé" in caught.value.message)
+    assert rests != ("est annulé" in caught.value.message)
 
 
 async def test_replacement_of_nothing_is_not_looked_for(holding: World) -> None:

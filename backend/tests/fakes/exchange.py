@@ -143,6 +143,7 @@ class FakeExchange:
         old = next((one for one in self.orders_of(old_client_id) if one.broker_id == broker_id and one.rests), None)
         if old is None or old.fills:
             raise OrderRejected(f"{head} : Order was not canceled due to cancel restrictions.")
+        self._checked(broker_id, ticket)  # what is wrong in itself is refused with nothing attempted
         self.cancel(broker_id, old_client_id)
         try:
             return self.place(broker_id, ticket)
@@ -190,6 +191,7 @@ class FakeExchange:
             price=order.ticket.price,
             fills=tuple(order.fills) if with_fills else (),
             market_time=self.clock.now(),
+            stop_price=order.ticket.stop_price,
         )
 
     def _raise(self, method: str, when: str) -> None:

@@ -5,7 +5,8 @@ The judge is the exchange's own list of orders: what the page shows equals it to
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -41,7 +42,10 @@ START_S = 45.0
 
 @pytest.fixture(scope="module")
 def simex() -> Iterator[SimexProcess]:
-    with running_simex("--seed", "21", "--symbols", "BTCUSDT,ETHUSDT") as process:
+    # A market that stands still but for what the tests let pass: nothing is waited for.
+    start = (CLOCK.now() - timedelta(minutes=3)).isoformat(timespec="seconds")
+    options = ("--seed", "21", "--symbols", "BTCUSDT,ETHUSDT", "--speed", "step", "--start", start)
+    with running_simex(*options) as process:
         yield process
 
 
@@ -70,8 +74,9 @@ async def terminal_5() -> AsyncIterator[CcxtService]:
 
 
 @asynccontextmanager
-async def opened(broker: Broker) -> AsyncIterator[Page]:
-    """A page whose broker's markets are loaded."""
+async def opened(broker: Broker, terminals: AsyncExitStack) -> AsyncIterator[Page]:
+    """A page whose broker's markets are loaded, by a terminal 5 that runs until `terminals` is closed."""
+    await terminals.enter_async_context(terminal_5())
     redis = connect(django_settings.REDIS_URL)
     gateway = CcxtClient(RedisRequestBus(redis, clock=CLOCK), clock=CLOCK)
     watch = ServiceWatch(RedisPresenceReader(django_settings.REDIS_URL), clock=CLOCK)
@@ -133,11 +138,13 @@ def as_the_page_shows(trade: dict[str, Any]) -> tuple[Any, ...]:
 
 
 async def test_a_day_at_the_terminal_equals_the_exchanges_record(broker: Broker, simex: SimexProcess) -> None:
-    async with terminal_5(), opened(broker) as page:
+    async with AsyncExitStack() as terminals, opened(broker, terminals) as page:
         trader = Trader(page, broker)
         assert (await page.data("portfolio", broker=broker.pk))["total"] == "10000"
         chart = await page.data("candles", broker=broker.pk, symbol=BTC, timeframe="1m", limit=100)
-        assert (len(chart["candles"]), chart["last_is_open"]) == (100, True)
+        opens = [candle[0] for candle in chart["candles"]]
+        assert opens == list(range(opens[0], opens[-1] + 1, 60_000))
+        assert (len(opens) > 90, chart["last_is_open"]) == (True, True)  # this market is minutes behind the wall
         book = await page.data("book", broker=broker.pk, symbol=BTC, depth=5)
         best = Decimal(book["bids"][0][0])
         below = f"{(best * Decimal('0.9')).quantize(Decimal('0.01'))}"
@@ -149,7 +156,7 @@ async def test_a_day_at_the_terminal_equals_the_exchanges_record(broker: Broker,
         await trader.becomes(left["id"], "cancelled")
         assert (await page.event("command"))["data"]["status"] == "done"
 
-        met = await trader.place(side="buy", order_type="limit", quote_amount="500", price=below)
+        met = await trader.place(side="buy", order_type="limit", quote_amount="50", price=below)
         await trader.becomes(met["id"], "open")
         raised = f"{(best * Decimal('0.91')).quantize(Decimal('0.01'))}"
         await page.data("amend", broker=broker.pk, trade=met["id"], price=raised)
@@ -158,6 +165,7 @@ async def test_a_day_at_the_terminal_equals_the_exchanges_record(broker: Broker,
         assert (met["price"], met["status"]) == (f"{Decimal(raised).normalize():f}", "open")
         lower = f"{(best * Decimal('0.85')).quantize(Decimal('0.01'))}"
         simex.admin("POST", "price", {"symbol": "BTCUSDT", "price": lower})
+        simex.admin("POST", "clock", {"advance_ms": 120_000})
         bought = await trader.becomes(met["id"], "filled")
         (position,) = (await page.data("positions", broker=broker.pk))["results"]
         assert Decimal(position["quantity"]) == Decimal(bought["filled_quantity"]) - Decimal(bought["fee"])
@@ -169,3 +177,42 @@ async def test_a_day_at_the_terminal_equals_the_exchanges_record(broker: Broker,
         assert [as_the_page_shows(each) for each in history] == record[::-1]
         assert {each["source"] for each in history} == {"manual"}
         assert await Trade.objects.acount() == 4
+
+
+def plan(simex: SimexProcess, kind: str, method: str, path: str, **params: Any) -> None:
+    simex.admin("POST", "faults", {"kind": kind, "method": method, "path": path, "times": 1, "params": params})
+
+
+async def test_troubles_leave_one_order_each_and_hold_up_nothing_else(broker: Broker, simex: SimexProcess) -> None:
+    ticket = {"broker": broker.pk, "symbol": BTC, "side": "buy", "order_type": "market", "quantity": "0.001"}
+    known = {order["clientOrderId"] for order in simex.admin("GET", "orders")}
+    async with AsyncExitStack() as first, opened(broker, first) as page:
+        trader = Trader(page, broker)
+        # The exchange takes the order and its answer is lost; the page asks again under the same id.
+        plan(simex, "drop_after", "POST", "/api/v3/order")
+        lost = await page.ask("submit", request_id="lost", **ticket)
+        assert await page.ask("submit", request_id="lost", **ticket) == lost
+        await trader.becomes(lost["data"]["trade"]["id"], "unknown")
+        await trader.becomes(lost["data"]["trade"]["id"], "filled")
+        # The exchange is slow: what does not need it answers meanwhile.
+        plan(simex, "delay_before", "GET", "/api/v3/account", ms=3_000)
+        slow = await page.send("portfolio", broker=broker.pk)
+        await page.data("orders", broker=broker.pk)
+        assert not [event for event in page.events if event.get("request_id") == slow]
+        assert (await page.reply(slow))["ok"]
+        # The exchange fails: said in French with its own words.
+        plan(simex, "http_error", "GET", "/api/v3/account", status=503, body="down")
+        error = await page.error("portfolio", broker=broker.pk)
+        assert error["code"] == "exchange_unavailable"
+        assert "Simulateur" in error["message"]
+        token = (await page.data("validate", **ticket))["validation_id"]
+        # Terminal 5 dies before *Exécuter*, and comes back while the order is still valid.
+        await first.aclose()
+        waiting = await page.data("submit", broker=broker.pk, validation_id=token)
+        assert waiting["trade"]["status"] == "pending"
+        async with terminal_5():
+            await trader.becomes(waiting["trade"]["id"], "filled")
+            made = [order["clientOrderId"] for order in simex.admin("GET", "orders")]
+            mine = [name for name in made if name not in known]
+            rows = {trade["client_order_id"] for trade in (lost["data"]["trade"], waiting["trade"])}
+            assert (len(mine), set(mine)) == (2, rows)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -28,15 +28,21 @@ EXCHANGE_NAMES = {"simex": "Simulateur", "binance": "Binance", "bitget": "Bitget
 _BINANCE_REST = "https://api.binance.com"
 _FIRST_BACK_OFF_S = 5.0
 _USED_WEIGHT, _WEIGHT_PER_COST = "x-mbx-used-weight-1m", 5.0  # Binance's header; ccxt counts a fifth of it
-# One request for the markets instead of seven, and no ccxt prefix in front of our client order ids.
+# One request for the markets instead of seven.
 _OPTIONS = {
     "defaultType": "spot",
     "fetchMarkets": {"types": ["spot"]},
     "fetchCurrencies": False,
     "fetchMargins": False,
     "warnOnFetchOpenOrdersWithoutSymbol": False,
-    "broker": dict.fromkeys(("spot", "margin", "future", "swap", "option", "inverse"), ""),
 }
+# No prefix or mark of ccxt's in our orders: each family has its own shape of option for it.
+_UNMARKED: dict[str, dict[str, Any]] = {
+    "binance": {"broker": dict.fromkeys(("spot", "margin", "future", "swap", "option", "inverse"), "")},
+    "bitget": {"broker": ""},
+}
+# ccxt would ask for them with the markets (OKX: signed, so that wrong keys would hide the markets).
+_CURRENCIES_NOT_NEEDED = frozenset({"bitget", "okx"})
 
 
 class SendTooLate(Exception):
@@ -49,6 +55,7 @@ class CallContext:
 
     priority: Priority
     valid_until: datetime | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     http_status: int | None = None
     retry_after_s: float | None = None
 
@@ -122,11 +129,18 @@ def make_client(access: BrokerAccess, *, rim: Rim, timeout_s: float) -> Any:
             "timeout": int(timeout_s * 1000),
             "enableRateLimit": True,
             "aiohttp_trust_env": access.exchange != SIMEX,
-            "options": _OPTIONS,
+            "options": {**_OPTIONS, **_unmarked(access.exchange)},
         }
     )
+    if access.exchange in _CURRENCIES_NOT_NEEDED:
+        client.has = {**client.has, "fetchCurrencies": False}
     _set_hosts(client, access)
     return client
+
+
+def _unmarked(exchange: str) -> Mapping[str, Any]:
+    family = "binance" if exchange == SIMEX or exchange.startswith("binance") else exchange
+    return _UNMARKED.get(family, {})
 
 
 def known_exchanges() -> list[str]:
@@ -153,6 +167,17 @@ def _client_class(exchange: str, rim: Rim) -> Any:
         async def throttle(self, cost: float | None = None) -> None:
             await rim.throttle(cost)
 
+        def sign(self, *args: Any, **kwargs: Any) -> Any:
+            signed = super().sign(*args, **kwargs)
+            context = _context.get()
+            ours = {} if context is None else context.headers
+            headers = {**(signed.get("headers") or {}), **ours}
+            # A mark that we leave empty comes as a header without a value.
+            return {**signed, "headers": {name: value for name, value in headers.items() if value is not None}}
+
+        def client(self, url: str) -> Any:
+            return _with_heard_futures(super().client(url))
+
         def on_rest_response(self, code: int, *rest: Any) -> Any:
             rim.answered(code, rest[3])
             return super().on_rest_response(code, *rest)
@@ -163,6 +188,25 @@ def _client_class(exchange: str, rim: Rim) -> Any:
             return [*row, ohlcv[8]] if is_binance(self) and len(ohlcv) > 8 else row
 
     return Client
+
+
+def _with_heard_futures(socket: Any) -> Any:
+    """Let asyncio not report the failures of futures that ccxt makes and nobody awaits.
+
+    A lost connection is raised to whoever watches; ccxt fails every other future of the connection with it.
+    """
+    if "future" not in vars(socket):
+        make = socket.future
+
+        def future(message_hash: str) -> Any:
+            made = make(message_hash)
+            if not getattr(made, "is_heard", False):
+                made.is_heard = True
+                made.add_done_callback(lambda done: done.cancelled() or done.exception())
+            return made
+
+        socket.future = future
+    return socket
 
 
 def is_binance(client: Any) -> bool:

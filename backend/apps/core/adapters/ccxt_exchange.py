@@ -188,9 +188,21 @@ class CcxtSession:
         """
         if ticket.order_type is OrderType.OCO:
             raise self._refused(ticket.symbol, "une paire SL + TP n'est pas un ordre seul.")
-        return await self._send_once(
+        report = await self._send_once(
             ticket.symbol, ticket.order_type, lambda until: self._dialect.create(ticket, until), valid_until
         )
+        says_nothing_yet = report.market_time is None
+        return await self._looked_at(ticket, report) if says_nothing_yet else report
+
+    async def _looked_at(self, ticket: OrderTicket, report: OrderReport) -> OrderReport:
+        """Ask what became of a market order whose answer was a number only; that answer, if none comes."""
+        if ticket.order_type is not OrderType.MARKET:
+            return report
+        handle = OrderHandle(ticket.symbol, ticket.client_order_id, report.exchange_order_id, ticket.order_type)
+        try:
+            return await self.find_order(handle)
+        except AristobotError:
+            return report  # it is taken: whoever follows it asks again
 
     async def create_pair(self, pair: PairTicket, *, valid_until: datetime) -> tuple[OrderReport, OrderReport]:
         symbol = pair.stop_loss.symbol
@@ -264,6 +276,7 @@ class CcxtSession:
                 deadline = Deadline(self._clock.now(), valid_until)
                 if deadline.remaining_ms <= 0:
                     raise SendTooLate
+                context.headers = self._dialect.headers(deadline)
                 return await send(deadline)
             except SendTooLate as exc:
                 raise OrderNotExecuted(
@@ -320,6 +333,7 @@ class CcxtSession:
             target=symbol,
             http_status=context.http_status,
             retry_after_s=context.retry_after_s,
+            proofs=self._dialect.proofs,
         )
 
     @staticmethod

@@ -126,9 +126,9 @@ def order(raw: Mapping[str, Any], *, fills: tuple[FillReport, ...] | None = None
         side=Side(raw["side"]),
         order_type=_order_type(raw),
         status=_status(raw, filled),
-        quantity=decimal(raw["amount"]),
+        quantity=optional_decimal(raw.get("amount")) or filled,  # a market buy in quote has no other
         filled_quantity=filled,
-        average_price=_average(fills, filled) or average,
+        average_price=(_average(fills, filled) or average) if filled else None,
         price=limit(raw.get("price")) if raw["type"] == "limit" else None,
         fills=fills,
         market_time=max((each.executed_at for each in fills), default=moment),
@@ -137,8 +137,8 @@ def order(raw: Mapping[str, Any], *, fills: tuple[FillReport, ...] | None = None
 
 
 def _trigger(raw: Mapping[str, Any]) -> Decimal | None:
-    names = ("triggerPrice", "stopPrice", "stopLossPrice", "takeProfitPrice")
-    return next((found for name in names if (found := limit(raw.get(name)))), None)
+    # Not stopLossPrice and takeProfitPrice: of a plain order, those are of the protection attached to it.
+    return limit(raw.get("triggerPrice")) or limit(raw.get("stopPrice"))
 
 
 def _order_type(raw: Mapping[str, Any]) -> OrderType:

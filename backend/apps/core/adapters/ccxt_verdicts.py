@@ -7,6 +7,7 @@ ccxt 4.5.90): *rejected* (it does not exist there), *not executed* (certainly no
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -30,7 +31,12 @@ PARSE_ERRORS = (KeyError, IndexError, TypeError, ValueError, AttributeError, Ari
 _CODE = re.compile(r'"code"\s*:\s*"?(-?\d+)')
 _URL_QUERY = re.compile(r"(https?://[^\s?]+)\?\S*")
 _CCXT_ID = re.compile(r"^[a-z0-9]+ (?=[A-Z{])")  # "binance {…}": simex is one of its subclasses
-_MESSAGE = re.compile(r'"msg"\s*:\s*"((?:[^"\\]|\\.)*)"')
+_MESSAGE = re.compile(r'"msg"\s*:\s*"((?:[^"\\]|\\.)+)"')
+# OKX says why in `sMsg`, beside a `msg` that says "All operations failed".
+_OWN_MESSAGE = re.compile(r'"sMsg"\s*:\s*"((?:[^"\\]|\\.)+)"')
+_OWN_CODE = re.compile(r'"sCode"\s*:\s*"(\d+)"')
+_KRAKEN_WORDS = re.compile(r'"error"\s*:\s*\[\s*"((?:[^"\\]|\\.)+)"')
+_KRAKEN_KEYS = ("EAPI:Invalid key", "EAPI:Invalid signature", "EGeneral:Permission denied")
 _MAX_WORDS = 300
 
 _RATE_LIMIT_CODES = frozenset({-1003, -1015})
@@ -46,6 +52,7 @@ def order_error(
     target: str,
     http_status: int | None = None,
     retry_after_s: float | None = None,
+    proofs: Mapping[str, type[ExchangeError]] = MappingProxyType({}),
 ) -> ExchangeError:
     """Turn what `create_order` raised into one of the three verdicts.
 
@@ -54,6 +61,7 @@ def order_error(
         target: what the order was about, e.g. "BTC/USDT".
         http_status: of the answer, None when there was none. Binance: any 5xx means "status unknown".
         retry_after_s: what the exchange's own header said, if it did.
+        proofs: verdicts of the exchange's own codes or words where ccxt's class would mislead.
 
     Returns:
         OrderRejected, OrderNotExecuted or OrderOutcomeUnknown, never another one.
@@ -63,11 +71,14 @@ def order_error(
     if never_left(error):
         message = f"Ordre non envoyé à {exchange} ({target}) : connexion impossible ({words})."
         return OrderNotExecuted(message, details=details)
-    if code in _NOT_EXECUTED_CODES or _is_throttled(error, code):
+    proof = _proof(error, proofs)
+    if proof is OrderRejected:
+        return OrderRejected(f"Ordre refusé par {exchange} ({target}) : {words}", details=details)
+    if proof is OrderNotExecuted or code in _NOT_EXECUTED_CODES or _is_not_taken(error, code):
         message = f"Ordre non exécuté par {exchange} ({target}), à renvoyer plus tard : {words}"
         return OrderNotExecuted(message, details=details, retry_after_s=retry_after_s)
     failed_there = http_status is not None and http_status >= 500
-    if failed_there or code in _UNKNOWN_CODES or _proves_nothing(error, code):
+    if proof is OrderOutcomeUnknown or failed_there or code in _UNKNOWN_CODES or _proves_nothing(error, code):
         message = f"Ordre au sort inconnu chez {exchange} ({target}), recherché par son identifiant : {words}"
         return OrderOutcomeUnknown(message, details=details)
     return OrderRejected(f"Ordre refusé par {exchange} ({target}) : {words}", details=details)
@@ -86,7 +97,7 @@ def read_error(
     words, code = quote(error), exchange_code(error)
     details = _details(exchange, words, code)
     head = f"{action} impossible chez {exchange}"
-    if isinstance(error, ccxt.AuthenticationError) or code in _AUTHENTICATION_CODES:
+    if isinstance(error, ccxt.AuthenticationError) or code in _AUTHENTICATION_CODES or words in _KRAKEN_KEYS:
         return AuthenticationFailed(f"{head} : clés refusées ({words})", details=details)
     if code in _RATE_LIMIT_CODES or _is_throttled(error, code):
         message = f"{head} : trop de requêtes ({words})"
@@ -102,8 +113,15 @@ def read_error(
 
 def exchange_code(error: Exception) -> int | None:
     """Return the exchange's numeric error code when its words carry one (Binance's -2010 …)."""
-    found = _CODE.search(str(error))
+    found = next((each for each in _OWN_CODE.finditer(str(error)) if each.group(1) != "0"), None)
+    found = found or _CODE.search(str(error))
     return int(found.group(1)) if found else None
+
+
+def _proof(error: Exception, proofs: Mapping[str, type[ExchangeError]]) -> type[ExchangeError] | None:
+    said = _KRAKEN_WORDS.search(str(error))
+    key = said.group(1) if said else str(exchange_code(error))
+    return next((verdict for word, verdict in proofs.items() if key == word or key.startswith(f"{word}:")), None)
 
 
 def quote(error: Exception) -> str:
@@ -111,8 +129,9 @@ def quote(error: Exception) -> str:
     text = _CCXT_ID.sub("", _URL_QUERY.sub(r"\1", str(error)).strip()) or type(error).__name__
     if isinstance(error.__cause__, aiohttp.ClientError | TimeoutError):  # ccxt keeps the address only
         text = f"{text} : {str(error.__cause__) or type(error.__cause__).__name__}"
-    found = _MESSAGE.search(text)
-    words = f"{found.group(1)} (code {exchange_code(error)})" if found else text
+    found = _OWN_MESSAGE.search(text) or _MESSAGE.search(text)
+    said = _KRAKEN_WORDS.search(text)
+    words = f"{found.group(1)} (code {exchange_code(error)})" if found else said.group(1) if said else text
     return words if len(words) <= _MAX_WORDS else f"{words[:_MAX_WORDS]}…"
 
 
@@ -120,6 +139,13 @@ def never_left(error: Exception) -> bool:
     """Tell whether not one byte of the request can have reached the exchange (no connection was made)."""
     cause = error.__cause__
     return isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+
+
+def _is_not_taken(error: Exception, code: int | None) -> bool:
+    """Tell whether the exchange turned the request away before it read the order: too many, or out of time."""
+    import ccxt
+
+    return _is_throttled(error, code) or isinstance(error, ccxt.InvalidNonce)
 
 
 def _is_throttled(error: Exception, code: int | None) -> bool:

@@ -43,7 +43,9 @@ async def candles(
     await terminal.watch.check()
     now, slack = await read_database(_market_now, broker, terminal.clock.now())
     newest = until or step.open_time(now) + step.duration
-    start = max(since or newest - limit * step.duration, newest - limit * step.duration)
+    # One more than asked for: the exchange has no candle yet of a minute in which nobody traded.
+    earliest = newest - (limit + 1) * step.duration
+    start = max(since or earliest, earliest)
     if start >= newest:
         raise InvalidInput("Bougies refusées : le début n'est pas avant la fin.", details={"field": "since"})
     _, rows = await terminal.gateway.candles(

@@ -9,6 +9,8 @@ exists, so it is sought among the open and the ended orders, and only where ccxt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 from apps.core.adapters import ccxt_translate as translate
@@ -19,6 +21,7 @@ from domain.orders import (
     FillReport,
     OrderHandle,
     OrderReport,
+    OrderStatus,
     OrderTicket,
     OrderType,
     PairTicket,
@@ -55,6 +58,9 @@ class OrderDialect:
     A method that sends makes exactly one request that can change something, and makes it last.
     """
 
+    # Verdicts of the exchange's own codes or words, where the class that ccxt gives them would mislead.
+    proofs: Mapping[str, type[ExchangeError]] = MappingProxyType({})
+
     def __init__(self, client: Any, *, name: str) -> None:
         self.client = client
         self.name = name
@@ -85,6 +91,10 @@ class OrderDialect:
     def market_refusal(self, symbol: str, order_type: OrderType) -> str | None:
         """Return the French reason why that market does not take a type its exchange knows, or None."""
         return None
+
+    def headers(self, deadline: Deadline) -> Mapping[str, str]:
+        """Return the headers by which the exchange itself refuses what comes too late."""
+        return {}
 
     async def create(self, ticket: OrderTicket, deadline: Deadline) -> OrderReport:
         """Send an order of a type that is not refused."""
@@ -134,12 +144,35 @@ class OrderDialect:
 
     def acknowledged(self, ticket: OrderTicket, raw: Any) -> OrderReport:
         """Read the answer to an order. Raises OrderOutcomeUnknown when it names none."""
-        if not raw or raw.get("id") is None:
-            raise OrderOutcomeUnknown(
-                f"Ordre au sort inconnu chez {self.name} ({ticket.symbol}), recherché par son "
-                "identifiant : la réponse ne porte aucun numéro d'ordre."
-            )
-        return translate.order(raw)
+        number = self.acknowledged_id(ticket, (raw or {}).get("id"))
+        return self.bare(ticket, number) if raw.get("status") is None else translate.order(raw)
+
+    def acknowledged_id(self, ticket: OrderTicket, number: Any) -> str:
+        """Return the exchange's number of an order just sent. Raises OrderOutcomeUnknown without one."""
+        if number:
+            return str(number)
+        raise OrderOutcomeUnknown(
+            f"Ordre au sort inconnu chez {self.name} ({ticket.symbol}), recherché par son "
+            "identifiant : la réponse ne porte aucun numéro d'ordre."
+        )
+
+    def bare(self, ticket: OrderTicket, exchange_order_id: str) -> OrderReport:
+        """Return the report of an order of which the exchange said its number only (`market_time` None)."""
+        return OrderReport(
+            exchange_order_id=exchange_order_id,
+            client_order_id=ticket.client_order_id,
+            symbol=ticket.symbol,
+            side=ticket.side,
+            order_type=ticket.order_type,
+            status=OrderStatus.OPEN,
+            quantity=ticket.quantity,
+            filled_quantity=Decimal(0),
+            average_price=None,
+            price=ticket.price,
+            fills=(),
+            market_time=None,
+            stop_price=ticket.stop_price,
+        )
 
     def not_found(self, order: OrderHandle) -> OrderNotFound:
         named = order.client_order_id or order.exchange_order_id
@@ -201,6 +234,22 @@ def arguments(ticket: OrderTicket) -> tuple[str, str, str, str, str | None]:
     kind = "limit" if ticket.order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT) else "market"
     price = None if ticket.price is None else text(ticket.price)
     return ticket.symbol, kind, ticket.side.value, text(ticket.quantity), price
+
+
+def trigger(ticket: OrderTicket) -> dict[str, str]:
+    """Return ccxt's parameter for the price that triggers an order."""
+    if ticket.stop_price is None:
+        return {}
+    name = "takeProfitPrice" if ticket.order_type is OrderType.TAKE_PROFIT else "stopLossPrice"
+    return {name: text(ticket.stop_price)}
+
+
+def ccxt_error() -> type[Exception]:
+    """Return the root of ccxt's errors (ccxt is imported late)."""
+    import ccxt
+
+    error: type[Exception] = ccxt.BaseError
+    return error
 
 
 def _spot_orders(client: Any) -> Mapping[str, Any]:

@@ -7,7 +7,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from apps.core.adapters.order_dialects.base import PAGE, Deadline, OrderDialect, arguments, text
+from apps.core.adapters.order_dialects.base import (
+    PAGE,
+    Deadline,
+    OrderDialect,
+    arguments,
+    ccxt_error,
+    text,
+    trigger,
+)
 from domain.errors import OrderOutcomeUnknown, OrderRejected
 from domain.order_abilities import AmendMode, OrderAbilities, PairMode
 from domain.orders import OrderHandle, OrderReport, OrderTicket, OrderType, PairTicket, Side
@@ -49,7 +57,7 @@ class BinanceDialect(OrderDialect):
         return f"{self.name} ne prend pas d'ordre {_KINDS[order_type]} sur {symbol} (types : {', '.join(offered)})."
 
     async def create(self, ticket: OrderTicket, deadline: Deadline) -> OrderReport:
-        params = {**_trigger(ticket), "clientOrderId": ticket.client_order_id, **self._window(deadline)}
+        params = {**trigger(ticket), "clientOrderId": ticket.client_order_id, **self._window(deadline)}
         raw = await self.client.create_order(*arguments(ticket), params)
         return self.acknowledged(ticket, raw)
 
@@ -77,7 +85,7 @@ class BinanceDialect(OrderDialect):
 
     async def replace(self, old: OrderHandle, ticket: OrderTicket, deadline: Deadline) -> OrderReport:
         # ONLY_NEW: an order that has executed in part is left alone, and so nothing is placed.
-        params = {**_trigger(ticket), "clientOrderId": ticket.client_order_id, **self._window(deadline)}
+        params = {**trigger(ticket), "clientOrderId": ticket.client_order_id, **self._window(deadline)}
         request = {
             **self.client.create_order_request(*arguments(ticket), params),
             "cancelReplaceMode": "STOP_ON_FAILURE",
@@ -86,7 +94,7 @@ class BinanceDialect(OrderDialect):
         }
         try:
             answer = await self.client.private_post_order_cancelreplace(request)
-        except self._ccxt_error() as exc:
+        except ccxt_error() as exc:
             verdict = _replace_verdict(exc, exchange=self.name, symbol=ticket.symbol)
             if verdict is None:
                 raise
@@ -121,20 +129,6 @@ class BinanceDialect(OrderDialect):
         reports = {each["clientOrderId"]: each for each in answer.get("orderReports") or ()}
         raw = reports.get(leg.client_order_id)
         return self.acknowledged(leg, None if raw is None else self.client.parse_order(raw, market))
-
-    @staticmethod
-    def _ccxt_error() -> type[Exception]:
-        import ccxt
-
-        error: type[Exception] = ccxt.BaseError
-        return error
-
-
-def _trigger(ticket: OrderTicket) -> dict[str, str]:
-    if ticket.stop_price is None:
-        return {}
-    name = "takeProfitPrice" if ticket.order_type is OrderType.TAKE_PROFIT else "stopLossPrice"
-    return {name: text(ticket.stop_price)}
 
 
 def _name(by_number: str, by_client_id: str, order: OrderHandle) -> dict[str, str]:

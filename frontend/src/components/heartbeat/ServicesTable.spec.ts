@@ -1,0 +1,25 @@
+import { cleanup, render, screen } from '@testing-library/vue'
+import { createPinia, setActivePinia } from 'pinia'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { useStatus } from '@/stores/status'
+import ServicesTable from './ServicesTable.vue'
+
+const up = { state: 'up' as const, since: '2026-11-22T12:00:00Z', last_seen: '2026-11-22T12:00:00Z', lag_ms: 1 }
+
+describe('ServicesTable', () => {
+  beforeEach(() => setActivePinia(createPinia()))
+  afterEach(cleanup)
+
+  it('says how the accounts’ orders are learned', () => {
+    const streams = { binance: { up: 2, down: 1 }, kraken: { polling: 1 } }
+    useStatus().setHealth({ status: 'ok', services: { ccxt_service: { ...up, details: { streams } } } })
+    render(ServicesTable, { props: { detailed: true } })
+    expect(screen.getByText('Comptes : binance 2 à l’écoute, 1 coupé, interrogé · kraken 1 interrogé')).toBeTruthy()
+  })
+
+  it('says nothing of accounts where there are none', () => {
+    useStatus().setHealth({ status: 'ok', services: { ccxt_service: { ...up, details: {} } } })
+    render(ServicesTable, { props: { detailed: true } })
+    expect(screen.queryByText(/Comptes/)).toBeNull()
+  })
+})
