@@ -34,13 +34,13 @@ def kinds_of(user: Any) -> list[str]:
 
 
 def state_of(alert: Alert) -> str:
-    """Return sent, waiting, failed, or kept when it was for no address."""
+    """Return sent (somewhere), waiting, failed, or kept when it was for no address."""
     deliveries = list(alert.deliveries.all())
     if not deliveries:
         return "kept"
-    if any(one.sent_at is None and one.abandoned_at is None for one in deliveries):
-        return "waiting"
-    return "sent" if any(one.sent_at is not None for one in deliveries) else "failed"
+    if any(one.sent_at is not None for one in deliveries):
+        return "sent"
+    return "waiting" if any(one.abandoned_at is None for one in deliveries) else "failed"
 
 
 def shown(address: AlertAddress) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from rest_framework import serializers
 from apps.brokers import selectors
 from apps.brokers.models import Broker, Exchange
 from apps.brokers.services import credentials
+from domain.order_abilities import AmendMode, PairMode
 
 
 class MarketsStateSerializer(serializers.Serializer[Any]):
@@ -104,11 +105,27 @@ class CapabilitySerializer(serializers.Serializer[Any]):
     note = serializers.CharField(allow_blank=True)
 
 
+class OrderTypeAbilitySerializer(serializers.Serializer[Any]):
+    """Whether a type of order is sent to that exchange; `reason` says why not."""
+
+    type = serializers.CharField()
+    label = serializers.CharField()
+    supported = serializers.BooleanField()
+    reason = serializers.CharField(allow_blank=True)
+
+
 class CapabilitiesSerializer(serializers.Serializer[Any]):
     exchange = serializers.CharField()
     exchange_name = serializers.CharField()
     timeframes = serializers.ListField(child=serializers.CharField())
     capabilities = CapabilitySerializer(many=True)
+    order_types = OrderTypeAbilitySerializer(many=True)
+    pair = serializers.ChoiceField(
+        choices=[each.value for each in PairMode], help_text="how a stop loss and a take profit are held together"
+    )
+    amend = serializers.ChoiceField(
+        choices=[each.value for each in AmendMode], help_text="how an open order is changed"
+    )
 
 
 class _Credentials(serializers.DictField):

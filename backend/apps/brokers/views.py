@@ -13,7 +13,7 @@ from rest_framework.serializers import Serializer
 from rest_framework.viewsets import ReadOnlyModelViewSet
 
 from apps.brokers import selectors
-from apps.brokers.capabilities import capabilities_of
+from apps.brokers.capabilities import abilities_of, capabilities_of, order_types_of
 from apps.brokers.models import Broker, Exchange
 from apps.brokers.serializers import (
     BalanceSerializer,
@@ -114,6 +114,9 @@ class BrokerViewSet(ReadOnlyModelViewSet[Broker]):
             "exchange_name": exchange.name,
             "timeframes": exchange.timeframes,
             "capabilities": capabilities_of(exchange),
+            "order_types": order_types_of(exchange),
+            "pair": abilities_of(exchange).pair,
+            "amend": abilities_of(exchange).amend,
         }
         return Response(CapabilitiesSerializer(body).data)
 

@@ -186,6 +186,8 @@ def _refused(command: OrderCommand, trade: Trade, new: Trade, *, now: datetime) 
 def _settle_by_end(command: OrderCommand, trade: Trade, *, now: datetime) -> None:
     was_cancelled = trade.status in (OrderStatus.CANCELLED, OrderStatus.EXPIRED)
     if not command.params.get("cancel_sent") or not was_cancelled:
+        if was_cancelled:
+            events.alert(trade, code="amend_lost", message=_gone(trade))
         _end(command, now=now, error=_gone(trade))
         return
     late = now >= datetime.fromisoformat(command.params["valid_until"]) + _TOO_LATE_AFTER

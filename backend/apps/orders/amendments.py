@@ -15,7 +15,7 @@ from domain.errors import Conflict, InvalidInput, NotFound
 from domain.french import number
 from domain.markets import Market
 from domain.order_terms import OrderTerms, order_terms
-from domain.orders import OrderRequest, OrderStatus, OrderType, Side
+from domain.orders import OrderRequest, OrderSource, OrderStatus, OrderType, Side
 
 
 @transaction.atomic
@@ -94,6 +94,13 @@ def _check_amendable(trade: Trade) -> None:
             f"{_head(trade)} : l'ordre est déjà terminé (statut « {status} »).",
             details={"status": status.value},
             code="order_already_final",
+        )
+    if trade.source == OrderSource.EXTERNAL:
+        # Its report may not say all (a trigger): what would replace it could be another kind of order.
+        raise InvalidInput(
+            f"{_head(trade)} : un ordre placé hors d'Aristobot ne se modifie pas d'ici ; l'annuler puis le "
+            "replacer.",
+            code="external_not_amendable",
         )
     if trade.link_id:
         raise InvalidInput(

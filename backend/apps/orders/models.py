@@ -1,7 +1,8 @@
 """The life of an order: rows of intent, executions, commands and positions.
 
-`apps.orders.desk` inserts trades and commands; `apps.orders.executor` claims them; `apps.orders.ledger`
-alone applies what an exchange says (trades' state, fills, positions).
+`apps.orders.desk` inserts trades and commands (`apps.orders.external` the rows of orders placed elsewhere);
+`apps.orders.executor` claims them; `apps.orders.ledger` alone applies what an exchange says (trades' state,
+fills, positions).
 """
 
 from django.conf import settings

@@ -85,6 +85,15 @@ class ExampleSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
 
 
+class IndicatorSerializer(serializers.Serializer[Any]):
+    """A function of `ta`; `columns` when it answers a table rather than one series."""
+
+    name = serializers.CharField()
+    category = serializers.CharField()
+    arguments = serializers.ListField(child=serializers.CharField())
+    columns = serializers.BooleanField()
+
+
 class CodeSerializer(serializers.Serializer[Any]):
     code = serializers.CharField(max_length=MAX_CODE_BYTES, trim_whitespace=False, allow_blank=True)
 

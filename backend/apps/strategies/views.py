@@ -13,11 +13,13 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ModelViewSet
 
 from apps.strategies.examples import EXAMPLES
+from apps.strategies.indicators import indicators
 from apps.strategies.models import Strategy
 from apps.strategies.selectors import own_strategy, strategies_of
 from apps.strategies.serializers import (
     CodeSerializer,
     ExampleSerializer,
+    IndicatorSerializer,
     StrategySerializer,
     ValidationSerializer,
     VersionSerializer,
@@ -59,6 +61,12 @@ class StrategyViewSet(ModelViewSet[Strategy]):
     def examples(self, request: Request) -> Response:
         """The library of worked examples, to copy and change."""
         return Response(ExampleSerializer(EXAMPLES, many=True).data)
+
+    @extend_schema(responses=IndicatorSerializer(many=True))
+    @action(detail=False, methods=["get"], pagination_class=None)
+    def indicators(self, request: Request) -> Response:
+        """What a strategy may call in `ta`, for the editor's completion."""
+        return Response(indicators())
 
     @extend_schema(request=CodeSerializer, responses=ValidationSerializer)
     @action(detail=False, methods=["post"], pagination_class=None)

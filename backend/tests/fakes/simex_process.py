@@ -19,9 +19,10 @@ class SimexProcess:
     def __init__(self, process: "subprocess.Popen[str]", url: str) -> None:
         self.process = process
         self.url = url
+        self._http = httpx.Client(timeout=10.0)  # one: each makes a TLS context, which costs more than the request
 
     def admin(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        answer = httpx.request(method, f"{self.url}/__sim/{path}", json=body, timeout=10.0)
+        answer = self._http.request(method, f"{self.url}/__sim/{path}", json=body)
         answer.raise_for_status()
         return answer.json()
 

@@ -118,6 +118,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ),
     ("POST", "/api/strategies/validate/"): Route(CALLER, body={"code": "def ("}),
     ("GET", "/api/strategies/examples/"): Route(SHARED),
+    ("GET", "/api/strategies/indicators/"): Route(SHARED),
     ("GET", "/api/strategies/{id}/"): Route(ADDRESSED, "strategy"),
     ("GET", "/api/strategies/{id}/versions/"): Route(ADDRESSED, "strategy"),
     ("PUT", "/api/strategies/{id}/"): Route(ADDRESSED, "strategy", STRATEGY),

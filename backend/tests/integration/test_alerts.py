@@ -125,13 +125,18 @@ class TestOutbox:
         address.refresh_from_db()
         assert (address.failures, address.last_error, len(post.sent)) == (0, "", 1)
 
-    def test_bug_of_a_plugin_is_a_failure_like_another(self, lea: User) -> None:
+    def test_bug_of_a_plugin_is_a_failure_like_another_and_quotes_nothing(
+        self, lea: User, capfd: pytest.CaptureFixture[str]
+    ) -> None:
         address, post = address_of(lea), Post()
         order_alert(lea)
         post.error = ZeroDivisionError("jeton-secret")
         serve(post, NOW)
         address.refresh_from_db()
         assert address.last_error == "Envoi impossible : erreur interne, voir le journal du service."
+        logged = "".join(capfd.readouterr())
+        assert "ZeroDivisionError" in logged
+        assert "jeton-secret" not in logged
 
     def test_old_alert_is_abandoned_instead_of_told(self, lea: User) -> None:
         address_of(lea)
@@ -250,6 +255,15 @@ class TestApi:
         assert (row["state"], row["error"]) == ("failed", "Abandonnée : adresse éteinte.")
         assert client.delete(path).status_code == 204
         assert client.get("/api/alerts/").json()["results"][0]["state"] == "kept"
+
+    def test_alert_that_reached_one_of_two_addresses_is_sent(self, client: Client, lea: User) -> None:
+        address_of(lea)
+        order_alert(lea)
+        late = address_of(lea)
+        AlertDelivery.objects.create(alert=Alert.objects.get(), address=late)
+        assert client.get("/api/alerts/").json()["results"][0]["state"] == "waiting"
+        AlertDelivery.objects.exclude(address=late).update(sent_at=NOW)
+        assert client.get("/api/alerts/").json()["results"][0]["state"] == "sent"
 
     def test_kinds_are_kept_and_checked(self, client: Client) -> None:
         assert client.get("/api/alerts/preferences/").json() == {"kinds": ["order", "bot_paused", "service"]}

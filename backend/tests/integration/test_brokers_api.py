@@ -14,6 +14,8 @@ from apps.brokers.services.directory import DjangoBrokerDirectory
 from apps.core.adapters.database import close_database, in_database
 from apps.orders.models import Trade
 from domain.errors import AuthenticationFailed
+from domain.order_abilities import OrderAbilities
+from domain.orders import OrderType
 from domain.ports import Balance
 from tests.engine_world import CLOSE, SYMBOL, make_bot, make_user
 
@@ -239,17 +241,32 @@ def test_nobody_gets_nothing(catalogue: None) -> None:
     assert not Broker.objects.exists()
 
 
-def test_capabilities_say_why_not(client: Client) -> None:
+KRAKEN_ORDERS = OrderAbilities(refusals={OrderType.OCO: "Pas de paire chez Kraken."})
+
+
+def test_capabilities_are_those_of_our_own_orders(client: Client) -> None:
+    Exchange.objects.filter(pk="kraken").update(order_abilities=KRAKEN_ORDERS.to_wire())
     made = add(client, exchange="kraken").json()
     body = client.get(f"/api/brokers/{made['id']}/capabilities/").json()
     found = {each["code"]: each for each in body["capabilities"]}
     assert found["market"]["supported"]
     assert found["stop_loss"] == {"code": "stop_loss", "label": "Stop Loss", "supported": True, "note": ""}
     assert found["candles"]["supported"]  # "emulated" will do
-    assert not found["edit"]["supported"]
-    assert found["edit"]["note"] == "Annulation puis nouvel ordre."
+    assert found["edit"]["note"] == "Annulation, confirmation de l'exchange, puis nouvel ordre."
     assert "Kraken" in found["sandbox"]["note"]
     assert body["timeframes"] == ["1m", "5m"]
+    types = {each["type"]: each for each in body["order_types"]}
+    assert list(types) == ["market", "limit", "stop_loss", "take_profit", "stop_limit", "oco"]
+    assert [each["type"] for each in types.values() if not each["supported"]] == ["oco"]
+    assert types["oco"]["reason"] == "Pas de paire chez Kraken."
+    assert (body["pair"], body["amend"]) == ("none", "cancel_first")
+
+
+def test_capabilities_refuse_every_order_of_an_exchange_not_described_yet(client: Client) -> None:
+    made = add(client, exchange="kraken").json()
+    body = client.get(f"/api/brokers/{made['id']}/capabilities/").json()
+    assert {each["supported"] for each in body["order_types"]} == {False}
+    assert {each["reason"] for each in body["order_types"]} == {"Kraken n'est pas encore décrit."}
 
 
 def test_exchanges_before_the_catalogue_is_written(client: Client) -> None:

@@ -9,14 +9,14 @@ import pytest_asyncio
 from asgiref.sync import sync_to_async
 
 from apps.brokers.models import Broker
-from apps.orders import attribution, external, selectors
+from apps.orders import amendments, attribution, external, selectors
 from apps.orders.external_watch import ExternalTimings, ExternalWatch
 from apps.orders.models import Fill, Position, Trade
 from apps.orders.stream_board import StreamBoard, StreamState
-from domain.errors import ExchangeError, ExchangeUnavailable, OrderOutcomeUnknown
+from domain.errors import ExchangeError, ExchangeUnavailable, InvalidInput, OrderOutcomeUnknown
 from domain.orders import OrderReport, OrderStatus, OrderTicket, OrderType, Side
 from domain.ports import BrokerAccess
-from tests.fakes.exchange import FakeSessions, PlacedOrder
+from tests.fakes.exchange import BTC_USDT, FakeSessions, PlacedOrder
 from tests.fakes.gateway_world import FakeDirectory
 from tests.fakes.orders_room import OrdersRoom, orders_room, refreshed
 
@@ -202,6 +202,21 @@ async def test_failing_exchange_does_not_end_the_watch(world: World) -> None:
     world.watch.ask(world.room.broker.id)
     await world.watch.tick()
     assert len(await external_rows()) == 1
+
+
+async def test_imported_order_is_not_amended_from_here(world: World) -> None:
+    world.place("web", Side.BUY, "2", "90")
+    await world.look()
+    (row,) = await external_rows()
+    with pytest.raises(InvalidInput, match="placé hors d'Aristobot"):
+        await sync_to_async(amendments.amend)(
+            trade_id=row.id,
+            user_id=world.room.user.id,
+            market=BTC_USDT,
+            reference_price=Decimal(100),
+            now=world.room.clock.now(),
+            price=Decimal(91),
+        )
 
 
 async def test_imported_order_that_its_exchange_forgot_is_closed_and_nothing_else_is(world: World) -> None:

@@ -172,13 +172,13 @@ async def test_a_fill_during_the_cancellation_is_taken_off_what_is_placed_anew(
 
 @BOTH
 async def test_an_order_cancelled_elsewhere_before_us_is_not_placed_anew(
-    room: OrdersRoom, mode: OrderAbilities
+    room: OrdersRoom, mode: OrderAbilities, alerts: list[str]
 ) -> None:
     old = await resting(room, mode)
     command = await asked(room, old, price=Decimal(80))
     room.exchange.cancel(room.broker.id, old.client_order_id)
     command, _ = await settled(room, command)
-    assert command.status == "failed"
+    assert (command.status, alerts) == ("failed", ["amend_lost"])
     assert [one.ticket.client_order_id for one in room.exchange.accepted] == [old.client_order_id]
     assert (await refreshed(old)).status == "cancelled"
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,12 +14,14 @@ from django.contrib.auth.models import AnonymousUser
 from pytest_django.fixtures import SettingsWrapper
 
 from apps.accounts.models import User
+from apps.core.models import HeartbeatStatus
 from apps.market_data.models import ExchangeSymbol
 from apps.orders.models import OrderCommand, Trade
 from apps.trading_manual.consumers import MAX_IN_FLIGHT, TerminalConsumer
 from apps.trading_manual.requests import KINDS
 from domain.errors import ExchangeUnavailable
-from tests.engine_world import SYMBOL
+from domain.timeframes import Timeframe, to_ms
+from tests.engine_world import CLOSE, SYMBOL, candles
 from tests.terminal_world import Page, TerminalWorld, terminal_world
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -442,6 +445,24 @@ async def test_amendment_is_asked_once_and_names_its_replacement(world: Terminal
     assert await OrderCommand.objects.acount() == 1
     refused = await page.error("amend", **{**wanted, "price": "0"})
     assert (refused["details"]["field"], "supérieur à 0" in refused["message"]) == ("price", True)
+
+
+@pytest.mark.parametrize("behind", [timedelta(0), timedelta(hours=4)])
+async def test_candles_of_a_simulated_market_go_by_its_own_clock(
+    world: TerminalWorld, page: Page, behind: timedelta
+) -> None:
+    world.gateway.candle_rows = candles(CLOSE, timeframe=Timeframe.M5, count=100)  # the market's present: CLOSE
+    await HeartbeatStatus.objects.acreate(
+        source="primary",
+        location="ici",
+        feed="simex:test",
+        market_time=CLOSE - behind,
+        last_application_start=world.clock.now(),
+    )
+    data = await page.data("candles", broker=world.broker.pk, symbol=SYMBOL, timeframe="5m", limit=60)
+    opens = [candle[0] for candle in data["candles"]]
+    assert (len(opens), opens[-1]) == (60, to_ms(CLOSE - timedelta(minutes=5)))
+    assert data["candles"][0][1:] == [100.0, 100.0, 100.0, 100.0, 1.0]
 
 
 REQUESTS: dict[str, dict[str, Any]] = {

@@ -765,6 +765,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/strategies/indicators/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What a strategy may call in `ta`, for the editor's completion. */
+        get: operations["strategies_indicators_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/strategies/validate/": {
         parameters: {
             query?: never;
@@ -900,6 +917,12 @@ export interface components {
         AlertTest: {
             elapsed_ms: number;
         };
+        /**
+         * @description * `atomic` - atomic
+         *     * `cancel_first` - cancel_first
+         * @enum {string}
+         */
+        AmendEnum: "atomic" | "cancel_first";
         AssistantSettings: {
             provider: components["schemas"]["ProviderEnum"] | components["schemas"]["BlankEnum"];
             /** @description The provider that is on has its key and its model. */
@@ -1095,6 +1118,22 @@ export interface components {
             exchange_name: string;
             timeframes: string[];
             capabilities: components["schemas"]["Capability"][];
+            order_types: components["schemas"]["OrderTypeAbility"][];
+            /**
+             * @description how a stop loss and a take profit are held together
+             *
+             *     * `oco` - oco
+             *     * `linked` - linked
+             *     * `none` - none
+             */
+            pair: components["schemas"]["PairEnum"];
+            /**
+             * @description how an open order is changed
+             *
+             *     * `atomic` - atomic
+             *     * `cancel_first` - cancel_first
+             */
+            amend: components["schemas"]["AmendEnum"];
         };
         /** @description One thing the exchange can do or not; `note` says why not, or how it is done instead. */
         Capability: {
@@ -1267,6 +1306,13 @@ export interface components {
          * @enum {string}
          */
         IncidentKindEnum: "gap" | "stall" | "disconnect" | "correction";
+        /** @description A function of `ta`; `columns` when it answers a table rather than one series. */
+        Indicator: {
+            name: string;
+            category: string;
+            arguments: string[];
+            columns: boolean;
+        };
         /**
          * @description * `entry` - Entry
          *     * `exit` - Exit
@@ -1331,6 +1377,13 @@ export interface components {
             has_key: boolean;
             key_hint: string;
             model: string;
+        };
+        /** @description Whether a type of order is sent to that exchange; `reason` says why not. */
+        OrderTypeAbility: {
+            type: string;
+            label: string;
+            supported: boolean;
+            reason: string;
         };
         PaginatedAlertList: {
             /**
@@ -1475,6 +1528,13 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Version"][];
         };
+        /**
+         * @description * `oco` - oco
+         *     * `linked` - linked
+         *     * `none` - none
+         * @enum {string}
+         */
+        PairEnum: "oco" | "linked" | "none";
         /** @description A tunable value of `STRATEGY_PARAMS`; bounds and step of numbers, choices of a choice. */
         ParamSpec: {
             name: string;
@@ -3197,6 +3257,25 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Example"][];
+                };
+            };
+        };
+    };
+    strategies_indicators_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Indicator"][];
                 };
             };
         };

@@ -1,14 +1,29 @@
 import { defineStore } from 'pinia'
 import { ref } from 'vue'
-import { fetchStrategies, type Strategy } from '@/api/strategies'
+import { changeStrategy, createStrategy, deleteStrategy, fetchStrategies, type Strategy, type StrategyDraft } from '@/api/strategies'
 
-/** The user's strategies. */
+/** The user's strategies; one object per id, whatever brought it. */
 export const useStrategies = defineStore('strategies', () => {
   const list = ref<Strategy[]>([])
+
+  function upsert(strategy: Strategy): Strategy {
+    const known = list.value.find((one) => one.id === strategy.id)
+    if (!known) list.value.push(strategy)
+    else Object.assign(known, strategy)
+    return list.value.find((one) => one.id === strategy.id) ?? strategy
+  }
 
   async function refresh(): Promise<void> {
     list.value = await fetchStrategies()
   }
 
-  return { list, refresh }
+  const create = async (draft: StrategyDraft): Promise<Strategy> => upsert(await createStrategy(draft))
+  const change = async (id: number, draft: StrategyDraft): Promise<Strategy> => upsert(await changeStrategy(id, draft))
+
+  async function remove(id: number): Promise<void> {
+    await deleteStrategy(id)
+    list.value = list.value.filter((one) => one.id !== id)
+  }
+
+  return { list, refresh, create, change, remove }
 })

@@ -1,6 +1,7 @@
 """Sends what the outbox holds. Runs in terminals 3 and 5, so that one of them tells of the other's end."""
 
 import asyncio
+import traceback
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -61,8 +62,10 @@ class AlertSender:
         except AristobotError as exc:
             log.warning("alerts.not_sent", address_id=batch.address_id, code=exc.error_code)
             await in_database(outbox.note_failed, batch, exc.message, self._clock.now())
-        except Exception:  # boundary: a bug of one service's plugin must not silence the others
-            log.exception("alerts.sender_failed", address_id=batch.address_id)
+        except Exception as exc:  # noqa: BLE001 — boundary: one service's bug must not silence the others
+            # Where it happened, without its words: they may quote the address.
+            where = traceback.format_tb(exc.__traceback__)[-3:]
+            log.error("alerts.sender_failed", address_id=batch.address_id, kind=type(exc).__name__, where=where)
             failed = AlertNotSent("Envoi impossible : erreur interne, voir le journal du service.")
             await in_database(outbox.note_failed, batch, failed.message, self._clock.now())
         else:

@@ -16,7 +16,7 @@ from domain.timeframes import Timeframe, to_ms
 
 _CANDLES_TIMEOUT_S = 12.0
 # The market time the heartbeat noted may be some seconds old, which is minutes of a market that runs fast.
-_SIMULATED_SLACK = timedelta(hours=1)
+_LEAST_SLACK = timedelta(hours=1)
 
 
 async def candles(
@@ -41,13 +41,14 @@ async def candles(
     step = Timeframe.parse(timeframe)
     broker = await read_database(_broker_with_market, user_id, broker_id, symbol)
     await terminal.watch.check()
-    now, slack = await read_database(_market_now, broker, terminal.clock.now())
+    now, is_certain = await read_database(_market_now, broker, terminal.clock.now())
     newest = until or step.open_time(now) + step.duration
     # One more than asked for: the exchange has no candle yet of a minute in which nobody traded.
     earliest = newest - (limit + 1) * step.duration
     start = max(since or earliest, earliest)
     if start >= newest:
         raise InvalidInput("Bougies refusées : le début n'est pas avant la fin.", details={"field": "since"})
+    slack = timedelta(0) if is_certain else max(_LEAST_SLACK, limit * step.duration)
     _, rows = await terminal.gateway.candles(
         broker.pk,
         user_id=user_id,
@@ -80,15 +81,15 @@ def _broker_with_market(user_id: int, broker_id: int, symbol: str) -> Broker:
     return broker
 
 
-def _market_now(broker: Broker, now: datetime) -> tuple[datetime, timedelta]:
-    """Return the market's present and how far ahead of it candles may be.
+def _market_now(broker: Broker, now: datetime) -> tuple[datetime, bool]:
+    """Return the market's present, and False when it may well be later.
 
-    The simulated exchange's market may run at any time of its own; the heartbeat listens to it.
+    The simulated exchange's market may run at any time of its own; the heartbeat listens to it, or did.
     """
     if broker.exchange != "simex":
-        return now, timedelta(0)
+        return now, True
     seen = selectors.market_time(candle_source_of(broker.exchange))
-    return (now, timedelta(0)) if seen is None else (seen, _SIMULATED_SLACK)
+    return (now, True) if seen is None else (seen, False)
 
 
 def _candle(candle: Candle) -> Sequence[float]:

@@ -77,7 +77,7 @@ it('stores a key, then lists the models, keeps the chosen one and tells every pa
   await waitFor(() => expect(useSession().session?.assistant.is_on).toBe(true))
   await fireEvent.click(openrouter.getByRole('button', { name: 'Tester OpenRouter' }))
   expect(await openrouter.findByText('Réponse en 0,9 s')).toBeDefined()
-  expect(screen.getByText('Prêt')).toBeDefined()
+  expect(screen.getByText('Configuré')).toBeDefined()
 })
 
 it('shows the provider’s refusal under what caused it', async () => {
