@@ -44,7 +44,7 @@ test.beforeEach(async ({ api, page }) => {
   await expectAlive(page)
 })
 
-test('a day: search, limit, fill, protection, market sale, history', async ({ api, page }) => {
+test('a day: search, limit, change, fill, protection, market sale, history', async ({ api, page }) => {
   test.setTimeout(240_000)
   const terminal = new Terminal(page, api)
   await terminal.open()
@@ -65,11 +65,24 @@ test('a day: search, limit, fill, protection, market sale, history', async ({ ap
   await expect(terminal.row(limit)).toContainText('Ouvert', { timeout: FILL_TIMEOUT })
   const price = decimal((await terminal.row(limit).getByRole('cell').allInnerTexts())[4])
 
+  // It is changed: another order takes its place.
+  const dearer = around(price, 1.01)
+  await terminal.row(limit).getByRole('button', { name: 'Modifier' }).click()
+  const dialog = page.getByRole('dialog', { name: 'Modifier l’ordre' })
+  await dialog.getByLabel('Prix limite').fill(dearer)
+  await dialog.getByRole('button', { name: 'Modifier' }).last().click()
+  await expect(terminal.row(limit), 'the old one is over').toBeHidden({ timeout: FILL_TIMEOUT })
+  const replacement = terminal.orders.locator('tr[data-order]').filter({ hasText: 'Ouvert' })
+  await expect(replacement).toHaveCount(1)
+  const changed = Number(await replacement.getAttribute('data-order'))
+  expect(plain(decimal((await replacement.getByRole('cell').allInnerTexts())[4]))).toBe(dearer)
+
   // The market comes down to it.
-  await movePrice('BTCUSDT', around(price, 0.995))
-  await expect(terminal.row(limit), 'it has left the open orders').toBeHidden({ timeout: FILL_TIMEOUT })
+  await movePrice('BTCUSDT', around(dearer, 0.995))
+  await expect(terminal.row(changed), 'it has left the open orders').toBeHidden({ timeout: FILL_TIMEOUT })
   await terminal.tab(/Historique/)
-  await expect(terminal.row(limit)).toContainText('Exécuté')
+  await expect(terminal.row(limit)).toContainText('Annulé')
+  await expect(terminal.row(changed)).toContainText('Exécuté')
   await terminal.tab(/Positions/)
   await expect(terminal.orders.getByRole('row', { name: /BTC\/USDT.*Manuel/ })).toBeVisible()
 
@@ -94,5 +107,5 @@ test('a day: search, limit, fill, protection, market sale, history', async ({ ap
   await expect(terminal.summary).toContainText(/Vente marché BTC\/USDT exécuté/, { timeout: FILL_TIMEOUT })
   await expect(terminal.orders.getByText('Aucune position ouverte')).toBeVisible({ timeout: FILL_TIMEOUT })
 
-  await expectHistoryExact(terminal, [limit, ...pair, sale])
+  await expectHistoryExact(terminal, [limit, changed, ...pair, sale])
 })

@@ -1,6 +1,6 @@
 /** Trouble between the terminal and the exchange: never two orders, never a button that waits for ever, always a French word. */
 import { clearFaults, plan } from '../support/exchange.ts'
-import { killGateway, killWebServer } from '../support/instance.ts'
+import { killGateway } from '../support/instance.ts'
 import { Terminal } from '../support/terminal.ts'
 import { expect, expectAlive, type Page, test } from '../support/test.ts'
 
@@ -51,24 +51,38 @@ test('the exchange is slow, loses its response, or fails without a meaning: one 
   await expectOutcome(id, /Expiré|Refusé/)
 })
 
-async function expectReconnected(page: Page): Promise<void> {
-  await expect(page.getByText(/Terminal déconnecté/)).toBeVisible()
-  await expect(page.getByText(/Terminal déconnecté/)).toBeHidden({ timeout: OUTCOME_TIMEOUT })
+interface Cut {
+  submissions: string[]
 }
 
-test('the web server dies while the order leaves: the same request is asked again', async ({ page }) => {
-  test.setTimeout(240_000)
-  await terminal.write('Marché', 'Achat', { Valeur: '20' })
-  await terminal.validate()
-  killWebServer()
-  const sending = terminal.execute()
-  await expectReconnected(page)
-  const again = terminal.ticket.getByRole('button', { name: 'Redemander' })
-  const sent = terminal.status.filter({ hasText: /Ordre n° \d/ })
-  await expect(again.or(sent).or(terminal.status.filter({ hasText: /périmée/ })).first()).toBeVisible({ timeout: OUTCOME_TIMEOUT })
-  if (await again.isVisible()) await again.click()
-  const [id] = await sending
-  await expectOutcome(id, /Exécuté|Expiré|Refusé/)
+/** Loses the answer to the first submission and cuts the socket there; the server has done its work. */
+async function cutAtSubmission(page: Page): Promise<Cut> {
+  const cut: Cut = { submissions: [] }
+  await page.routeWebSocket(/\/ws\/trading\/$/, (browser) => {
+    const server = browser.connectToServer()
+    browser.onMessage((text) => {
+      const asked = JSON.parse(String(text)) as { type: string; request_id: string }
+      if (asked.type === 'submit') cut.submissions.push(asked.request_id)
+      server.send(text)
+    })
+    server.onMessage((text) => {
+      const [first] = cut.submissions
+      const isAnswer = first !== undefined && (JSON.parse(String(text)) as { request_id?: string }).request_id === first
+      if (!isAnswer || cut.submissions.length > 1) return browser.send(text)
+      void server.close()
+      void browser.close({ code: 3001 })
+    })
+  })
+  return cut
+}
+
+test('the socket is cut before the answer comes: the same request is asked again, and gets the same order', async ({ page }) => {
+  const cut = await cutAtSubmission(page)
+  await terminal.open()
+  const id = await buy()
+  expect(cut.submissions, 'asked twice, under one name').toHaveLength(2)
+  expect(new Set(cut.submissions).size).toBe(1)
+  await expectOutcome(id, /Exécuté/)
 })
 
 test('terminal 5 dies: the order waits or expires in sight, and the terminal works again when it is back', async ({ page }) => {

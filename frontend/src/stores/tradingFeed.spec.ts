@@ -36,6 +36,11 @@ it('draws the newest book once per frame, however many come', () => {
   expect(feed.book).toBeNull()
   frames[0](0)
   expect(feed.book?.bids[0][0]).toBe('49')
+  server.emit('market/book', book('50'))
+  frames[1](40) // too soon to be read: the next frame is waited for
+  expect(feed.book?.bids[0][0]).toBe('49')
+  frames[2](100)
+  expect(feed.book?.bids[0][0]).toBe('50')
 })
 
 it('ignores another market’s book', () => {

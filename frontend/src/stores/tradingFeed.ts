@@ -6,11 +6,13 @@ import { terminal } from '@/websocket/trading'
 
 export const BARS = 500
 const MAX_BARS = 5000
+/** Time between two drawings of the book: nobody reads it faster. */
+const BOOK_MS = 90
 
 /**
  * The market of the chosen symbol as it moves: book, ticker, candles.
  *
- * Books may come faster than the screen draws: the newest waits for the next frame, the others are dropped.
+ * Books may come faster than anybody reads: the newest waits for its frame, the others are dropped.
  * Candles are replaced as a whole (`bars`) when read, and one at a time (`lastBar`) when they move.
  */
 export const useTradingFeed = defineStore('tradingFeed', () => {
@@ -26,12 +28,15 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
   let target = { broker: 0, symbol: '', timeframe: '' }
   let waiting: Book | null = null
   let frame = 0
+  let drawnAt = -Infinity
   let mending = false
 
   const isOurs = (event: { broker: number; symbol: string }): boolean => event.broker === target.broker && event.symbol === target.symbol
 
-  function draw(): void {
+  function draw(now: number): void {
     frame = 0
+    if (now - drawnAt < BOOK_MS) return void (frame = requestAnimationFrame(draw))
+    drawnAt = now
     if (waiting) book.value = waiting
     waiting = null
   }

@@ -23,7 +23,7 @@ export interface FillMark {
 }
 
 const NEAR_PX = 7
-const SHOWN_BARS = 120
+const BAR_PX = 8
 const seconds = (ms: number): UTCTimestamp => Math.floor(ms / 1000) as UTCTimestamp
 
 export class CandleChart {
@@ -41,7 +41,7 @@ export class CandleChart {
   /** Called when the left edge comes near: older candles are wanted. */
   onLeftEdge: () => void = () => undefined
 
-  constructor(host: HTMLElement) {
+  constructor(private readonly host: HTMLElement) {
     this.chart = createChart(host, {
       autoSize: true,
       layout: { attributionLogo: false, fontSize: 11, fontFamily: 'inherit' },
@@ -93,7 +93,7 @@ export class CandleChart {
     this.candles.setData(bars.map(([at, open, high, low, close]) => ({ time: seconds(at), open, high, low, close })))
     this.volumes.setData(bars.map((bar) => this.volume(bar)))
     if (grown && range) this.chart.timeScale().setVisibleLogicalRange({ from: range.from + added, to: range.to + added })
-    else this.chart.timeScale().setVisibleLogicalRange({ from: bars.length - SHOWN_BARS, to: bars.length + 6 })
+    else this.chart.timeScale().setVisibleLogicalRange({ from: bars.length - Math.max(60, Math.round(this.host.clientWidth / BAR_PX)), to: bars.length + 6 })
   }
 
   /** Moves the last candle, or adds the next. */
