@@ -162,11 +162,14 @@ def _check_money(trade: Trade, terms: OrderTerms, purse: admission.Purse) -> Non
     """
     currency = terms.reserved_currency
     available = purse.available(trade.broker_id, currency)
-    if available is None or terms.reserved_amount <= trade.reserved_amount + max(available, Decimal(0)):
+    if available is None:
+        return
+    available = max(available, Decimal(0))
+    if terms.reserved_amount <= trade.reserved_amount + available:
         return
     raise InvalidInput(
         f"{_head(trade)} : solde insuffisant, {number(terms.reserved_amount)} {currency} nécessaires, "
-        f"{number(max(available, Decimal(0)))} {currency} disponibles et {number(trade.reserved_amount)} {currency} "
+        f"{number(available)} {currency} disponibles et {number(trade.reserved_amount)} {currency} "
         "que cet ordre retient déjà. L'ordre reste tel quel.",
         details={"needed": str(terms.reserved_amount), "field": "quantity"},
         code="insufficient_funds",
