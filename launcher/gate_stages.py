@@ -14,6 +14,8 @@ _TESTS = _BACKEND / "tests"
 _CONFIG = _BACKEND / "pyproject.toml"
 _E2E = ROOT / "e2e"
 _PYTHON = sys.executable
+# Two processes, each with servers of its own: most of these tests wait. A file stays whole, for its fixtures.
+_SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +83,12 @@ def _mypy(folder: str) -> Stage:
 
 def _python_tests() -> list[Stage]:
     return [
-        _pytest("unit", "domaine et applications", _BACKEND, _TESTS / "unit"),
+        _pytest("unit", "domaine et applications", _BACKEND, _TESTS / "unit", *_SIDE_BY_SIDE),
         _pytest("unit", "lanceur", ROOT, ROOT / "launcher" / "tests", "-c", str(ROOT / "launcher" / "pytest.ini")),
         _pytest("unit", "mesures", ROOT, ROOT / "bench" / "tests", "-c", str(ROOT / "bench" / "pytest.ini")),
         _pytest("integration", "échange simulé", ROOT, ROOT / "simex" / "tests", *_simex_config()),
         _pytest("integration", "contrats", _BACKEND, _TESTS / "contract"),
-        _pytest("integration", "PostgreSQL, Redis, simex", _BACKEND, _TESTS / "integration"),
+        _pytest("integration", "PostgreSQL, Redis, simex", _BACKEND, _TESTS / "integration", *_SIDE_BY_SIDE),
         _pytest("crash", "kill -9 de chaque service", _BACKEND, _TESTS / "crash"),
     ]
 
