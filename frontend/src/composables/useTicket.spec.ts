@@ -94,6 +94,13 @@ describe('while typing', () => {
     expect(ticket.terms.value).toBeNull()
   })
 
+  it('shows above the buttons a refusal whose field the form does not have', async () => {
+    await open({ preview: { error: { code: 'invalid', message: 'Déclenchement au-dessus du dernier prix.', details: { field: 'stop_price' } } } })
+    await writeLimit()
+    expect(ticket.errors.value).toEqual({})
+    expect(ticket.generalError.value).toBe('Déclenchement au-dessus du dernier prix.')
+  })
+
   it('puts a refusal beside the field that the server names, else above the buttons', async () => {
     await open({ preview: { error: { code: 'notional_too_small', message: 'Notionnel 4,20 USDT inférieur au minimum 5 USDT.', details: { field: 'quantity' } } } })
     await writeLimit()

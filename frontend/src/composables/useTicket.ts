@@ -69,12 +69,17 @@ export function useTicket() {
     const wrong = given.value.map((field) => [field, readAmount(text[field]).error] as const)
     return Object.fromEntries(wrong.filter(([, error]) => error)) as Partial<Record<TicketField, string>>
   })
-  const errors = computed<Partial<Record<TicketField, string>>>(() => {
+  /** The field that shows the refusal: one that the form has, for the trigger of a SL + TP's leg is not in it. */
+  const bearer = computed<TicketField | null>(() => {
     const field = refusal.value && faultyField(refusal.value)
+    return field && [...prices.value, 'quantity', 'quote_amount'].includes(field) ? field : null
+  })
+  const errors = computed<Partial<Record<TicketField, string>>>(() => {
+    const field = bearer.value
     return field && refusal.value ? { [field]: messageOf(refusal.value), ...typedErrors.value } : typedErrors.value
   })
   /** A refusal that no field bears. */
-  const generalError = computed(() => (refusal.value && !faultyField(refusal.value) ? messageOf(refusal.value) : null))
+  const generalError = computed(() => (refusal.value && !bearer.value ? messageOf(refusal.value) : null))
 
   const terms = computed<Terms | null>(() => {
     if (!trading.market || trading.brokerId === null || ability.value?.supported === false) return null

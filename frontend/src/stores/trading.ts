@@ -73,7 +73,7 @@ export const useTrading = defineStore('trading', () => {
   }
 
   function tell(order: Order): void {
-    const { text, tone } = orderStory(order)
+    const { text, tone } = orderStory(order, orders.value)
     note(text, tone)
     if (!TOASTED.has(order.status) || (order.source !== 'manual' && order.source !== 'external')) return
     const toast: ToastTone = tone === '' ? 'info' : tone

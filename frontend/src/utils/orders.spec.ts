@@ -19,6 +19,13 @@ it('tells what became of an order', () => {
   expect(orderStory(order({ status: 'cancelled', error_message: 'remplacé' })).text).toBe('Achat limite BTC/USDT annulé : remplacé')
 })
 
+it('tells a replaced order from a cancelled one', () => {
+  const old = order({ status: 'cancelled' })
+  expect(orderStory(old, [order({ id: 9, replaces: old.id, quantity: '0.03', price: '41900' })]).text).toBe('Achat limite BTC/USDT remplacé : 0,03 à 41\u202F900')
+  expect(orderStory(old, [order({ id: 9, replaces: old.id, status: 'rejected' })]).text).toBe('Achat limite BTC/USDT annulé')
+  expect(orderStory(old, [order({ id: 9 })]).text).toBe('Achat limite BTC/USDT annulé')
+})
+
 it('says why an order cannot be changed', () => {
   expect(amendRefusal(order())).toBeNull()
   expect(amendRefusal(order({ link_id: 'ab' }))).toMatch(/lié/)

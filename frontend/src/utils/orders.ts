@@ -71,8 +71,10 @@ const BODIES: Partial<Record<OrderStatus, (order: Order) => string>> = {
   unknown: () => 'sans réponse de l’exchange, vérification en cours',
 }
 
-/** What became of an order, in one line. */
-export function orderStory(order: Order): { text: string; tone: Tone } {
+/** What became of an order, in one line; `others` tell whether one that is cancelled was in fact replaced. */
+export function orderStory(order: Order, others: Order[] = []): { text: string; tone: Tone } {
+  const heir = order.status === 'cancelled' ? others.find((one) => one.replaces === order.id && one.status !== 'rejected') : undefined
+  if (heir) return { text: `${orderName(order)} remplacé : ${formatNumber(heir.quantity)} à ${formatNumber(watchedPrice(heir))}`, tone: '' }
   const reason = order.error_message ? ` : ${order.error_message}` : ''
   const body = BODIES[order.status]?.(order) ?? ORDER_STATUSES[order.status].label.toLowerCase()
   const told = order.status === 'rejected' && order.error_message ? order.error_message : `${orderName(order)} ${body}${order.status === 'filled' ? '' : reason}`
