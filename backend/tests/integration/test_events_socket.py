@@ -13,6 +13,9 @@ from apps.core.adapters.clock import SystemClock
 from apps.core.consumers import EventsConsumer
 from apps.core.services.live_feeds import Event, LiveFeed
 
+# A consumer looks at the thread's database connections after each message, whoever left them there.
+pytestmark = pytest.mark.django_db(transaction=True)
+
 
 class SomeUser:
     is_authenticated = True
