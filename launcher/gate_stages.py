@@ -89,7 +89,7 @@ def _python_tests() -> list[Stage]:
         _pytest("integration", "échange simulé", ROOT, ROOT / "simex" / "tests", *_simex_config()),
         _pytest("integration", "contrats", _BACKEND, _TESTS / "contract"),
         _pytest("integration", "PostgreSQL, Redis, simex", _BACKEND, _TESTS / "integration", *_SIDE_BY_SIDE),
-        _pytest("crash", "kill -9 de chaque service", _BACKEND, _TESTS / "crash"),
+        _pytest("crash", "kill -9 de chaque service", _BACKEND, _TESTS / "crash", *_SIDE_BY_SIDE),
     ]
 
 

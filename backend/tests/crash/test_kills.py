@@ -1,6 +1,6 @@
 """Kills every service of a running instance at random moments; the exchange's own record is the judge.
 
-`ARISTOBOT_KILLS` asks for more kills than the gate's dozen, `ARISTOBOT_SEED` for other moments.
+`ARISTOBOT_KILLS` asks for more kills than the eight of the gate, `ARISTOBOT_SEED` for other moments.
 """
 
 import os
@@ -14,7 +14,7 @@ import pytest
 from tests.system.instance import MARKS, Instance, wait_until
 from tests.system.scenario import EVERY_CLOSE, RECORDING, Desk, assert_clean, cut_recording, data_folder, open_desk
 
-KILLS = int(os.environ.get("ARISTOBOT_KILLS", "12"))
+KILLS = int(os.environ.get("ARISTOBOT_KILLS", "8"))
 SEED = int(os.environ.get("ARISTOBOT_SEED", "20261122"))
 BOTS = 3
 
