@@ -47,6 +47,23 @@ afterEach(() => {
 })
 
 describe('while typing', () => {
+  it('computes again when what is free has moved, and leaves a validated order as it is', async () => {
+    const free = (amount: string) => ({ data: preview({ available: amount }) })
+    await open({ preview: free('8211.45') })
+    await writeLimit()
+    expect(ticket.available.value?.free).toBe('8211.45')
+    server.replies.preview = free('100')
+    await trading.refreshPortfolio()
+    await settle()
+    expect(ticket.available.value?.free).toBe('100')
+    await ticket.validate.run()
+    const asked = server.of('preview').length
+    await trading.refreshPortfolio()
+    await settle()
+    expect(server.of('preview')).toHaveLength(asked)
+    expect(ticket.state.value).toBe('valid')
+  })
+
   it('has the server compute once the typing pauses, and shows the other amount', async () => {
     await open()
     ticket.text.price = '93 850,00'
