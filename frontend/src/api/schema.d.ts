@@ -1219,6 +1219,7 @@ export interface components {
             description: string;
             timeframe: components["schemas"]["TimeframeEnum"];
             code: string;
+            readonly params: components["schemas"]["ParamSpec"][];
         };
         /** @description An exchange of the catalogue, as terminal 5 described it. */
         Exchange: {
@@ -1920,6 +1921,7 @@ export interface components {
             valid: boolean;
             class_name: string | null;
             errors: components["schemas"]["CodeError"][];
+            params: components["schemas"]["ParamSpec"][];
         };
         Version: {
             number: number;
