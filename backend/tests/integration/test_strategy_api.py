@@ -234,7 +234,7 @@ def test_validate_tells_the_parameters_of_an_unsaved_text(client: Client) -> Non
 
     assert send(client, "post", "/api/strategies/validate/", {"code": code}).json()["params"] == []
     tunable = client.get("/api/strategies/examples/").json()[1]
-    assert [one["name"] for one in tunable["params"]][0] == "longueur"
+    assert tunable["params"][0]["name"] == "longueur"
 
 
 def test_validate_of_a_syntax_error_needs_no_terminal_3(client: Client) -> None:

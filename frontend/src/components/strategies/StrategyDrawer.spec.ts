@@ -1,14 +1,20 @@
 import { cleanup, fireEvent, render, screen, waitFor } from '@testing-library/vue'
 import { createPinia, setActivePinia } from 'pinia'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { defineComponent, ref } from 'vue'
+import { ref } from 'vue'
 import { fakeServer } from '@/testing/server'
 import StrategyDrawer from './StrategyDrawer.vue'
 
 const EMA = { id: 7, name: 'EMA', description: '', code: 'x = 1', timeframe: '1h', params: [], version: 2, created_at: '2026-11-26T10:00:00Z', updated_at: '2026-11-26T10:00:00Z' }
 const empty = { results: [], next: null }
 
-vi.mock('./CodeEditor.vue', () => ({ default: defineComponent({ props: ['modelValue'], emits: ['update:modelValue'], template: '<textarea aria-label="code" :value="modelValue" @input="$emit(\'update:modelValue\', $event.target.value)" />' }) }))
+// CodeMirror needs a real browser: e2e writes in it.
+vi.mock('./CodeEditor.vue', async () => {
+  const { h } = await import('vue')
+  const fake = (props: { modelValue: string }, { emit }: { emit: (name: string, text: string) => void }) =>
+    h('textarea', { 'aria-label': 'code', value: props.modelValue, onInput: (event: Event) => emit('update:modelValue', (event.target as HTMLTextAreaElement).value) })
+  return { default: Object.assign(fake, { props: ['modelValue'], emits: ['update:modelValue'] }) }
+})
 
 function server() {
   return fakeServer({
@@ -24,13 +30,15 @@ function server() {
 function mounted(strategy: number | null) {
   const events: Record<string, unknown[]> = { saved: [], removed: [] }
   const open = ref(true)
-  render(
-    defineComponent({
-      components: { StrategyDrawer },
-      setup: () => ({ open, strategy, on: (name: string, value: unknown) => events[name]?.push(value) }),
-      template: '<StrategyDrawer v-model:open="open" :strategy="strategy" @saved="on(\'saved\', $event)" @removed="on(\'removed\', $event)" />',
-    }),
-  )
+  render(StrategyDrawer, {
+    props: {
+      open: true,
+      strategy,
+      'onUpdate:open': (shown: boolean) => (open.value = shown),
+      onSaved: (saved: unknown) => events['saved']?.push(saved),
+      onRemoved: (id: unknown) => events['removed']?.push(id),
+    },
+  })
   return { events, open }
 }
 
