@@ -16,7 +16,7 @@ def test_tally_of_five_trades_by_hand() -> None:
     assert tally.net == 25
     assert tally.win_ratio == Decimal("0.4")
     assert tally.profit_factor == 2
-    assert (tally.average_win, tally.average_loss) == (25, Decimal("-12.5"))
+    assert (tally.average_win, tally.average_loss) == (Decimal(25), Decimal("-12.5"))
     assert tally.expectancy == 5
 
 
