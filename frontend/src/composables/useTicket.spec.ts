@@ -119,9 +119,9 @@ describe('while typing', () => {
   })
 
   it('puts a refusal beside the field that the server names, else above the buttons', async () => {
-    await open({ preview: { error: { code: 'notional_too_small', message: 'Notionnel 4,20 USDT inférieur au minimum 5 USDT.', details: { field: 'quantity' } } } })
+    await open({ preview: { error: { code: 'notional_too_small', message: 'Valeur 4,20 USDT inférieure au minimum 5 USDT.', details: { field: 'quantity' } } } })
     await writeLimit()
-    expect(ticket.errors.value).toEqual({ quantity: 'Notionnel 4,20 USDT inférieur au minimum 5 USDT.' })
+    expect(ticket.errors.value).toEqual({ quantity: 'Valeur 4,20 USDT inférieure au minimum 5 USDT.' })
     server.replies.preview = { error: { code: 'market_closed', message: 'Marché fermé.' } }
     ticket.setSize('quantity', '0,03')
     await settle()
