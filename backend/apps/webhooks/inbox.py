@@ -6,7 +6,7 @@ worker of its own while it has calls: one that waits for its exchange holds nobo
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from functools import partial
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 import structlog
@@ -18,7 +18,7 @@ from apps.webhooks.models import Webhook
 from apps.webhooks.services import examination, settling
 from apps.webhooks.services.examination import Job
 from apps.webhooks.services.settling import Facts
-from domain.errors import AristobotError, Unavailable
+from domain.errors import AristobotError
 from domain.ports import Clock, Gateway, Publisher
 
 log = structlog.get_logger(__name__)
@@ -56,28 +56,33 @@ class Inbox:
         self._wake_up = wake_up
         self._clock = clock
         self._workers: dict[int, asyncio.Task[None]] = {}
+        self._acted = 0
         self._room = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self) -> None:
         """Work until cancelled."""
         try:
             while True:
-                await self._look()
-                # A call that waits for an order is looked at before the next period.
-                await self._wake_up.wait(settling.LOOK_AGAIN_AFTER.total_seconds() if self._workers else _PERIOD_S)
+                await self._wake_up.wait(await self._look())
         finally:
             await self._end_workers()
 
     async def drain(self) -> None:
         """Act upon everything that may be acted upon now; for tests and for one-off runs."""
-        while await self._start_workers():
+        before = -1
+        while before != self._acted and await self._start_workers():
+            before = self._acted
             await asyncio.gather(*self._workers.values())
 
-    async def _look(self) -> None:
+    async def _look(self) -> float:
+        """Start what can be worked on; return after how many seconds to look again unless called."""
         try:
             await self._start_workers()
+            is_waiting = await self._database.run(selectors.is_any_waiting)
         except Exception:  # boundary of a long-lived task: PostgreSQL may be away for a while
             log.exception("webhooks.inbox_failed")
+            return _PERIOD_S
+        return settling.LOOK_AGAIN_AFTER.total_seconds() if is_waiting else _PERIOD_S
 
     async def _start_workers(self) -> int:
         waiting = await self._database.run(selectors.waiting_sources, now=self._clock.now())
@@ -85,8 +90,11 @@ class Inbox:
         for source_id in fresh:
             task = asyncio.create_task(self._work(source_id))
             self._workers[source_id] = task
-            task.add_done_callback(lambda _, source_id=source_id: self._workers.pop(source_id, None))
+            task.add_done_callback(partial(self._forget, source_id))
         return len(fresh)
+
+    def _forget(self, source_id: int, _: "asyncio.Task[None]") -> None:
+        self._workers.pop(source_id, None)
 
     async def _end_workers(self) -> None:
         workers = list(self._workers.values())
@@ -107,6 +115,7 @@ class Inbox:
 
     async def _one(self, source_id: int) -> bool:
         looked = await self._database.run(examination.next_job, source_id, now=self._clock.now())
+        self._acted += len(looked.settled) + (looked.job is not None)
         await self._tell(looked.settled)
         if looked.job is None:
             return False
@@ -126,17 +135,12 @@ class Inbox:
 
     async def _ask(self, job: Job) -> Facts:
         asked_at = self._clock.now()
-        account = {"user_id": job.user_id, "timeout_s": _ASK_TIMEOUT_S}
         balance, price = await asyncio.gather(
-            self._gateway.balance(job.broker_id, **account),
-            self._gateway.price(job.broker_id, symbol=job.market.symbol, **account),
-            return_exceptions=True,
+            self._gateway.balance(job.broker_id, user_id=job.user_id, timeout_s=_ASK_TIMEOUT_S),
+            self._gateway.price(
+                job.broker_id, user_id=job.user_id, symbol=job.market.symbol, timeout_s=_ASK_TIMEOUT_S
+            ),
         )
-        for answer in (balance, price):
-            if isinstance(answer, BaseException):
-                raise answer
-        if isinstance(balance, BaseException) or isinstance(price, BaseException):
-            raise Unavailable("Le service CCXT n'a pas répondu.")
         market_time = await self._database.run(market_now, job.exchange, now=asked_at)
         return Facts(price=price, balance=balance, asked_at=asked_at, market_time=market_time)
 

@@ -21,7 +21,9 @@ class WebhookSource(models.Model):
     broker = models.ForeignKey("brokers.Broker", on_delete=models.CASCADE, related_name="webhook_sources")
     name = models.CharField(max_length=64)
     token_hash = models.CharField(max_length=64, unique=True)  # SHA-256 of 256 random bits
-    previous_token_hash = models.CharField(max_length=64, blank=True, db_index=True)  # tells a call to the old address
+    previous_token_hash = models.CharField(
+        max_length=64, blank=True, db_index=True
+    )  # tells a call to the old address
     token_hint = models.CharField(max_length=16)  # "wh_8Kq2…4f": to recognise it, not to use it
     secret = EncryptedTextField(blank=True)  # what the body must hold
     tradingview_only = models.BooleanField(default=False)

@@ -54,6 +54,11 @@ def waiting_sources(*, now: datetime) -> list[int]:
     return [source_id for source_id in ids if source_id is not None]
 
 
+def is_any_waiting() -> bool:
+    """Tell whether a call is not settled yet, due or not."""
+    return bool(Webhook.objects.filter(processed=False, origin__isnull=False).exists())
+
+
 def summary(user_id: int, *, since: datetime, now: datetime) -> dict[str, Any]:
     """Return the figures over the journal.
 

@@ -32,6 +32,11 @@ def read_object(text: str) -> dict[str, Any]:
     return found
 
 
+def sound(text: str) -> str:
+    """Return a text that can be stored: halves of characters joined or replaced, no NUL."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\x00", "�")
+
+
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
@@ -121,7 +126,8 @@ class _Reader:
             parts.append(self._escape() if mark == "\\" else mark)
             self._at += 1
         self._at += 1
-        return "".join(parts)
+        text = "".join(parts)
+        return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     def _escape(self) -> str:
         """Return what an escape stands for, leaving the position on its last character."""

@@ -5,12 +5,13 @@
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from domain.orders import OrderType
 from domain.webhooks import values
 from domain.webhooks.call import Action, Call, Level, Size, Unit
-from domain.webhooks.loose_json import MAX_DEPTH, read_object
+from domain.webhooks.loose_json import MAX_DEPTH, read_object, sound
 from domain.webhooks.plain_text import read_text
 from domain.webhooks.refusal import CallRefused
 
@@ -54,7 +55,12 @@ _ACTIONS: Mapping[str, Action] = {
     }.items()
     for word in words.split()
 }
-_TYPES = {"market": OrderType.MARKET, "marché": OrderType.MARKET, "limit": OrderType.LIMIT, "limite": OrderType.LIMIT}
+_TYPES = {
+    "market": OrderType.MARKET,
+    "marché": OrderType.MARKET,
+    "limit": OrderType.LIMIT,
+    "limite": OrderType.LIMIT,
+}
 
 
 def parse(text: str) -> Call:
@@ -69,8 +75,7 @@ def parse(text: str) -> Call:
 def text_of(body: bytes) -> str:
     """Return the text of a body without its byte order mark; bytes that are no text become « � »."""
     encoding = "utf-16" if body[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    text = body.decode(encoding, "replace").strip().strip("\ufeff\x00").strip()
-    return text.replace("\x00", "�").encode("utf-8", "replace").decode("utf-8")
+    return sound(body.decode(encoding, "replace").strip().strip("\ufeff\x00").strip())
 
 
 def fields_of(text: str) -> dict[str, str]:
@@ -85,12 +90,10 @@ def fields_of(text: str) -> dict[str, str]:
     left = _PLACEHOLDER.search(text)
     if left:
         raise _not_replaced(left[1])
-    if text[0] in "{[" or text.endswith("}"):
-        given = _flat(read_object(text))
-    else:
-        given = read_text(text)
+    is_json = text[0] in "{["
+    given = _flat(read_object(text)) if is_json else read_text(text)
     fields: dict[str, str] = {}
-    for key, value in given.items():
+    for key, value in ((sound(key), sound(value)) for key, value in given.items()):
         name = _NAMES.get(key.strip().lower().replace("-", "_"), f"?{key.strip()}")
         if name == "note":
             continue
@@ -171,7 +174,7 @@ def _action(fields: Mapping[str, str]) -> Action:
     word = _required(fields, "action", "buy, sell, close, cancel ou target").lower()
     if word == "short":
         raise CallRefused(
-            "Action « short » refusée : un compte au comptant ne vend pas à découvert ; « close » ferme la position.",
+            "Action « short » refusée : pas de vente à découvert au comptant ; « close » ferme la position.",
             code="bad_value",
         )
     if word not in _ACTIONS:
@@ -188,7 +191,7 @@ def _order_type(fields: Mapping[str, str]) -> OrderType:
     return _TYPES[word]
 
 
-def _price(fields: Mapping[str, str], order_type: OrderType) -> Any:
+def _price(fields: Mapping[str, str], order_type: OrderType) -> Decimal | None:
     """A price without a limit order is the chart's, told for information."""
     if order_type is OrderType.MARKET:
         return None
@@ -241,11 +244,11 @@ def _target_size(fields: Mapping[str, str]) -> Size:
     """The position that a TradingView strategy holds: its size, and nothing when it is flat or short."""
     side = fields.get("market_position", "").lower()
     if side in ("flat", "short"):
-        return Size(values.number("0", "position_size"), Unit.BASE)
+        return Size(Decimal(0), Unit.BASE)
     text = fields.get("position_size", "")
     if not text:
         raise CallRefused("Cible sans taille : quantity, quote_amount, percent ou position_size.", code="missing")
     value = values.number(text, "position_size")
     if value < 0 and side == "long":
         raise CallRefused(f"Cible contradictoire : long de {text[:40]}.", code="ambiguous")
-    return Size(max(value, values.number("0", "position_size")), Unit.BASE)
+    return Size(max(value, Decimal(0)), Unit.BASE)

@@ -209,7 +209,8 @@ def _check_protection(request: OrderRequest, entry: Decimal, market: Market) -> 
     told = f"pour un achat vers {number(entry)} {market.quote}"
     if stop is not None and not 0 < stop < entry:
         raise CallRefused(
-            f"Stop loss {number(stop)} {market.quote} refusé {told} : il doit être au-dessous.", code="bad_protection"
+            f"Stop loss {number(stop)} {market.quote} refusé {told} : il doit être au-dessous.",
+            code="bad_protection",
         )
     if profit is not None and profit <= entry:
         raise CallRefused(

@@ -79,7 +79,9 @@ def next_job(source_id: int, *, now: datetime) -> Looked:
 @transaction.atomic
 def _look_at(webhook_id: int, source_id: int, *, now: datetime) -> Job | None:
     """Return the job that a call makes; None when it is settled instead."""
-    source = WebhookSource.objects.select_for_update(no_key=True).select_related("broker").filter(id=source_id).first()
+    source = (
+        WebhookSource.objects.select_for_update(no_key=True).select_related("broker").filter(id=source_id).first()
+    )
     row = Webhook.objects.select_for_update(of=("self",)).filter(id=webhook_id, processed=False).first()
     if source is None or row is None:
         return None
@@ -175,7 +177,9 @@ def _is_repeated(row: Webhook, call: Call, source: WebhookSource, *, now: dateti
     earlier = Webhook.objects.filter(origin_id=source.id, id__lt=row.id).exclude(status=Webhook.Status.DUPLICATE)
     if call.call_id:
         first = earlier.filter(call_id=call.call_id).order_by("id").first()
-        reason = f"Même identifiant « {call.call_id[:40]} » que l'appel n° {first.id if first else ''}, non exécuté."
+        reason = (
+            f"Même identifiant « {call.call_id[:40]} » que l'appel n° {first.id if first else ''}, non exécuté."
+        )
     else:
         since = row.created_at - timedelta(seconds=source.duplicate_window_s)
         same = earlier.filter(body_hash=row.body_hash, created_at__gt=since, call_id="").exclude(

@@ -45,13 +45,18 @@ def find(token_hash: str) -> Address | None:
     source = WebhookSource.objects.filter(named).first()
     if source is None:
         return None
+    return address_of(source, obstacle=_obstacle(source, token_hash))
+
+
+def address_of(source: WebhookSource, *, obstacle: tuple[str, str] | None = None) -> Address:
+    """Return what a source's address leads to."""
     return Address(
         source_id=source.id,
         user_id=source.user_id,
         name=source.name,
         rate_per_minute=source.rate_per_minute,
         tradingview_only=source.tradingview_only,
-        obstacle=_obstacle(source, token_hash),
+        obstacle=obstacle,
     )
 
 
@@ -65,7 +70,7 @@ def keep_refused(address: Address, call: Arrival, *, code: str, reason: str) -> 
     return _insert(
         address,
         call,
-        status=Webhook.Status.REFUSED.value,
+        status=Webhook.Status.REFUSED,
         code=code,
         reason=reason,
         processed=True,

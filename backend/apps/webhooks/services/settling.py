@@ -107,6 +107,10 @@ def _check_age(job: Job, source: WebhookSource, *, now: datetime, waited_for: st
 
 
 def _act(job: Job, facts: Facts | None, source: WebhookSource, row: Webhook, *, now: datetime) -> Wait | None:
+    made = Trade.objects.filter(client_order_id=_client_order_id(row.reference)).first()
+    if made is not None:
+        verdicts.executed(row, reason=_told(job, made), now=now)
+        return None
     owner = owner_of(source.id)
     position = live_position(job.broker_id, job.market.symbol, owner)
     leaving = position is not None and position.closing_reason == _leaving(row)
@@ -168,7 +172,9 @@ def _cancel(job: Job, row: Webhook, owner: str, *, now: datetime) -> None:
     ids = list(wanted.values_list("id", flat=True))
     _ask_to_cancel(ids, job, now=now)
     if ids:
-        told = f"Annulation demandée de {len(ids)} ordre{'s' if len(ids) > 1 else ''} : n° {', '.join(map(str, ids))}."
+        told = (
+            f"Annulation demandée de {len(ids)} ordre{'s' if len(ids) > 1 else ''} : n° {', '.join(map(str, ids))}."
+        )
         verdicts.executed(row, reason=told, now=now)
     else:
         verdicts.nothing(row, reason=f"Rien à annuler : aucun ordre en cours sur {job.market.symbol}.", now=now)
@@ -189,14 +195,13 @@ def _leave(job: Job, facts: Facts, row: Webhook, position: Position | None, *, n
     if position is None:
         verdicts.executed(row, reason="Position déjà fermée par sa protection.", now=now)
         return None
-    ledger.mark_closing(position.id, reason=_leaving(row))
     protections = live_orders(broker_id=job.broker_id, symbol=position.symbol, owner=position.owner)
     if protections:
+        ledger.mark_closing(position.id, reason=_leaving(row))
         _ask_to_cancel([order.id for order in protections], job, now=now)
         return Wait("la protection de la position s'annule d'abord")
-    request = exit_request(job.market, held=position.quantity)
-    if not _submit(job, facts, row, request, is_exit=True, now=now):
-        ledger.reopen_closing(position.id)
+    if _submit(job, facts, row, exit_request(job.market, held=position.quantity), is_exit=True, now=now):
+        ledger.mark_closing(position.id, reason=_leaving(row))
     return None
 
 
@@ -221,7 +226,7 @@ def _submit(job: Job, facts: Facts, row: Webhook, request: OrderRequest, *, is_e
     except InvalidInput as refusal:
         verdicts.refuse(row, refusal, now=now)
         return False
-    verdicts.executed(row, reason=_told(job, trade, facts.price), now=now)
+    verdicts.executed(row, reason=_told(job, trade), now=now)
     return True
 
 
@@ -229,8 +234,9 @@ def _client_order_id(reference: UUID) -> str:
     return uuid5(reference, "order").hex
 
 
-def _told(job: Job, trade: Trade, price: Decimal) -> str:
+def _told(job: Job, trade: Trade) -> str:
     verb = "Achat" if trade.side == Side.BUY else "Vente"
-    at = "au marché" if trade.price is None else f"à {number(trade.price)} {job.market.quote}"
-    near = f" (vers {number(price)} {job.market.quote})" if trade.price is None else ""
-    return f"{verb} {at} de {number(trade.quantity)} {job.market.base}{near}, ordre n° {trade.id}."
+    quote, near = job.market.quote, trade.reference_price
+    at = "au marché" if trade.price is None else f"à {number(trade.price)} {quote}"
+    about = f" (vers {number(near)} {quote})" if trade.price is None and near is not None else ""
+    return f"{verb} {at} de {number(trade.quantity)} {job.market.base}{about}, ordre n° {trade.id}."

@@ -14,7 +14,7 @@ from apps.orders.models import Position
 from apps.orders.selectors import live_orders
 from apps.webhooks.models import WebhookSource
 from apps.webhooks.selectors import owner_of
-from apps.webhooks.services import tokens
+from apps.webhooks.services import tokens, verdicts
 from domain.errors import Conflict, InvalidInput, LimitReached, NotFound
 
 log = structlog.get_logger(__name__)
@@ -86,12 +86,13 @@ def revoke(user_id: int, source_id: int, *, now: datetime) -> WebhookSource:
     return own_source(user_id, source_id)
 
 
-def delete(user_id: int, source_id: int) -> None:
+def delete(user_id: int, source_id: int, *, now: datetime) -> None:
     """Delete a source; its calls stay in the journal. Raises Conflict while a position or an order is live."""
     with transaction.atomic():
         source = _locked(user_id, source_id)
         if is_engaged(source):
             raise Conflict(_engaged(source, "Suppression refusée"), code="open_position")
+        verdicts.abandon(source.id, reason="Source supprimée avant l'exécution.", now=now)
         source.delete()
     log.info("webhooks.source_deleted", user_id=user_id, source_id=source_id)
 

@@ -40,8 +40,15 @@ def repeat(row: Webhook, first: Webhook, *, call_id: str, reason: str, now: date
     _settle(row, Webhook.Status.DUPLICATE, code="duplicate", reason=reason, now=now)
 
 
-def _settle(row: Webhook, status: Webhook.Status, *, code: str, reason: str, now: datetime) -> None:
-    row.status, row.code, row.reason = status.value, code[:32], reason
+def abandon(source_id: int, *, reason: str, now: datetime) -> None:
+    """Refuse what still waits of a source that goes away."""
+    waiting = Webhook.objects.select_for_update(of=("self",)).filter(origin_id=source_id, processed=False)
+    for row in waiting.order_by("id"):
+        _settle(row, Webhook.Status.REFUSED, code="source_deleted", reason=reason, now=now)
+
+
+def _settle(row: Webhook, status: str, *, code: str, reason: str, now: datetime) -> None:
+    row.status, row.code, row.reason = str(status), code[:32], reason
     row.processed, row.processed_at, row.not_before = True, now, None
     row.save()
     log.info("webhooks.settled", webhook_id=row.id, source_id=row.origin_id, status=row.status, code=row.code)
