@@ -60,7 +60,9 @@ def test_protection_in_percent_lies_around_the_entry() -> None:
     assert (request.stop_loss, request.take_profit) == (Decimal("98.0"), Decimal("104.0"))
 
 
-@pytest.mark.parametrize("levels", [{"stop_loss": Level(Decimal(101), False)}, {"take_profit": Level(Decimal(99), False)}])
+@pytest.mark.parametrize(
+    "levels", [{"stop_loss": Level(Decimal(101), False)}, {"take_profit": Level(Decimal(99), False)}]
+)
 def test_protection_on_the_wrong_side_is_refused(levels: dict[str, Level]) -> None:
     with pytest.raises(CallRefused) as refusal:
         planned(of(Action.BUY, "250", **levels))
