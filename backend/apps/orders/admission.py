@@ -45,6 +45,9 @@ class Purse:
         return self.free - selectors.reserved_by_currency(broker_id, as_of=self.as_of).get(currency, Decimal(0))
 
 
+PURSE_UNSEEN = Purse()
+
+
 def own_broker(broker_id: int, user_id: int) -> Broker:
     """Raises NotFound when the broker is not this user's."""
     broker = Broker.objects.filter(id=broker_id, user_id=user_id).first()

@@ -14,6 +14,7 @@ from django.db import transaction
 
 from apps.alerts.services import recording
 from apps.orders import desk, ledger
+from apps.orders.context import OrderContext
 from apps.orders.locks import lock_broker_money
 from apps.orders.models import Position, Trade
 from apps.orders.selectors import live_position, reserved_by_currency
@@ -181,22 +182,19 @@ def submit(job: Job, request: OrderRequest, *, price: Decimal, now: datetime, va
     """Hand the request to the desk inside the caller's transaction."""
     if job.market is None:
         raise InvalidInput(job.obstacle)
-    return desk.submit(
+    context = OrderContext(
         user_id=job.user_id,
         broker_id=job.broker_id,
-        request=request,
         source=OrderSource.STRATEGY,
         owner=owner_of(job.bot_id),
-        market=job.market,
-        reference_price=price,
+        now=now,
         intent=Trade.Intent.ENTRY if request.side is Side.BUY else Trade.Intent.EXIT,
         bot_id=job.bot_id,
         strategy_id=job.strategy_id,
         market_time=job.close_time,
-        now=now,
         valid_for=valid_for,
-        record_refusal=True,
     )
+    return desk.submit(context, request, market=job.market, reference_price=price)
 
 
 def _order_reason(trade: Trade, request: OrderRequest, price: Decimal) -> str:

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from apps.market_data.selectors import market_for
 from apps.orders import desk, ledger
+from apps.orders.context import OrderContext
 from apps.orders.models import Position, Trade
 from apps.trading_engine.jobs import live_orders
 from apps.trading_engine.models import ActiveStrategy
@@ -117,18 +118,16 @@ def _settled_position(position_id: int) -> Position | None:
 
 def _sell(position: Position, *, price: Decimal, now: datetime, market_time: datetime | None) -> Trade:
     market = market_for(position.broker.exchange, position.symbol)
-    return desk.submit(
+    context = OrderContext(
         user_id=position.user_id,
         broker_id=position.broker_id,
-        request=exit_request(market, held=position.quantity),
         source=OrderSource.STRATEGY,
         owner=position.owner,
-        market=market,
-        reference_price=price,
+        now=now,
         intent=Trade.Intent.EXIT,
         bot_id=position.bot_id,
         strategy_id=position.bot.strategy_id,
         market_time=market_time,
-        now=now,
-        record_refusal=True,
     )
+    request = exit_request(market, held=position.quantity)
+    return desk.submit(context, request, market=market, reference_price=price)

@@ -5,11 +5,12 @@ they are compared and drawn, never added up.
 """
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol
 
+from domain.backtest.metrics import Metrics
 from domain.markets import Market
 from domain.strategies.contract import DEFAULT_WINDOW
 
@@ -164,3 +165,151 @@ class Outcome:
     refused_count: int
     ambiguous_count: int
     skipped_at_holes: int = field(default=0)  # entries wanted at the last close before a hole
+
+
+class EnginePath(enum.StrEnum):
+    """How a run was computed; all three give the same trades, the first ones sooner."""
+
+    VECTORISED = "vectorised"  # signals of all bars at once
+    PREFIX_VIEW = "prefix_view"  # indicators once, then the user's methods bar by bar
+    LITERAL = "literal"  # a fresh instance on the window of each bar, as a live bot
+
+
+class Verdict(enum.StrEnum):
+    OK = "ok"
+    BIASED = "biased"  # a column changes when later candles are known
+    TOO_SHORT = "too_short"  # a column depends on candles older than the window
+    UNPROVEN = "unproven"
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestJob:
+    """What is to be played. `seed` draws the bars of the proof and feeds the user's random numbers."""
+
+    code: str
+    params: Mapping[str, Any]
+    settings: BacktestSettings
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnDifference:
+    """A column (or attribute) of the strategy whose value depends on which candles are known.
+
+    Args:
+        column: its name, as the user wrote it.
+        whole: its value when all candles are known; `seen` when only those of that moment are. None = undefined.
+        relative_gap: |whole - seen| over the larger of both; None when one is undefined.
+    """
+
+    column: str
+    bar: int
+    time_ms: int
+    whole: float | None
+    seen: float | None
+    relative_gap: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LookAheadCheck:
+    """Whether the indicators know the future. `reason` is French, empty when the verdict is ok."""
+
+    verdict: Verdict  # ok, biased, unproven
+    columns: Sequence[ColumnDifference]
+    bars_checked: int
+    prefixes_checked: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowCheck:
+    """Whether `size` candles are enough for the indicators to settle."""
+
+    verdict: Verdict  # ok, too_short, unproven
+    size: int
+    columns: Sequence[ColumnDifference]
+
+
+@dataclass(frozen=True, slots=True)
+class AmbiguityCheck:
+    """Candles that met both protections.
+
+    Args:
+        count: those of which nobody knows the order; played stop first.
+        decided: those that finer candles decided.
+        worst, best: final balance if all of them went wrong, or well; the run's own is `worst`.
+    """
+
+    count: int
+    decided: int
+    worst: Decimal
+    best: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Missing candles: opening time of the first one missing and of the next one present, in ms."""
+
+    from_ms: int
+    to_ms: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of the period has candles. `holes` are the largest ones, in order of time."""
+
+    ratio: float
+    present: int
+    expected: int
+    hole_count: int
+    holes: Sequence[Hole]
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    look_ahead: LookAheadCheck
+    window: WindowCheck
+    ambiguous_candles: AmbiguityCheck
+    coverage: Coverage
+
+
+@dataclass(frozen=True, slots=True)
+class Hashes:
+    """SHA-256, hexadecimal, of what a run was computed from. `finer` is empty without finer candles."""
+
+    code: str
+    candles: str
+    params: str
+    settings: str
+    finer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds of a run; the only part of a report that two equal runs do not share."""
+
+    engine_s: float  # indicators, decisions, trades
+    proof_s: float
+    total_s: float  # with metrics and hashes
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestReport:
+    """Everything a run found, as plain data.
+
+    Args:
+        bars: how many candles could decide (those after the warm-up).
+        fallback: French, why a faster path was not taken; empty on the fastest.
+        assumptions: name -> value, both French, in the order to show.
+    """
+
+    outcome: Outcome
+    metrics: Metrics
+    checks: Checks
+    path: EnginePath
+    fallback: str
+    bars: int
+    assumptions: Mapping[str, str]
+    hashes: Hashes
+    timing: Timing

@@ -32,7 +32,9 @@ def quick_test(job: QuickTestJob, scope: Mapping[str, Any]) -> QuickTestResult:
     candles = _series(job)
     if not len(candles):
         raise StrategyInvalid("Essai impossible : aucune bougie.")
-    decisions = LiteralDecisions(strategy, candles, job.params, window=DEFAULT_WINDOW, code=job.code)
+    decisions = LiteralDecisions(
+        lambda: load(job.code, scope), candles, job.params, window=DEFAULT_WINDOW, code=job.code
+    )
     settings = BacktestSettings(
         market=job.market,
         initial_amount=job.initial_amount,

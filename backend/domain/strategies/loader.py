@@ -5,6 +5,7 @@ This isolates nothing: it runs in the sandboxed child only.
 
 import inspect
 from collections.abc import Mapping
+from functools import lru_cache
 from types import CodeType
 from typing import Any
 
@@ -70,6 +71,7 @@ def failed(failure: Failure) -> StrategyError:
     )
 
 
+@lru_cache(maxsize=4)  # a backtest runs the same text for each of its bars
 def _compiled(code: str) -> CodeType:
     try:
         return compile(code, FILENAME, "exec")

@@ -13,6 +13,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from domain.errors import InvalidInput
@@ -59,6 +60,7 @@ class _Bad(Exception):
     """A declaration that cannot be used; the text is French."""
 
 
+@lru_cache(maxsize=32)
 def declared_params(code: str) -> Declared:
     """Return the parameters of a strategy's text, in the order they are written; none when it is not Python."""
     try:

@@ -14,6 +14,7 @@ from apps.core.adapters.ccxt_exchange import CcxtSession
 from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.rate_budget import RateBudget
 from apps.orders import desk
+from apps.orders.context import OrderContext
 from apps.orders.executor import OrderExecutor
 from apps.orders.models import OrderCommand, Trade
 from apps.orders.timings import ExecutorTimings
@@ -181,20 +182,22 @@ class Room:
     def submit(self, broker_id: int, kind: str, valid_for_s: float) -> Trade:
         """Commit an order of one of `KINDS`."""
         request = OrderRequest(BTC, Side.BUY, quantity=QUANTITY, **self._prices(kind))
-        return desk.submit(**self.common(broker_id, valid_for_s), request=request)
+        return desk.submit(self.context(broker_id, valid_for_s), request, **self.reference())
 
-    def common(self, broker_id: int, valid_for_s: float) -> dict[str, Any]:
+    def context(self, broker_id: int, valid_for_s: float) -> OrderContext:
         """Return what every submission tells the desk."""
-        return {
-            "user_id": self.user.pk,
-            "broker_id": broker_id,
-            "source": OrderSource.MANUAL,
-            "owner": "manual",
-            "market": self.market,
-            "reference_price": self.price,
-            "now": CLOCK.now(),
-            "valid_for": timedelta(seconds=valid_for_s),
-        }
+        return OrderContext(
+            user_id=self.user.pk,
+            broker_id=broker_id,
+            source=OrderSource.MANUAL,
+            owner="manual",
+            now=CLOCK.now(),
+            valid_for=timedelta(seconds=valid_for_s),
+        )
+
+    def reference(self) -> dict[str, Any]:
+        """Return the market and its price, by which an order is sized and checked."""
+        return {"market": self.market, "reference_price": self.price}
 
     def at(self, ratio: str) -> Decimal:
         """Return a price relative to the last one."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -14,6 +14,8 @@ from django.db import connections
 from apps.accounts.models import User
 from apps.brokers.models import Broker, Exchange
 from apps.orders import desk
+from apps.orders.admission import Purse
+from apps.orders.context import OrderContext
 from apps.orders.executor import OrderExecutor
 from apps.orders.models import Trade
 from domain.order_abilities import OrderAbilities, PairMode
@@ -66,17 +68,8 @@ class OrdersRoom:
             price=None if price is None else Decimal(price),
             stop_loss=stop_loss,
         )
-        arguments: dict[str, Any] = {
-            "user_id": self.user.id,
-            "broker_id": self.broker.id,
-            "request": request,
-            "source": OrderSource.MANUAL,
-            "owner": "manual",
-            "market": BTC_USDT,
-            "reference_price": self.exchange.prices["BTC/USDT"],
-            "now": self.clock.now(),
-        }
-        return desk.submit(**{**arguments, **more})
+        context, wanted = self._asked(request, more)
+        return desk.submit(context, wanted, market=BTC_USDT, reference_price=self._price(), **more)
 
     def submit_pair(self, quantity: str = "2", **more: Any) -> tuple[Trade, Trade]:
         """Commit a stop loss at 90 and a take profit at 110."""
@@ -88,17 +81,27 @@ class OrdersRoom:
             stop_loss=Decimal(90),
             take_profit=Decimal(110),
         )
-        arguments: dict[str, Any] = {
+        context, wanted = self._asked(request, more)
+        return desk.submit_pair(context, wanted, market=BTC_USDT, reference_price=self._price(), **more)
+
+    def _asked(self, request: OrderRequest, more: dict[str, Any]) -> tuple[OrderContext, OrderRequest]:
+        """Take out of `more` what belongs to the context (and `request`, `free`)."""
+        names = [field.name for field in fields(OrderContext) if field.name in more]
+        given = {name: more.pop(name) for name in names}
+        if "free" in more:
+            given["purse"] = Purse(more.pop("free"))
+        context: dict[str, Any] = {
             "user_id": self.user.id,
             "broker_id": self.broker.id,
-            "request": request,
             "source": OrderSource.MANUAL,
             "owner": "manual",
-            "market": BTC_USDT,
-            "reference_price": self.exchange.prices["BTC/USDT"],
             "now": self.clock.now(),
+            **given,
         }
-        return desk.submit_pair(**{**arguments, **more})
+        return OrderContext(**context), more.pop("request", request)
+
+    def _price(self) -> Decimal:
+        return self.exchange.prices["BTC/USDT"]
 
     def become(self, abilities: OrderAbilities) -> None:
         """Let the exchange take other orders, and the desk know it."""

@@ -23,6 +23,7 @@ from pytest_django.fixtures import SettingsWrapper
 from apps.accounts.models import User, UserSession
 from apps.alerts.models import AlertAddress
 from apps.alerts.services import recording
+from apps.backtest.models import BacktestResult, BacktestSweep, BacktestSweepRun
 from apps.brokers.models import Broker, Exchange
 from apps.core.adapters import secrets
 from apps.core.adapters.browser_events import ChannelsPublisher
@@ -67,6 +68,12 @@ BOT = {
     "start_date": "2026-01-01T00:00:00Z",
     "end_date": "2027-01-01T00:00:00Z",
     "is_active": False,
+}
+BACKTEST = {
+    **{name: BOT[name] for name in ("strategy", "broker", "symbol")},
+    "start_date": "2025-01-01T00:00:00Z",
+    "end_date": "2025-02-01T00:00:00Z",
+    "initial_amount": "1000",
 }
 STRATEGY = {"name": "Autre nom", "code": "autre", "timeframe": "5m"}
 MARKET = {"broker": "{broker}", "symbol": SYMBOL, "timeframe": "5m"}
@@ -116,6 +123,18 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/api/backtests/quick-test/"): Route(
         NARROWED, body={"code": "x = 1", "broker": "{broker}", "symbol": "BTC/USDT", "timeframe": "1m"}
     ),
+    ("GET", "/api/backtests/"): Route(LISTED),
+    ("POST", "/api/backtests/"): Route(ADDRESSED, body=BACKTEST),  # the rows it names must be the caller's
+    ("GET", "/api/backtests/{id}/"): Route(ADDRESSED, "backtest"),
+    ("DELETE", "/api/backtests/{id}/"): Route(ADDRESSED, "backtest"),
+    ("POST", "/api/backtests/{id}/cancel/"): Route(ADDRESSED, "backtest"),
+    ("GET", "/api/backtests/{id}/trades/"): Route(ADDRESSED, "backtest"),
+    ("GET", "/api/backtests/{id}/equity/"): Route(ADDRESSED, "backtest"),
+    ("GET", "/api/backtests/sweeps/"): Route(LISTED),
+    ("POST", "/api/backtests/sweeps/"): Route(ADDRESSED, body={**BACKTEST, "space": {"x": [1]}}),
+    ("GET", "/api/backtests/sweeps/{id}/"): Route(ADDRESSED, "sweep"),
+    ("DELETE", "/api/backtests/sweeps/{id}/"): Route(ADDRESSED, "sweep"),
+    ("POST", "/api/backtests/sweeps/{id}/cancel/"): Route(ADDRESSED, "sweep"),
     ("POST", "/api/strategies/validate/"): Route(CALLER, body={"code": "def ("}),
     ("GET", "/api/strategies/examples/"): Route(SHARED),
     ("GET", "/api/strategies/indicators/"): Route(SHARED),
@@ -229,6 +248,11 @@ def make_world() -> World:
     device = UserSession.objects.create(
         user=lea, session_id=key.session_key, user_agent=MARK, created_at=CLOSE, last_seen_at=CLOSE
     )
+    run = _backtest(BacktestResult, bot, final_amount=1000, trades_detail=[_round_trip()], curves=_curves())
+    sweep = _backtest(BacktestSweep, bot, method="grid", objective="sharpe_ratio", split_ratio=0.7, total_runs=1)
+    BacktestSweepRun.objects.create(
+        sweep=sweep, number=0, params={"x": MARK}, in_sample={}, out_of_sample={}, error=MARK
+    )
     mine = make_broker(other)
     make_bot(other, mine)
     ids: dict[str, int | str] = {
@@ -240,6 +264,8 @@ def make_world() -> World:
         "position": position.pk,
         "alert_address": address.pk,
         "device": device.pk,
+        "backtest": run.pk,
+        "sweep": sweep.pk,
     }
     return World(lea, other, ids)
 
@@ -275,9 +301,39 @@ def _trade(user: User, broker: Broker, bot: Any) -> Trade:
     return trade
 
 
+def _backtest(kind: Any, bot: Any, **fields: Any) -> Any:
+    return kind.objects.create(
+        user=bot.user,
+        strategy=bot.strategy,
+        strategy_name=MARK,
+        code=MARK,
+        broker=bot.broker,
+        broker_name=MARK,
+        exchange="simex",
+        symbol=SYMBOL,
+        quote_currency="USDT",
+        timeframe="5m",
+        start_date=CLOSE - timedelta(days=1),
+        end_date=CLOSE,
+        initial_amount=Decimal(1000),
+        slippage_ratio=Decimal(0),
+        status="done",
+        **fields,
+    )
+
+
+def _round_trip() -> dict[str, Any]:
+    return {"number": 1, "entry_time": 0, "exit_time": 1, "entry_price": "1", "exit_price": "1", "reason": MARK}
+
+
+def _curves() -> dict[str, Any]:
+    empty: dict[str, list[float]] = {"time": [], "equity": [], "drawdown": [], "buy_and_hold": []}
+    return {"curve": empty, "candles": {"candles": [], "candle_ms": 300_000}}
+
+
 def rows_of(user: User) -> dict[str, list[dict[str, Any]]]:
     """Every row that belongs to the user, directly or through another of his rows."""
-    ways = ("user_id", "trade__user_id", "bot__user_id", "broker__user_id")
+    ways = ("user_id", "trade__user_id", "bot__user_id", "broker__user_id", "sweep__user_id")
     found: dict[str, list[dict[str, Any]]] = {"User": list(User.objects.filter(pk=user.pk).values())}
     for model in apps.get_models():
         names = {field.name for field in model._meta.get_fields()}

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -134,13 +133,19 @@ def submit_pair(room: Room, broker_id: int, case: Case) -> tuple[Trade, Trade]:
     request = OrderRequest(
         BTC, Side.SELL, OrderType.OCO, QUANTITY, stop_loss=room.at("0.9"), take_profit=room.at("1.1")
     )
-    return desk.submit_pair(**room.common(broker_id, case.valid_for_s), request=request)
+    return desk.submit_pair(room.context(broker_id, case.valid_for_s), request, **room.reference())
 
 
 def amend(room: Room, trade: Trade) -> OrderCommand:
-    common: dict[str, Any] = room.common(trade.broker_id, 30.0)
-    wanted = {name: common[name] for name in ("user_id", "market", "reference_price", "now", "valid_for")}
-    return desk.amend(**wanted, trade_id=trade.id, price=room.at("0.7"))
+    asked = room.context(trade.broker_id, 30.0)
+    return desk.amend(
+        trade_id=trade.id,
+        user_id=asked.user_id,
+        now=asked.now,
+        valid_for=asked.valid_for,
+        price=room.at("0.7"),
+        **room.reference(),
+    )
 
 
 async def change(

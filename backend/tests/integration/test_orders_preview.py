@@ -7,6 +7,7 @@ import pytest
 
 from apps.brokers.models import Exchange
 from apps.orders import desk, ledger
+from apps.orders.admission import Purse
 from apps.orders.models import Trade
 from apps.orders.preview import Preview
 from domain.errors import InvalidInput, NotFound
@@ -29,6 +30,8 @@ def stop_sale(stop_price: str = "90") -> OrderRequest:
 
 
 def preview(room: OrdersRoom, request: OrderRequest, **more: Any) -> Preview:
+    if "free" in more:
+        more["purse"] = Purse(more.pop("free"))
     arguments: dict[str, Any] = {"user_id": room.user.id, "broker_id": room.broker.id, "request": request}
     return desk.preview(**{**arguments, "market": BTC_USDT, "reference_price": Decimal(100), **more})
 

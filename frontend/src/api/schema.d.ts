@@ -143,6 +143,89 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/backtests/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["backtests_list"];
+        put?: never;
+        post: operations["backtests_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["backtests_retrieve"];
+        put?: never;
+        post?: never;
+        delete: operations["backtests_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{id}/cancel/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Ask for the end of the run; it says `cancelled` within half a second. */
+        post: operations["backtests_cancel_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{id}/equity/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Equity, drawdown, buy and hold, and the candles under the trades, as many as a screen shows. */
+        get: operations["backtests_equity_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{id}/trades/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One page of trades, or all of them as CSV. */
+        get: operations["backtests_trades_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/backtests/quick-test/": {
         parameters: {
             query?: never;
@@ -154,6 +237,56 @@ export interface paths {
         put?: never;
         /** @description Try unsaved code on the last 500 candles of a market, in the sandbox of terminal 3. */
         post: operations["backtests_quick_test_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/sweeps/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["backtests_sweeps_list"];
+        put?: never;
+        post: operations["backtests_sweeps_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/sweeps/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description A sweep with what it has played so far. */
+        get: operations["backtests_sweeps_retrieve"];
+        put?: never;
+        post?: never;
+        delete: operations["backtests_sweeps_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/sweeps/{id}/cancel/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Ask for the end of the sweep; what it has played stays. */
+        post: operations["backtests_sweeps_cancel_create"];
         delete?: never;
         options?: never;
         head?: never;
@@ -930,6 +1063,157 @@ export interface components {
             openrouter: components["schemas"]["OpenRouterSettings"];
             ollama: components["schemas"]["OllamaSettings"];
         };
+        /** @description One run; what it gave is null or empty until `status` is `done`. */
+        Backtest: {
+            id: number;
+            strategy: number | null;
+            strategy_name: string;
+            strategy_version: number | null;
+            broker: number | null;
+            broker_name: string;
+            exchange: string;
+            symbol: string;
+            quote_currency: string;
+            timeframe: components["schemas"]["TimeframeEnum"];
+            /** Format: date-time */
+            start_date: string;
+            /** Format: date-time */
+            end_date: string;
+            initial_amount: string;
+            fee_ratio: string | null;
+            slippage_ratio: string;
+            params: {
+                [key: string]: unknown;
+            };
+            status: components["schemas"]["Status784Enum"];
+            /** Format: double */
+            phase_progress: number;
+            cancel_requested: boolean;
+            error: string;
+            error_details: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            started_at: string | null;
+            /** Format: date-time */
+            finished_at: string | null;
+            final_amount: string | null;
+            total_trades: number | null;
+            winning_trades: number | null;
+            losing_trades: number | null;
+            /** Format: double */
+            max_drawdown: number | null;
+            /** Format: double */
+            sharpe_ratio: number | null;
+            metrics: {
+                [key: string]: unknown;
+            };
+            checks: {
+                [key: string]: unknown;
+            };
+            assumptions: {
+                [key: string]: unknown;
+            };
+        };
+        /** @description `candles` are [open time in ms, open, high, low, close, volume], each of `candle_ms`. */
+        BacktestCurves: {
+            curve: components["schemas"]["Curve"];
+            candles: number[][];
+            candle_ms: number;
+            markers: components["schemas"]["Marker"][];
+        };
+        /** @description With the text of the strategy that was played. */
+        BacktestDetail: {
+            id: number;
+            strategy: number | null;
+            strategy_name: string;
+            strategy_version: number | null;
+            broker: number | null;
+            broker_name: string;
+            exchange: string;
+            symbol: string;
+            quote_currency: string;
+            timeframe: components["schemas"]["TimeframeEnum"];
+            /** Format: date-time */
+            start_date: string;
+            /** Format: date-time */
+            end_date: string;
+            initial_amount: string;
+            fee_ratio: string | null;
+            slippage_ratio: string;
+            params: {
+                [key: string]: unknown;
+            };
+            status: components["schemas"]["Status784Enum"];
+            /** Format: double */
+            phase_progress: number;
+            cancel_requested: boolean;
+            error: string;
+            error_details: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            started_at: string | null;
+            /** Format: date-time */
+            finished_at: string | null;
+            final_amount: string | null;
+            total_trades: number | null;
+            winning_trades: number | null;
+            losing_trades: number | null;
+            /** Format: double */
+            max_drawdown: number | null;
+            /** Format: double */
+            sharpe_ratio: number | null;
+            metrics: {
+                [key: string]: unknown;
+            };
+            checks: {
+                [key: string]: unknown;
+            };
+            assumptions: {
+                [key: string]: unknown;
+            };
+            code: string;
+        };
+        /** @description What is played. `timeframe` is the strategy's by default; `fee_ratio` the account's own. */
+        BacktestInputRequest: {
+            strategy: number;
+            broker: number;
+            symbol: string;
+            timeframe?: components["schemas"]["TimeframeEnum"];
+            /** Format: date-time */
+            start_date: string;
+            /** Format: date-time */
+            end_date: string;
+            /** Format: decimal */
+            initial_amount: string;
+            /** Format: decimal */
+            fee_ratio?: string | null;
+            /** Format: decimal */
+            slippage_ratio?: string | null;
+            params?: {
+                [key: string]: unknown;
+            };
+        };
+        /** @description One round trip; times are opening times of candles in ms, amounts in quote currency. */
+        BacktestTrade: {
+            number: number;
+            entry_time: number;
+            exit_time: number;
+            quantity: string;
+            entry_price: string;
+            exit_price: string;
+            fees: string;
+            profit: string;
+            profit_ratio: string;
+            balance: string;
+            reason: components["schemas"]["ReasonEnum"];
+            ambiguous: boolean;
+        };
         Balance: {
             currencies: components["schemas"]["CurrencyAmount"][];
         };
@@ -1166,6 +1450,13 @@ export interface components {
             locked: string;
             total: string;
         };
+        /** @description Columns of equal length; `time` in ms, `drawdown` a positive ratio from the peak. */
+        Curve: {
+            time: number[];
+            equity: number[];
+            drawdown: number[];
+            buy_and_hold: number[];
+        };
         DebugRequest: {
             active: boolean;
         };
@@ -1351,6 +1642,13 @@ export interface components {
          * @enum {string}
          */
         LoadStateEnum: "not_loaded" | "loading" | "loaded" | "failed";
+        Marker: {
+            time: number;
+            side: components["schemas"]["SideEnum"];
+            price: string;
+            reason: string;
+            trade: number;
+        };
         /** @description How far the markets of the broker's exchange are loaded. */
         MarketsState: {
             state: components["schemas"]["State126Enum"];
@@ -1363,12 +1661,28 @@ export interface components {
             loaded_at: string | null;
         };
         /**
+         * @description * `grid` - grid
+         *     * `optuna` - optuna
+         * @enum {string}
+         */
+        MethodEnum: "grid" | "optuna";
+        /**
          * @description * `simulation` - simulation
          *     * `testnet` - testnet
          *     * `real` - real
          * @enum {string}
          */
         ModeEnum: "simulation" | "testnet" | "real";
+        /**
+         * @description * `net_profit` - net_profit
+         *     * `net_profit_ratio` - net_profit_ratio
+         *     * `sharpe_ratio` - sharpe_ratio
+         *     * `sortino_ratio` - sortino_ratio
+         *     * `calmar_ratio` - calmar_ratio
+         *     * `profit_factor` - profit_factor
+         * @enum {string}
+         */
+        ObjectiveEnum: "net_profit" | "net_profit_ratio" | "sharpe_ratio" | "sortino_ratio" | "calmar_ratio" | "profit_factor";
         OllamaSettings: {
             url: string;
             model: string;
@@ -1397,6 +1711,19 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["Alert"][];
+        };
+        PaginatedBacktestList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Backtest"][];
         };
         PaginatedBotList: {
             /**
@@ -1488,6 +1815,19 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["Strategy"][];
+        };
+        PaginatedSweepList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Sweep"][];
         };
         PaginatedSymbolList: {
             /**
@@ -1799,6 +2139,16 @@ export interface components {
          * @enum {string}
          */
         State126Enum: "not_loaded" | "loading" | "loaded" | "failed";
+        /**
+         * @description * `queued` - queued
+         *     * `loading` - loading
+         *     * `running` - running
+         *     * `done` - done
+         *     * `cancelled` - cancelled
+         *     * `failed` - failed
+         * @enum {string}
+         */
+        Status784Enum: "queued" | "loading" | "running" | "done" | "cancelled" | "failed";
         StopInputRequest: {
             /** @default false */
             confirm: boolean;
@@ -1823,6 +2173,157 @@ export interface components {
             description: string;
             code: string;
             timeframe: components["schemas"]["TimeframeEnum"];
+        };
+        Sweep: {
+            id: number;
+            strategy: number | null;
+            strategy_name: string;
+            strategy_version: number | null;
+            broker: number | null;
+            broker_name: string;
+            exchange: string;
+            symbol: string;
+            quote_currency: string;
+            timeframe: components["schemas"]["TimeframeEnum"];
+            /** Format: date-time */
+            start_date: string;
+            /** Format: date-time */
+            end_date: string;
+            initial_amount: string;
+            fee_ratio: string | null;
+            slippage_ratio: string;
+            params: {
+                [key: string]: unknown;
+            };
+            status: components["schemas"]["Status784Enum"];
+            /** Format: double */
+            phase_progress: number;
+            cancel_requested: boolean;
+            error: string;
+            error_details: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            started_at: string | null;
+            /** Format: date-time */
+            finished_at: string | null;
+            method: components["schemas"]["MethodEnum"];
+            space: {
+                [key: string]: unknown;
+            };
+            objective: components["schemas"]["ObjectiveEnum"];
+            /** Format: double */
+            split_ratio: number;
+            windows: number;
+            total_runs: number;
+            done_runs: number;
+            results: {
+                [key: string]: unknown;
+            };
+        };
+        /** @description With every combination played so far, best score first. */
+        SweepDetail: {
+            id: number;
+            strategy: number | null;
+            strategy_name: string;
+            strategy_version: number | null;
+            broker: number | null;
+            broker_name: string;
+            exchange: string;
+            symbol: string;
+            quote_currency: string;
+            timeframe: components["schemas"]["TimeframeEnum"];
+            /** Format: date-time */
+            start_date: string;
+            /** Format: date-time */
+            end_date: string;
+            initial_amount: string;
+            fee_ratio: string | null;
+            slippage_ratio: string;
+            params: {
+                [key: string]: unknown;
+            };
+            status: components["schemas"]["Status784Enum"];
+            /** Format: double */
+            phase_progress: number;
+            cancel_requested: boolean;
+            error: string;
+            error_details: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            started_at: string | null;
+            /** Format: date-time */
+            finished_at: string | null;
+            method: components["schemas"]["MethodEnum"];
+            space: {
+                [key: string]: unknown;
+            };
+            objective: components["schemas"]["ObjectiveEnum"];
+            /** Format: double */
+            split_ratio: number;
+            windows: number;
+            total_runs: number;
+            done_runs: number;
+            results: {
+                [key: string]: unknown;
+            };
+            runs: components["schemas"]["SweepRun"][];
+        };
+        /** @description `space` names the parameters that vary: a list of values, or `{min, max, step}`. */
+        SweepInputRequest: {
+            strategy: number;
+            broker: number;
+            symbol: string;
+            timeframe?: components["schemas"]["TimeframeEnum"];
+            /** Format: date-time */
+            start_date: string;
+            /** Format: date-time */
+            end_date: string;
+            /** Format: decimal */
+            initial_amount: string;
+            /** Format: decimal */
+            fee_ratio?: string | null;
+            /** Format: decimal */
+            slippage_ratio?: string | null;
+            params?: {
+                [key: string]: unknown;
+            };
+            /** @default grid */
+            method: components["schemas"]["MethodEnum"];
+            space: {
+                [key: string]: unknown;
+            };
+            runs?: number;
+            /** @default sharpe_ratio */
+            objective: components["schemas"]["ObjectiveEnum"];
+            /**
+             * Format: double
+             * @default 0.7
+             */
+            split_ratio: number;
+            /** @default 1 */
+            windows: number;
+        };
+        SweepRun: {
+            number: number;
+            window: number;
+            params: {
+                [key: string]: unknown;
+            };
+            /** Format: double */
+            score: number | null;
+            in_sample: {
+                [key: string]: unknown;
+            };
+            out_of_sample: {
+                [key: string]: unknown;
+            };
+            error: string;
         };
         Symbol: {
             symbol: string;
@@ -1892,6 +2393,12 @@ export interface components {
             created_at: string;
             /** Format: date-time */
             market_time: string | null;
+        };
+        TradePage: {
+            count: number;
+            next: number | null;
+            previous: number | null;
+            results: components["schemas"]["BacktestTrade"][];
         };
         /**
          * @description * `pending` - pending
@@ -2196,6 +2703,201 @@ export interface operations {
             };
         };
     };
+    backtests_list: {
+        parameters: {
+            query?: {
+                /** @description La valeur du curseur de pagination. */
+                cursor?: string;
+                /** @description Nombre de résultats à retourner par page. */
+                limit?: number;
+                /**
+                 * @description * `queued` - queued
+                 *     * `loading` - loading
+                 *     * `running` - running
+                 *     * `done` - done
+                 *     * `cancelled` - cancelled
+                 *     * `failed` - failed
+                 */
+                status?: "queued" | "loading" | "running" | "done" | "cancelled" | "failed";
+                strategy?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedBacktestList"];
+                };
+            };
+        };
+    };
+    backtests_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BacktestInputRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backtest"];
+                };
+            };
+        };
+    };
+    backtests_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BacktestDetail"];
+                };
+            };
+        };
+    };
+    backtests_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    backtests_cancel_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backtest"];
+                };
+            };
+        };
+    };
+    backtests_equity_retrieve: {
+        parameters: {
+            query?: {
+                since?: string;
+                until?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BacktestCurves"];
+                };
+            };
+        };
+    };
+    backtests_trades_retrieve: {
+        parameters: {
+            query?: {
+                /** @description csv: every trade. */
+                format?: "csv" | "json";
+                limit?: number;
+                /**
+                 * @description * `number` - number
+                 *     * `entry_time` - entry_time
+                 *     * `exit_time` - exit_time
+                 *     * `quantity` - quantity
+                 *     * `entry_price` - entry_price
+                 *     * `exit_price` - exit_price
+                 *     * `fees` - fees
+                 *     * `profit` - profit
+                 *     * `profit_ratio` - profit_ratio
+                 *     * `balance` - balance
+                 *     * `reason` - reason
+                 *     * `-number` - -number
+                 *     * `-entry_time` - -entry_time
+                 *     * `-exit_time` - -exit_time
+                 *     * `-quantity` - -quantity
+                 *     * `-entry_price` - -entry_price
+                 *     * `-exit_price` - -exit_price
+                 *     * `-fees` - -fees
+                 *     * `-profit` - -profit
+                 *     * `-profit_ratio` - -profit_ratio
+                 *     * `-balance` - -balance
+                 *     * `-reason` - -reason
+                 */
+                ordering?: "number" | "entry_time" | "exit_time" | "quantity" | "entry_price" | "exit_price" | "fees" | "profit" | "profit_ratio" | "balance" | "reason" | "-number" | "-entry_time" | "-exit_time" | "-quantity" | "-entry_price" | "-exit_price" | "-fees" | "-profit" | "-profit_ratio" | "-balance" | "-reason";
+                page?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TradePage"];
+                    "text/csv": components["schemas"]["TradePage"];
+                };
+            };
+        };
+    };
     backtests_quick_test_create: {
         parameters: {
             query?: never;
@@ -2215,6 +2917,125 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["QuickTest"];
+                };
+            };
+        };
+    };
+    backtests_sweeps_list: {
+        parameters: {
+            query?: {
+                /** @description La valeur du curseur de pagination. */
+                cursor?: string;
+                /** @description Nombre de résultats à retourner par page. */
+                limit?: number;
+                /**
+                 * @description * `queued` - queued
+                 *     * `loading` - loading
+                 *     * `running` - running
+                 *     * `done` - done
+                 *     * `cancelled` - cancelled
+                 *     * `failed` - failed
+                 */
+                status?: "queued" | "loading" | "running" | "done" | "cancelled" | "failed";
+                strategy?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedSweepList"];
+                };
+            };
+        };
+    };
+    backtests_sweeps_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SweepInputRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sweep"];
+                };
+            };
+        };
+    };
+    backtests_sweeps_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SweepDetail"];
+                };
+            };
+        };
+    };
+    backtests_sweeps_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    backtests_sweeps_cancel_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sweep"];
                 };
             };
         };

@@ -15,6 +15,8 @@ from apps.core.adapters.database import in_database, read_database
 from apps.market_data.selectors import market_for
 from apps.orders import admission, desk
 from apps.orders import selectors as order_selectors
+from apps.orders.admission import Purse
+from apps.orders.context import OrderContext
 from apps.orders.events import trade_body
 from apps.orders.models import Trade
 from apps.orders.preview import Preview
@@ -168,8 +170,7 @@ def _preview(facts: _Facts) -> tuple[Preview, Decimal]:
         request=terms.request,
         market=facts.market,
         reference_price=terms.reference_price,
-        free=terms.free,
-        balance_as_of=terms.balance_as_of,
+        purse=Purse(terms.free, terms.balance_as_of),
     )
     return found, _available(terms, facts.currency)
 
@@ -198,22 +199,20 @@ def _commit(
 
 def _submit(terms: Terms, order_id: str, *, now: datetime) -> dict[str, Any]:
     broker, market = _broker_and_market(terms.user_id, terms.broker_id, terms.request.symbol)
-    arguments: dict[str, Any] = {
-        "user_id": terms.user_id,
-        "broker_id": broker.pk,
-        "request": terms.request,
-        "source": OrderSource.MANUAL,
-        "owner": OWNER,
-        "market": market,
-        "reference_price": terms.reference_price,
-        "now": now,
-        "client_order_id": order_id,
-        "free": terms.free,
-        "balance_as_of": terms.balance_as_of,
-    }
+    context = OrderContext(
+        user_id=terms.user_id,
+        broker_id=broker.pk,
+        source=OrderSource.MANUAL,
+        owner=OWNER,
+        now=now,
+        client_order_id=order_id,
+        purse=Purse(terms.free, terms.balance_as_of),
+    )
+    price = terms.reference_price
     if terms.request.order_type is OrderType.OCO:
-        return {"trades": [trade_body(each) for each in desk.submit_pair(**arguments)]}
-    return {"trade": trade_body(desk.submit(**arguments))}
+        legs = desk.submit_pair(context, terms.request, market=market, reference_price=price)
+        return {"trades": [trade_body(each) for each in legs]}
+    return {"trade": trade_body(desk.submit(context, terms.request, market=market, reference_price=price))}
 
 
 def _keep_failure(
