@@ -89,13 +89,13 @@ async def test_refusal_is_written_after_the_answer_left(world: WebhookWorld) -> 
     await revoked(world)
     door = world.door()
     written: list[str] = []
-    write_down = door._gate.write_down  # noqa: SLF001 — the order of two effects is the point
+    write_down = door._gate.write_down
 
     def noted(refused: TurnedAway, call: Any) -> Any:
         written.append("written")
         return write_down(refused, call)
 
-    door._gate.write_down = noted  # type: ignore[method-assign]  # noqa: SLF001
+    door._gate.write_down = noted  # type: ignore[method-assign]
     answered, _ = await world.post(BUY, door=door)
     assert (answered, written) == (404, [])
     await journal(world, 1)
@@ -147,7 +147,7 @@ class Failing:
 
 async def test_database_away_says_to_come_back(world: WebhookWorld) -> None:
     door = world.door()
-    door._database = Failing()  # noqa: SLF001
+    door._database = Failing()
     assert (await knock(door, world.token, b"{}"))[0] == 503
 
 

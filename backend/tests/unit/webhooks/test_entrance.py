@@ -55,6 +55,6 @@ def test_call_of_another_time_is_refused(age_s: int) -> None:
 
 def test_call_that_waited_too_long_is_refused_and_says_for_what() -> None:
     admission.check_age(received_at=NOW, now=NOW + MINUTE, max_age=MINUTE)
+    late = NOW + timedelta(seconds=61)
     with pytest.raises(admission.Stale, match="reçu il y a 61 s, limite 60 s ; l'ordre n° 3"):
-        late = NOW + timedelta(seconds=61)
         admission.check_age(received_at=NOW, now=late, max_age=MINUTE, waited_for="l'ordre n° 3 n'est pas fini")

@@ -1,6 +1,7 @@
 """Bodies as TradingView and people send them; what is doubtful is refused with its reason."""
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -151,7 +152,7 @@ REFUSED: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize(("text", "reason"), REFUSED.values(), ids=REFUSED.keys())
 def test_doubtful_body_is_refused_with_its_reason(text: str, reason: str) -> None:
-    with pytest.raises(CallRefused, match=".*") as refusal:
+    with pytest.raises(CallRefused) as refusal:
         parse(text)
     assert reason in refusal.value.message
 
@@ -179,7 +180,5 @@ def test_loose_reader_agrees_with_strict_json_where_that_holds(tree: dict[str, A
 
 @given(st.text(max_size=200) | st.binary(max_size=200).map(text_of))
 def test_any_text_is_read_or_refused_and_nothing_else(text: str) -> None:
-    try:
-        parse(text)
-    except CallRefused as refusal:
-        assert refusal.message
+    with suppress(CallRefused):
+        assert parse(text).ticker

@@ -1,4 +1,4 @@
-"""Sizes, targets and protections, worked by hand: BTC/USDT at 100, step 0.001, notional of 5 at least, fee 0.1 %."""
+"""Sizes, targets and protections, worked by hand: BTC/USDT at 100, step 0.001, 5 USDT at least, fee 0.1 %."""
 
 from decimal import Decimal
 from typing import Any
