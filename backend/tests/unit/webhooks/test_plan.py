@@ -65,7 +65,7 @@ def test_protection_in_percent_lies_around_the_entry() -> None:
 )
 def test_protection_on_the_wrong_side_is_refused(levels: dict[str, Level]) -> None:
     with pytest.raises(CallRefused) as refusal:
-        planned(of(Action.BUY, "250", **levels))
+        planned(of(Action.BUY, "250", Unit.QUOTE, **levels))
     assert refusal.value.error_code == "bad_protection"
 
 
