@@ -1422,6 +1422,8 @@ export interface components {
             realized_pnl: string;
             unrealized_pnl: string | null;
             status: components["schemas"]["BotPositionStatusEnum"];
+            closing_reason: string;
+            protection: components["schemas"]["Protection"] | null;
             /** Format: date-time */
             opened_at: string;
             /** Format: date-time */
@@ -2132,6 +2134,9 @@ export interface components {
             /** Format: decimal */
             unrealized_pnl: string | null;
             status: components["schemas"]["PositionStatusEnum"];
+            /** @description user, signal, stop_loss, take_profit ou unprotected ; vide tant que la position est ouverte. */
+            closing_reason: string;
+            protection: components["schemas"]["Protection"] | null;
             /** Format: date-time */
             opened_at: string;
             /** Format: date-time */
@@ -2150,6 +2155,13 @@ export interface components {
          * @enum {string}
          */
         PricesEnum: "simulated" | "real";
+        /** @description Who holds the two sides of a position's protection, and how to say it. */
+        Protection: {
+            stop_loss: components["schemas"]["StopLossEnum"];
+            take_profit: components["schemas"]["TakeProfitEnum"];
+            /** @description « SL 61 200 · TP 63 900, chez l'exchange » */
+            text: string;
+        };
         /**
          * @description * `openrouter` - openrouter
          *     * `ollama` - ollama
@@ -2420,6 +2432,14 @@ export interface components {
             /** @default false */
             confirm: boolean;
         };
+        /**
+         * @description * `none` - none
+         *     * `exchange` - exchange
+         *     * `placing` - placing
+         *     * `engine` - engine
+         * @enum {string}
+         */
+        StopLossEnum: "none" | "exchange" | "placing" | "engine";
         Strategy: {
             readonly id: number;
             name: string;
@@ -2602,6 +2622,14 @@ export interface components {
             readonly min_notional: string | null;
             active?: boolean;
         };
+        /**
+         * @description * `none` - none
+         *     * `exchange` - exchange
+         *     * `placing` - placing
+         *     * `engine` - engine
+         * @enum {string}
+         */
+        TakeProfitEnum: "none" | "exchange" | "placing" | "engine";
         /**
          * @description * `dark` - Dark
          *     * `light` - Light
