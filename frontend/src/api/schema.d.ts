@@ -1401,7 +1401,6 @@ export interface components {
             assumptions: {
                 [key: string]: unknown;
             };
-            report: components["schemas"]["BacktestReport"] | null;
         };
         /** @description `candles` are [open time in ms, open, high, low, close, volume], each of `candle_ms`. */
         BacktestCurves: {
@@ -1410,7 +1409,7 @@ export interface components {
             candle_ms: number;
             markers: components["schemas"]["Marker"][];
         };
-        /** @description With the text of the strategy that was played and the entries that would have been refused. */
+        /** @description With the text of the strategy that was played. */
         BacktestDetail: {
             id: number;
             strategy: number | null;
@@ -1463,9 +1462,7 @@ export interface components {
             assumptions: {
                 [key: string]: unknown;
             };
-            report: components["schemas"]["BacktestReport"] | null;
             code: string;
-            refusals: components["schemas"]["Refusal"][];
         };
         /** @description What is played. `timeframe` is the strategy's by default; `fee_ratio` the account's own. */
         BacktestInputRequest: {
@@ -1486,21 +1483,6 @@ export interface components {
             params?: {
                 [key: string]: unknown;
             };
-        };
-        /** @description How a result was computed. `fallback` is French: why a faster path was not taken. */
-        BacktestReport: {
-            path: components["schemas"]["PathEnum"];
-            fallback: string;
-            bars: number;
-            hashes: {
-                [key: string]: string;
-            };
-            timing: {
-                [key: string]: number;
-            };
-            open_position: components["schemas"]["OpenPosition"] | null;
-            refused_count: number;
-            skipped_at_holes: number;
         };
         /** @description One round trip; times are opening times of candles in ms, amounts in quote currency. */
         BacktestTrade: {
@@ -1589,6 +1571,8 @@ export interface components {
             realized_pnl: string;
             unrealized_pnl: string | null;
             status: components["schemas"]["BotPositionStatusEnum"];
+            closing_reason: string;
+            protection: components["schemas"]["Protection"] | null;
             /** Format: date-time */
             opened_at: string;
             /** Format: date-time */
@@ -2079,15 +2063,6 @@ export interface components {
             url: string;
             model: string;
         };
-        /** @description What is still held at the end, valued at the last close, before the fees of a sale. */
-        OpenPosition: {
-            entry_time_ms: number;
-            quantity: string;
-            entry_price: string;
-            entry_fee: string;
-            value: string;
-            unrealized_profit: string;
-        };
         OpenRouterSettings: {
             has_key: boolean;
             key_hint: string;
@@ -2409,13 +2384,6 @@ export interface components {
             code?: string;
             timeframe?: components["schemas"]["TimeframeEnum"];
         };
-        /**
-         * @description * `vectorised` - vectorised
-         *     * `prefix_view` - prefix_view
-         *     * `literal` - literal
-         * @enum {string}
-         */
-        PathEnum: "vectorised" | "prefix_view" | "literal";
         /** @description One position. */
         Position: {
             id: number;
@@ -2439,6 +2407,9 @@ export interface components {
             /** Format: decimal */
             unrealized_pnl: string | null;
             status: components["schemas"]["PositionStatusEnum"];
+            /** @description user, signal, stop_loss, take_profit ou unprotected ; vide tant que la position est ouverte. */
+            closing_reason: string;
+            protection: components["schemas"]["Protection"] | null;
             /** Format: date-time */
             opened_at: string;
             /** Format: date-time */
@@ -2460,6 +2431,13 @@ export interface components {
         Profit: {
             currency: string;
             amount: string;
+        };
+        /** @description Who holds the two sides of a position's protection, and how to say it. */
+        Protection: {
+            stop_loss: components["schemas"]["StopLossEnum"];
+            take_profit: components["schemas"]["TakeProfitEnum"];
+            /** @description « SL 61 200 · TP 63 900, chez l'exchange » */
+            text: string;
         };
         /**
          * @description * `openrouter` - openrouter
@@ -2543,11 +2521,6 @@ export interface components {
          * @enum {string}
          */
         ReasonEnum: "stop_loss" | "take_profit" | "signal" | "hole";
-        Refusal: {
-            bar: number;
-            time_ms: number;
-            reason: string;
-        };
         Run: {
             id: number;
             source: string;
@@ -2812,6 +2785,14 @@ export interface components {
             /** @default false */
             confirm: boolean;
         };
+        /**
+         * @description * `none` - none
+         *     * `exchange` - exchange
+         *     * `placing` - placing
+         *     * `engine` - engine
+         * @enum {string}
+         */
+        StopLossEnum: "none" | "exchange" | "placing" | "engine";
         Strategy: {
             readonly id: number;
             name: string;
@@ -3004,6 +2985,14 @@ export interface components {
             readonly min_notional: string | null;
             active?: boolean;
         };
+        /**
+         * @description * `none` - none
+         *     * `exchange` - exchange
+         *     * `placing` - placing
+         *     * `engine` - engine
+         * @enum {string}
+         */
+        TakeProfitEnum: "none" | "exchange" | "placing" | "engine";
         /**
          * @description * `dark` - Dark
          *     * `light` - Light
