@@ -2399,6 +2399,8 @@ export interface components {
             profit_factor: string | null;
             fees: string;
             owner: string;
+            /** @description Vide quand la source et ses appels ont été supprimés. */
+            name: string;
         };
         /**
          * @description * `queued` - queued
@@ -2727,6 +2729,8 @@ export interface components {
             /** Format: date-time */
             time: string;
             net: string;
+            /** @description Sous le plus haut atteint, positif. */
+            drawdown: string;
             sources: {
                 [key: string]: string;
             };
