@@ -1646,6 +1646,7 @@ export interface components {
             description: string;
             timeframe: components["schemas"]["TimeframeEnum"];
             code: string;
+            readonly params: components["schemas"]["ParamSpec"][];
         };
         /** @description An exchange of the catalogue, as terminal 5 described it. */
         Exchange: {
@@ -2696,6 +2697,7 @@ export interface components {
             valid: boolean;
             class_name: string | null;
             errors: components["schemas"]["CodeError"][];
+            params: components["schemas"]["ParamSpec"][];
         };
         Version: {
             number: number;
