@@ -51,3 +51,200 @@ class QuickTestSerializer(serializers.Serializer[Any]):
     final_balance = serializers.CharField()
     profit = serializers.CharField()
     profit_ratio = serializers.CharField()
+
+
+STATUSES = ["queued", "loading", "running", "done", "cancelled", "failed"]
+OBJECTIVES = ["sharpe", "sortino", "calmar", "net_return", "profit_factor"]  # names of `domain.backtest.metrics`
+TRADE_ORDERINGS = [
+    *("number", "entry_time", "exit_time", "quantity", "entry_price", "exit_price"),
+    *("fees", "profit", "profit_ratio", "balance", "reason"),
+]
+_AMOUNT = {"max_digits": 30, "decimal_places": 12}
+
+
+class BacktestInputSerializer(serializers.Serializer[Any]):
+    """What is played. `timeframe` is the strategy's by default; `fee_ratio` the account's own."""
+
+    strategy = serializers.IntegerField(source="strategy_id")
+    broker = serializers.IntegerField(source="broker_id")
+    symbol = serializers.CharField(max_length=64)
+    timeframe = serializers.ChoiceField(choices=TIMEFRAMES, required=False)
+    start_date = serializers.DateTimeField()
+    end_date = serializers.DateTimeField()
+    initial_amount = serializers.DecimalField(**_AMOUNT)
+    fee_ratio = serializers.DecimalField(**_AMOUNT, required=False, allow_null=True)
+    slippage_ratio = serializers.DecimalField(**_AMOUNT, required=False, allow_null=True)
+    params = serializers.DictField(required=False)
+
+
+class BacktestQuery(serializers.Serializer[Any]):
+    """Filters of the list."""
+
+    strategy = serializers.IntegerField(required=False)
+    status = serializers.ChoiceField(choices=STATUSES, required=False)
+
+
+class _JobSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    strategy = serializers.IntegerField(allow_null=True)
+    strategy_name = serializers.CharField()
+    strategy_version = serializers.IntegerField(allow_null=True)
+    broker = serializers.IntegerField(allow_null=True)
+    broker_name = serializers.CharField()
+    exchange = serializers.CharField()
+    symbol = serializers.CharField()
+    quote_currency = serializers.CharField()
+    timeframe = serializers.ChoiceField(choices=TIMEFRAMES)
+    start_date = serializers.DateTimeField()
+    end_date = serializers.DateTimeField()
+    initial_amount = serializers.CharField()
+    fee_ratio = serializers.CharField(allow_null=True)
+    slippage_ratio = serializers.CharField()
+    params = serializers.DictField()
+    status = serializers.ChoiceField(choices=STATUSES)
+    phase_progress = serializers.FloatField()
+    cancel_requested = serializers.BooleanField()
+    error = serializers.CharField()
+    error_details = serializers.DictField()
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+
+
+class LookAheadSerializer(serializers.Serializer[Any]):
+    """`columns` that differ once the future is taken away; `reason` is French."""
+
+    verdict = serializers.ChoiceField(choices=["ok", "biased", "unproven"])
+    columns = serializers.ListField(child=serializers.DictField())
+    checked_bars = serializers.IntegerField()
+    reason = serializers.CharField()
+
+
+class BacktestChecksSerializer(serializers.Serializer[Any]):
+    look_ahead = LookAheadSerializer()
+    window = serializers.DictField()
+    ambiguous_candles = serializers.DictField()
+    coverage = serializers.DictField()
+
+
+class BacktestSerializer(_JobSerializer):
+    """One run; what it gave is null or empty until `status` is `done`."""
+
+    final_amount = serializers.CharField(allow_null=True)
+    total_trades = serializers.IntegerField(allow_null=True)
+    winning_trades = serializers.IntegerField(allow_null=True)
+    losing_trades = serializers.IntegerField(allow_null=True)
+    max_drawdown = serializers.FloatField(allow_null=True)
+    sharpe_ratio = serializers.FloatField(allow_null=True)
+    metrics = serializers.DictField()
+    checks = serializers.DictField()
+    assumptions = serializers.DictField()
+
+
+class BacktestDetailSerializer(BacktestSerializer):
+    """With the text of the strategy that was played."""
+
+    code = serializers.CharField()
+
+
+class TradeQuery(serializers.Serializer[Any]):
+    page = serializers.IntegerField(min_value=1, default=1)
+    limit = serializers.IntegerField(min_value=1, max_value=5000, default=50)
+    ordering = serializers.ChoiceField(
+        choices=[*TRADE_ORDERINGS, *(f"-{name}" for name in TRADE_ORDERINGS)], default="number"
+    )
+
+
+class BacktestTradeSerializer(serializers.Serializer[Any]):
+    """One round trip; times are opening times of candles in ms, amounts in quote currency."""
+
+    number = serializers.IntegerField()
+    entry_time = serializers.IntegerField()
+    exit_time = serializers.IntegerField()
+    quantity = serializers.CharField()
+    entry_price = serializers.CharField()
+    exit_price = serializers.CharField()
+    fees = serializers.CharField()
+    profit = serializers.CharField()
+    profit_ratio = serializers.CharField()
+    balance = serializers.CharField()
+    reason = serializers.ChoiceField(choices=["stop_loss", "take_profit", "signal", "hole"])
+    ambiguous = serializers.BooleanField()
+
+
+class TradePageSerializer(serializers.Serializer[Any]):
+    count = serializers.IntegerField()
+    next = serializers.IntegerField(allow_null=True)
+    previous = serializers.IntegerField(allow_null=True)
+    results = BacktestTradeSerializer(many=True)
+
+
+class CurveQuery(serializers.Serializer[Any]):
+    """Candles of a part of the run only, in more detail."""
+
+    since = serializers.DateTimeField(required=False)
+    until = serializers.DateTimeField(required=False)
+
+
+class CurveSerializer(serializers.Serializer[Any]):
+    """Columns of equal length; `time` in ms, `drawdown` a positive ratio from the peak."""
+
+    time = serializers.ListField(child=serializers.IntegerField())
+    equity = serializers.ListField(child=serializers.FloatField())
+    drawdown = serializers.ListField(child=serializers.FloatField())
+    buy_and_hold = serializers.ListField(child=serializers.FloatField())
+
+
+class MarkerSerializer(serializers.Serializer[Any]):
+    time = serializers.IntegerField()
+    side = serializers.ChoiceField(choices=["buy", "sell"])
+    price = serializers.CharField()
+    reason = serializers.CharField()
+    trade = serializers.IntegerField()
+
+
+class BacktestCurvesSerializer(serializers.Serializer[Any]):
+    """`candles` are [open time in ms, open, high, low, close, volume], each of `candle_ms`."""
+
+    curve = CurveSerializer()
+    candles = serializers.ListField(child=serializers.ListField(child=serializers.FloatField()))
+    candle_ms = serializers.IntegerField()
+    markers = MarkerSerializer(many=True)
+
+
+class SweepInputSerializer(BacktestInputSerializer):
+    """`space` names the parameters that vary: a list of values, or `{min, max, step}`."""
+
+    method = serializers.ChoiceField(choices=["grid", "optuna"], default="grid")
+    space = serializers.DictField()
+    runs = serializers.IntegerField(min_value=1, max_value=500, required=False)
+    objective = serializers.ChoiceField(choices=OBJECTIVES, default="sharpe")
+    split_ratio = serializers.FloatField(min_value=0.3, max_value=0.9, default=0.7)
+    windows = serializers.IntegerField(min_value=1, max_value=12, default=1)
+
+
+class SweepSerializer(_JobSerializer):
+    method = serializers.ChoiceField(choices=["grid", "optuna"])
+    space = serializers.DictField()
+    objective = serializers.ChoiceField(choices=OBJECTIVES)
+    split_ratio = serializers.FloatField()
+    windows = serializers.IntegerField()
+    total_runs = serializers.IntegerField()
+    done_runs = serializers.IntegerField()
+    results = serializers.DictField()
+
+
+class SweepRunSerializer(serializers.Serializer[Any]):
+    number = serializers.IntegerField()
+    window = serializers.IntegerField()
+    params = serializers.DictField()
+    score = serializers.FloatField(allow_null=True)
+    in_sample = serializers.DictField()
+    out_of_sample = serializers.DictField()
+    error = serializers.CharField()
+
+
+class SweepDetailSerializer(SweepSerializer):
+    """With every combination played so far, best score first."""
+
+    runs = SweepRunSerializer(many=True)

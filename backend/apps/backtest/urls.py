@@ -1,7 +1,16 @@
 """Routes under /api/."""
 
-from django.urls import path
+from django.urls import URLPattern, URLResolver, path
+from rest_framework.routers import SimpleRouter
 
-from apps.backtest.views import QuickTestView
+from apps.backtest.sweep_views import SweepViewSet
+from apps.backtest.views import BacktestViewSet, QuickTestView
 
-urlpatterns = [path("backtests/quick-test/", QuickTestView.as_view())]
+_router = SimpleRouter()
+_router.register("backtests/sweeps", SweepViewSet, basename="backtest-sweeps")
+_router.register("backtests", BacktestViewSet, basename="backtests")
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("backtests/quick-test/", QuickTestView.as_view()),
+    *_router.urls,
+]

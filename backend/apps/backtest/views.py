@@ -1,13 +1,38 @@
-"""`/api/backtests/`: strategies played over past candles."""
+"""`/api/backtests/`: strategies played over past candles; one's own runs only, another user's is a 404."""
+
+from datetime import UTC, datetime
+from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.decorators import action
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
+from rest_framework.viewsets import GenericViewSet
 
-from apps.backtest.serializers import QuickTestInputSerializer, QuickTestSerializer
+from apps.backtest import curves, selectors
+from apps.backtest.announce import tell_and_wake
+from apps.backtest.bodies import run_body
+from apps.backtest.models import BacktestResult
+from apps.backtest.serializers import (
+    BacktestCurvesSerializer,
+    BacktestDetailSerializer,
+    BacktestInputSerializer,
+    BacktestQuery,
+    BacktestSerializer,
+    CurveQuery,
+    QuickTestInputSerializer,
+    QuickTestSerializer,
+    TradePageSerializer,
+    TradeQuery,
+)
+from apps.backtest.services import requests
+from apps.backtest.trades import CsvRenderer, ordered_by, page_of
 from apps.brokers.selectors import own_broker
 from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.strategy_requests import ask_terminal_3
@@ -16,6 +41,66 @@ from domain.strategies.params import check_params, declared_params
 from domain.strategies.syntax import check_syntax
 
 _TIMEOUT_S = 40.0
+_FORMAT = OpenApiParameter("format", OpenApiTypes.STR, enum=["json", "csv"], description="csv: every trade.")
+
+
+class BacktestViewSet(GenericViewSet[BacktestResult]):
+    serializer_class = BacktestSerializer
+    queryset = BacktestResult.objects.none()
+    filter_backends = ()
+    lookup_value_regex = r"\d+"
+
+    @extend_schema(parameters=[BacktestQuery], responses=BacktestSerializer(many=True))
+    def list(self, request: Request) -> Response:
+        rows = selectors.runs_of(request.user.pk)
+        page = self.paginate_queryset(rows.filter(**_validated(BacktestQuery(data=request.query_params))))
+        return self.get_paginated_response([run_body(row) for row in page or []])
+
+    @extend_schema(responses=BacktestDetailSerializer)
+    def retrieve(self, request: Request, pk: str) -> Response:
+        row = selectors.own_run(request.user.pk, int(pk))
+        return Response({**run_body(row), "code": row.code})
+
+    @extend_schema(request=BacktestInputSerializer, responses={201: BacktestSerializer})
+    def create(self, request: Request) -> Response:
+        wanted = _validated(BacktestInputSerializer(data=request.data))
+        run = requests.create_run(request.user.pk, wanted, now=datetime.now(UTC))
+        tell_and_wake(run)
+        return Response(run_body(run), status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str) -> Response:
+        requests.delete(selectors.own_run(request.user.pk, int(pk)))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=None, responses=BacktestSerializer)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str) -> Response:
+        """Ask for the end of the run; it says `cancelled` within half a second."""
+        run = requests.cancel(selectors.own_run(request.user.pk, int(pk)))
+        tell_and_wake(run)
+        return Response(run_body(run))
+
+    @extend_schema(parameters=[TradeQuery, _FORMAT], responses=TradePageSerializer)
+    @action(detail=True, methods=["get"], renderer_classes=[JSONRenderer, CsvRenderer], pagination_class=None)
+    def trades(self, request: Request, pk: str) -> Response:
+        """One page of trades, or all of them as CSV."""
+        asked = _validated(TradeQuery(data=request.query_params))
+        rows = selectors.finished_run(request.user.pk, int(pk), "trades_detail").trades_detail
+        if request.accepted_renderer.format == CsvRenderer.format:
+            name = f"backtest-{pk}-trades.csv"
+            return Response(
+                ordered_by(rows, asked["ordering"]),
+                headers={"Content-Disposition": f'attachment; filename="{name}"'},
+            )
+        return Response(page_of(rows, **asked))
+
+    @extend_schema(parameters=[CurveQuery], responses=BacktestCurvesSerializer)
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def equity(self, request: Request, pk: str) -> Response:
+        """Equity, drawdown, buy and hold, and the candles under the trades, as many as a screen shows."""
+        asked = _validated(CurveQuery(data=request.query_params))
+        return Response(curves.body(request.user.pk, int(pk), **asked))
 
 
 class QuickTestView(APIView):
@@ -47,3 +132,9 @@ class QuickTestView(APIView):
             timeout_s=_TIMEOUT_S,
         )
         return Response(answer)
+
+
+def _validated(serializer: Any) -> dict[str, Any]:
+    serializer.is_valid(raise_exception=True)
+    validated: dict[str, Any] = serializer.validated_data
+    return validated

@@ -50,3 +50,25 @@ class ExchangeSymbol(models.Model):
         db_table = "exchange_symbols"
         constraints = [models.UniqueConstraint(fields=["exchange", "symbol"], name="exchange_symbols_once")]
         indexes = [models.Index(fields=["exchange", "active"]), models.Index(fields=["symbol"])]
+
+
+class CandleRange(models.Model):
+    """A stretch of time of which every candle that the exchange has is in `candles`.
+
+    A place without a candle inside it is a hole of the market itself, not to be asked for again. Ranges of
+    one market neither overlap nor touch. Written by apps.market_data.services.candle_history only.
+    """
+
+    source = models.CharField(max_length=64)
+    symbol = models.CharField(max_length=64)
+    timeframe = models.CharField(max_length=4)
+    start = models.DateTimeField()
+    end = models.DateTimeField()  # exclusive
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "candle_ranges"
+        constraints = [
+            models.UniqueConstraint(fields=["source", "symbol", "timeframe", "start"], name="candle_ranges_once"),
+            models.CheckConstraint(check=models.Q(end__gt=models.F("start")), name="candle_ranges_forwards"),
+        ]

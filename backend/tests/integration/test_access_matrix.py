@@ -23,6 +23,7 @@ from pytest_django.fixtures import SettingsWrapper
 from apps.accounts.models import User, UserSession
 from apps.alerts.models import AlertAddress
 from apps.alerts.services import recording
+from apps.backtest.models import BacktestResult, BacktestSweep, BacktestSweepRun
 from apps.brokers.models import Broker, Exchange
 from apps.core.adapters import secrets
 from apps.core.adapters.browser_events import ChannelsPublisher
@@ -31,6 +32,7 @@ from apps.core.consumers import EventsConsumer
 from apps.orders.models import Fill, OrderCommand, Position, Trade
 from apps.strategies.models import StrategyVersion
 from apps.trading_engine.models import BotDecision
+from apps.webhooks.models import Webhook, WebhookSource
 from aristobot.routing import websocket_application
 from domain.alerts import AlertKind
 from domain.messages import TOPICS, USER_TOPICS
@@ -67,6 +69,12 @@ BOT = {
     "start_date": "2026-01-01T00:00:00Z",
     "end_date": "2027-01-01T00:00:00Z",
     "is_active": False,
+}
+BACKTEST = {
+    **{name: BOT[name] for name in ("strategy", "broker", "symbol")},
+    "start_date": "2025-01-01T00:00:00Z",
+    "end_date": "2025-02-01T00:00:00Z",
+    "initial_amount": "1000",
 }
 STRATEGY = {"name": "Autre nom", "code": "autre", "timeframe": "5m"}
 MARKET = {"broker": "{broker}", "symbol": SYMBOL, "timeframe": "5m"}
@@ -116,6 +124,18 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/api/backtests/quick-test/"): Route(
         NARROWED, body={"code": "x = 1", "broker": "{broker}", "symbol": "BTC/USDT", "timeframe": "1m"}
     ),
+    ("GET", "/api/backtests/"): Route(LISTED),
+    ("POST", "/api/backtests/"): Route(ADDRESSED, body=BACKTEST),  # the rows it names must be the caller's
+    ("GET", "/api/backtests/{id}/"): Route(ADDRESSED, "backtest"),
+    ("DELETE", "/api/backtests/{id}/"): Route(ADDRESSED, "backtest"),
+    ("POST", "/api/backtests/{id}/cancel/"): Route(ADDRESSED, "backtest"),
+    ("GET", "/api/backtests/{id}/trades/"): Route(ADDRESSED, "backtest"),
+    ("GET", "/api/backtests/{id}/equity/"): Route(ADDRESSED, "backtest"),
+    ("GET", "/api/backtests/sweeps/"): Route(LISTED),
+    ("POST", "/api/backtests/sweeps/"): Route(ADDRESSED, body={**BACKTEST, "space": {"x": [1]}}),
+    ("GET", "/api/backtests/sweeps/{id}/"): Route(ADDRESSED, "sweep"),
+    ("DELETE", "/api/backtests/sweeps/{id}/"): Route(ADDRESSED, "sweep"),
+    ("POST", "/api/backtests/sweeps/{id}/cancel/"): Route(ADDRESSED, "sweep"),
     ("POST", "/api/strategies/validate/"): Route(CALLER, body={"code": "def ("}),
     ("GET", "/api/strategies/examples/"): Route(SHARED),
     ("GET", "/api/strategies/indicators/"): Route(SHARED),
@@ -139,6 +159,31 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/api/trades/{id}/"): Route(ADDRESSED, "trade"),
     ("GET", "/api/positions/"): Route(LISTED),
     ("GET", "/api/positions/{id}/"): Route(ADDRESSED, "position"),
+    ("GET", "/api/webhooks/"): Route(LISTED),
+    ("GET", "/api/webhooks/{id}/"): Route(ADDRESSED, "webhook"),
+    ("GET", "/api/webhooks/summary/"): Route(CALLER, body={"since": "2020-01-01T00:00:00Z"}),
+    ("GET", "/api/webhooks/sources/"): Route(LISTED),
+    ("POST", "/api/webhooks/sources/"): Route(ADDRESSED, body={"name": "Autre", "broker": "{broker}"}),
+    ("GET", "/api/webhooks/sources/{id}/"): Route(ADDRESSED, "webhook_source"),
+    ("PATCH", "/api/webhooks/sources/{id}/"): Route(ADDRESSED, "webhook_source", {"name": "Pris"}),
+    ("DELETE", "/api/webhooks/sources/{id}/"): Route(ADDRESSED, "webhook_source"),
+    ("POST", "/api/webhooks/sources/{id}/rotate/"): Route(ADDRESSED, "webhook_source"),
+    ("POST", "/api/webhooks/sources/{id}/revoke/"): Route(ADDRESSED, "webhook_source"),
+    ("POST", "/api/webhooks/sources/{id}/read/"): Route(ADDRESSED, "webhook_source", {"body": "cancel BTCUSDT"}),
+    ("POST", "/api/webhooks/sources/{id}/test/"): Route(ADDRESSED, "webhook_source", {"body": "cancel BTCUSDT"}),
+    **{
+        ("GET", f"/api/stats/{panel}/"): Route(NARROWED, body={"broker": "{broker}"}, reads=False)  # sums
+        for panel in (
+            "summary",
+            "equity",
+            "daily",
+            "by-strategy",
+            "by-webhook",
+            "by-symbol",
+            "trades",
+            "trades/export",
+        )
+    },
 }
 # Outside the description, without login: probes, and the description itself.
 UNDESCRIBED = ("/api/health/live", "/api/health/ready", "/api/schema/", "/api/docs/", "/api/nulle-part/")
@@ -229,6 +274,11 @@ def make_world() -> World:
     device = UserSession.objects.create(
         user=lea, session_id=key.session_key, user_agent=MARK, created_at=CLOSE, last_seen_at=CLOSE
     )
+    run = _backtest(BacktestResult, bot, final_amount=1000, trades_detail=[_round_trip()], curves=_curves())
+    sweep = _backtest(BacktestSweep, bot, method="grid", objective="sharpe_ratio", split_ratio=0.7, total_runs=1)
+    BacktestSweepRun.objects.create(
+        sweep=sweep, number=0, params={"x": MARK}, in_sample={}, out_of_sample={}, error=MARK
+    )
     mine = make_broker(other)
     make_bot(other, mine)
     ids: dict[str, int | str] = {
@@ -240,8 +290,21 @@ def make_world() -> World:
         "position": position.pk,
         "alert_address": address.pk,
         "device": device.pk,
+        **_webhook(lea, broker),
+        "backtest": run.pk,
+        "sweep": sweep.pk,
     }
     return World(lea, other, ids)
+
+
+def _webhook(user: User, broker: Broker) -> dict[str, int | str]:
+    source = WebhookSource.objects.create(
+        user=user, broker=broker, name=MARK, token_hash=MARK, token_hint=MARK[:16], secret=secrets.encrypt(MARK)
+    )
+    call = Webhook.objects.create(
+        user=user, origin=source, source=MARK, body=MARK, reason=MARK, created_at=CLOSE, processed=True
+    )
+    return {"webhook": call.pk, "webhook_source": source.pk}
 
 
 def _trade(user: User, broker: Broker, bot: Any) -> Trade:
@@ -275,9 +338,39 @@ def _trade(user: User, broker: Broker, bot: Any) -> Trade:
     return trade
 
 
+def _backtest(kind: Any, bot: Any, **fields: Any) -> Any:
+    return kind.objects.create(
+        user=bot.user,
+        strategy=bot.strategy,
+        strategy_name=MARK,
+        code=MARK,
+        broker=bot.broker,
+        broker_name=MARK,
+        exchange="simex",
+        symbol=SYMBOL,
+        quote_currency="USDT",
+        timeframe="5m",
+        start_date=CLOSE - timedelta(days=1),
+        end_date=CLOSE,
+        initial_amount=Decimal(1000),
+        slippage_ratio=Decimal(0),
+        status="done",
+        **fields,
+    )
+
+
+def _round_trip() -> dict[str, Any]:
+    return {"number": 1, "entry_time": 0, "exit_time": 1, "entry_price": "1", "exit_price": "1", "reason": MARK}
+
+
+def _curves() -> dict[str, Any]:
+    empty: dict[str, list[float]] = {"time": [], "equity": [], "drawdown": [], "buy_and_hold": []}
+    return {"curve": empty, "candles": {"candles": [], "candle_ms": 300_000}}
+
+
 def rows_of(user: User) -> dict[str, list[dict[str, Any]]]:
     """Every row that belongs to the user, directly or through another of his rows."""
-    ways = ("user_id", "trade__user_id", "bot__user_id", "broker__user_id")
+    ways = ("user_id", "trade__user_id", "bot__user_id", "broker__user_id", "sweep__user_id")
     found: dict[str, list[dict[str, Any]]] = {"User": list(User.objects.filter(pk=user.pk).values())}
     for model in apps.get_models():
         names = {field.name for field in model._meta.get_fields()}

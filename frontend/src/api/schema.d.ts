@@ -143,6 +143,89 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/backtests/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["backtests_list"];
+        put?: never;
+        post: operations["backtests_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["backtests_retrieve"];
+        put?: never;
+        post?: never;
+        delete: operations["backtests_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{id}/cancel/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Ask for the end of the run; it says `cancelled` within half a second. */
+        post: operations["backtests_cancel_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{id}/equity/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Equity, drawdown, buy and hold, and the candles under the trades, as many as a screen shows. */
+        get: operations["backtests_equity_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{id}/trades/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One page of trades, or all of them as CSV. */
+        get: operations["backtests_trades_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/backtests/quick-test/": {
         parameters: {
             query?: never;
@@ -154,6 +237,56 @@ export interface paths {
         put?: never;
         /** @description Try unsaved code on the last 500 candles of a market, in the sandbox of terminal 3. */
         post: operations["backtests_quick_test_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/sweeps/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["backtests_sweeps_list"];
+        put?: never;
+        post: operations["backtests_sweeps_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/sweeps/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description A sweep with what it has played so far. */
+        get: operations["backtests_sweeps_retrieve"];
+        put?: never;
+        post?: never;
+        delete: operations["backtests_sweeps_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/sweeps/{id}/cancel/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Ask for the end of the sweep; what it has played stays. */
+        post: operations["backtests_sweeps_cancel_create"];
         delete?: never;
         options?: never;
         head?: never;
@@ -699,6 +832,142 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/stats/by-strategy/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Each strategy, and manual and external orders beside them. */
+        get: operations["stats_by_strategy_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stats/by-symbol/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Each market. */
+        get: operations["stats_by_symbol_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stats/by-webhook/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Each webhook source. */
+        get: operations["stats_by_webhook_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stats/daily/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Each UTC day of the market with a result or a fee. */
+        get: operations["stats_daily_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stats/equity/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The cumulated net result, by trade while there are few, else by day. */
+        get: operations["stats_equity_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stats/summary/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The figures of the whole scope, and which scopes there are. */
+        get: operations["stats_summary_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stats/trades/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The orders that realised a result, newest first, in pages. */
+        get: operations["stats_trades_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stats/trades/export/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The same trades, all of them, for a spreadsheet. */
+        get: operations["stats_trades_export_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/strategies/": {
         parameters: {
             query?: never;
@@ -850,6 +1119,155 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/webhooks/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The journal, newest first. */
+        get: operations["webhooks_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The journal, newest first. */
+        get: operations["webhooks_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/sources/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["webhooks_sources_list"];
+        put?: never;
+        post: operations["webhooks_sources_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/sources/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["webhooks_sources_retrieve"];
+        put?: never;
+        post?: never;
+        delete: operations["webhooks_sources_destroy"];
+        options?: never;
+        head?: never;
+        patch: operations["webhooks_sources_partial_update"];
+        trace?: never;
+    };
+    "/api/webhooks/sources/{id}/read/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description How a message would be read now; nothing is ordered. */
+        post: operations["webhooks_sources_read_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/sources/{id}/revoke/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: operations["webhooks_sources_revoke_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/sources/{id}/rotate/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: operations["webhooks_sources_rotate_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/sources/{id}/test/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Send a message as if it had come from outside; never where real money would move. */
+        post: operations["webhooks_sources_test_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/summary/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The journal, newest first. */
+        get: operations["webhooks_summary_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -930,6 +1348,157 @@ export interface components {
             openrouter: components["schemas"]["OpenRouterSettings"];
             ollama: components["schemas"]["OllamaSettings"];
         };
+        /** @description One run; what it gave is null or empty until `status` is `done`. */
+        Backtest: {
+            id: number;
+            strategy: number | null;
+            strategy_name: string;
+            strategy_version: number | null;
+            broker: number | null;
+            broker_name: string;
+            exchange: string;
+            symbol: string;
+            quote_currency: string;
+            timeframe: components["schemas"]["TimeframeEnum"];
+            /** Format: date-time */
+            start_date: string;
+            /** Format: date-time */
+            end_date: string;
+            initial_amount: string;
+            fee_ratio: string | null;
+            slippage_ratio: string;
+            params: {
+                [key: string]: unknown;
+            };
+            status: components["schemas"]["Status784Enum"];
+            /** Format: double */
+            phase_progress: number;
+            cancel_requested: boolean;
+            error: string;
+            error_details: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            started_at: string | null;
+            /** Format: date-time */
+            finished_at: string | null;
+            final_amount: string | null;
+            total_trades: number | null;
+            winning_trades: number | null;
+            losing_trades: number | null;
+            /** Format: double */
+            max_drawdown: number | null;
+            /** Format: double */
+            sharpe_ratio: number | null;
+            metrics: {
+                [key: string]: unknown;
+            };
+            checks: {
+                [key: string]: unknown;
+            };
+            assumptions: {
+                [key: string]: unknown;
+            };
+        };
+        /** @description `candles` are [open time in ms, open, high, low, close, volume], each of `candle_ms`. */
+        BacktestCurves: {
+            curve: components["schemas"]["Curve"];
+            candles: number[][];
+            candle_ms: number;
+            markers: components["schemas"]["Marker"][];
+        };
+        /** @description With the text of the strategy that was played. */
+        BacktestDetail: {
+            id: number;
+            strategy: number | null;
+            strategy_name: string;
+            strategy_version: number | null;
+            broker: number | null;
+            broker_name: string;
+            exchange: string;
+            symbol: string;
+            quote_currency: string;
+            timeframe: components["schemas"]["TimeframeEnum"];
+            /** Format: date-time */
+            start_date: string;
+            /** Format: date-time */
+            end_date: string;
+            initial_amount: string;
+            fee_ratio: string | null;
+            slippage_ratio: string;
+            params: {
+                [key: string]: unknown;
+            };
+            status: components["schemas"]["Status784Enum"];
+            /** Format: double */
+            phase_progress: number;
+            cancel_requested: boolean;
+            error: string;
+            error_details: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            started_at: string | null;
+            /** Format: date-time */
+            finished_at: string | null;
+            final_amount: string | null;
+            total_trades: number | null;
+            winning_trades: number | null;
+            losing_trades: number | null;
+            /** Format: double */
+            max_drawdown: number | null;
+            /** Format: double */
+            sharpe_ratio: number | null;
+            metrics: {
+                [key: string]: unknown;
+            };
+            checks: {
+                [key: string]: unknown;
+            };
+            assumptions: {
+                [key: string]: unknown;
+            };
+            code: string;
+        };
+        /** @description What is played. `timeframe` is the strategy's by default; `fee_ratio` the account's own. */
+        BacktestInputRequest: {
+            strategy: number;
+            broker: number;
+            symbol: string;
+            timeframe?: components["schemas"]["TimeframeEnum"];
+            /** Format: date-time */
+            start_date: string;
+            /** Format: date-time */
+            end_date: string;
+            /** Format: decimal */
+            initial_amount: string;
+            /** Format: decimal */
+            fee_ratio?: string | null;
+            /** Format: decimal */
+            slippage_ratio?: string | null;
+            params?: {
+                [key: string]: unknown;
+            };
+        };
+        /** @description One round trip; times are opening times of candles in ms, amounts in quote currency. */
+        BacktestTrade: {
+            number: number;
+            entry_time: number;
+            exit_time: number;
+            quantity: string;
+            entry_price: string;
+            exit_price: string;
+            fees: string;
+            profit: string;
+            profit_ratio: string;
+            balance: string;
+            reason: components["schemas"]["ReasonEnum"];
+            ambiguous: boolean;
+        };
         Balance: {
             currencies: components["schemas"]["CurrencyAmount"][];
         };
@@ -1002,6 +1571,8 @@ export interface components {
             realized_pnl: string;
             unrealized_pnl: string | null;
             status: components["schemas"]["BotPositionStatusEnum"];
+            closing_reason: string;
+            protection: components["schemas"]["Protection"] | null;
             /** Format: date-time */
             opened_at: string;
             /** Format: date-time */
@@ -1076,6 +1647,54 @@ export interface components {
             is_default: boolean;
             /** @default false */
             is_testnet: boolean;
+        };
+        Call: {
+            id: number;
+            source: number | null;
+            source_name: string;
+            broker_name: string;
+            status: components["schemas"]["StatusC11Enum"];
+            code: string;
+            reason: string;
+            symbol: string;
+            action: string;
+            payload: {
+                [key: string]: unknown;
+            };
+            call_id: string;
+            duplicate_of: number | null;
+            remote_address: string;
+            is_test: boolean;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            processed_at: string | null;
+            trades: components["schemas"]["Trade"][];
+        };
+        /** @description With the text that came. */
+        CallDetail: {
+            id: number;
+            source: number | null;
+            source_name: string;
+            broker_name: string;
+            status: components["schemas"]["StatusC11Enum"];
+            code: string;
+            reason: string;
+            symbol: string;
+            action: string;
+            payload: {
+                [key: string]: unknown;
+            };
+            call_id: string;
+            duplicate_of: number | null;
+            remote_address: string;
+            is_test: boolean;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            processed_at: string | null;
+            trades: components["schemas"]["Trade"][];
+            body: string;
         };
         Candle: {
             /** Format: date-time */
@@ -1166,6 +1785,13 @@ export interface components {
             locked: string;
             total: string;
         };
+        /** @description Columns of equal length; `time` in ms, `drawdown` a positive ratio from the peak. */
+        Curve: {
+            time: number[];
+            equity: number[];
+            drawdown: number[];
+            buy_and_hold: number[];
+        };
         DebugRequest: {
             active: boolean;
         };
@@ -1219,6 +1845,7 @@ export interface components {
             description: string;
             timeframe: components["schemas"]["TimeframeEnum"];
             code: string;
+            readonly params: components["schemas"]["ParamSpec"][];
         };
         /** @description An exchange of the catalogue, as terminal 5 described it. */
         Exchange: {
@@ -1351,6 +1978,13 @@ export interface components {
          * @enum {string}
          */
         LoadStateEnum: "not_loaded" | "loading" | "loaded" | "failed";
+        Marker: {
+            time: number;
+            side: components["schemas"]["SideEnum"];
+            price: string;
+            reason: string;
+            trade: number;
+        };
         /** @description How far the markets of the broker's exchange are loaded. */
         MarketsState: {
             state: components["schemas"]["State126Enum"];
@@ -1362,6 +1996,15 @@ export interface components {
             /** Format: date-time */
             loaded_at: string | null;
         };
+        MessageRequest: {
+            body: string;
+        };
+        /**
+         * @description * `grid` - grid
+         *     * `optuna` - optuna
+         * @enum {string}
+         */
+        MethodEnum: "grid" | "optuna";
         /**
          * @description * `simulation` - simulation
          *     * `testnet` - testnet
@@ -1369,6 +2012,53 @@ export interface components {
          * @enum {string}
          */
         ModeEnum: "simulation" | "testnet" | "real";
+        /**
+         * @description * `real` - real
+         *     * `testnet` - testnet
+         *     * `simulation` - simulation
+         * @enum {string}
+         */
+        ModesEnum: "real" | "testnet" | "simulation";
+        /** @description With the token, once. */
+        NewSource: {
+            id: number;
+            name: string;
+            broker: number;
+            broker_name: string;
+            mode: components["schemas"]["ModeEnum"];
+            token_hint: string;
+            has_secret: boolean;
+            tradingview_only: boolean;
+            is_enabled: boolean;
+            /** Format: date-time */
+            revoked_at: string | null;
+            allowed_symbols: string[];
+            max_quote_amount: string | null;
+            default_quote_amount: string | null;
+            default_percent: string | null;
+            rate_per_minute: number;
+            max_age_s: number;
+            duplicate_window_s: number;
+            /** Format: date-time */
+            created_at: string;
+            call_count: number;
+            /** Format: date-time */
+            last_call_at: string | null;
+            /** @description Adresse, le jeton masqué sauf à sa création. */
+            url: string;
+            token: string;
+        };
+        /** @enum {unknown} */
+        NullEnum: null;
+        /**
+         * @description * `sharpe` - sharpe
+         *     * `sortino` - sortino
+         *     * `calmar` - calmar
+         *     * `net_return` - net_return
+         *     * `profit_factor` - profit_factor
+         * @enum {string}
+         */
+        ObjectiveEnum: "sharpe" | "sortino" | "calmar" | "net_return" | "profit_factor";
         OllamaSettings: {
             url: string;
             model: string;
@@ -1398,6 +2088,19 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Alert"][];
         };
+        PaginatedBacktestList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Backtest"][];
+        };
         PaginatedBotList: {
             /**
              * Format: uri
@@ -1423,6 +2126,19 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["Broker"][];
+        };
+        PaginatedCallList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Call"][];
         };
         PaginatedCandleList: {
             /**
@@ -1476,6 +2192,32 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Position"][];
         };
+        PaginatedSourceList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Source"][];
+        };
+        PaginatedStatsTradeList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["StatsTrade"][];
+        };
         PaginatedStrategyList: {
             /**
              * Format: uri
@@ -1488,6 +2230,19 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["Strategy"][];
+        };
+        PaginatedSweepList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Sweep"][];
         };
         PaginatedSymbolList: {
             /**
@@ -1604,6 +2359,24 @@ export interface components {
             theme?: components["schemas"]["ThemeEnum"];
             display_timezone?: components["schemas"]["DisplayTimezoneEnum"];
         };
+        /** @description Settings of a source. `secret`: what the body of a call must hold; "" takes it away. */
+        PatchedSourceInputRequest: {
+            name?: string;
+            broker?: number;
+            secret?: string;
+            tradingview_only?: boolean;
+            is_enabled?: boolean;
+            allowed_symbols?: string[];
+            /** Format: decimal */
+            max_quote_amount?: string | null;
+            /** Format: decimal */
+            default_quote_amount?: string | null;
+            /** Format: decimal */
+            default_percent?: string | null;
+            rate_per_minute?: number;
+            max_age_s?: number;
+            duplicate_window_s?: number;
+        };
         PatchedStrategyRequest: {
             name?: string;
             /** @default  */
@@ -1634,6 +2407,9 @@ export interface components {
             /** Format: decimal */
             unrealized_pnl: string | null;
             status: components["schemas"]["PositionStatusEnum"];
+            /** @description user, signal, stop_loss, take_profit ou unprotected ; vide tant que la position est ouverte. */
+            closing_reason: string;
+            protection: components["schemas"]["Protection"] | null;
             /** Format: date-time */
             opened_at: string;
             /** Format: date-time */
@@ -1652,6 +2428,17 @@ export interface components {
          * @enum {string}
          */
         PricesEnum: "simulated" | "real";
+        Profit: {
+            currency: string;
+            amount: string;
+        };
+        /** @description Who holds the two sides of a position's protection, and how to say it. */
+        Protection: {
+            stop_loss: components["schemas"]["StopLossEnum"];
+            take_profit: components["schemas"]["TakeProfitEnum"];
+            /** @description « SL 61 200 · TP 63 900, chez l'exchange » */
+            text: string;
+        };
         /**
          * @description * `openrouter` - openrouter
          *     * `ollama` - ollama
@@ -1704,6 +2491,27 @@ export interface components {
             fees: string;
             profit: string;
             reason: components["schemas"]["ReasonEnum"];
+        };
+        /** @description How a message would be read: its fields, its market, and what would be done now. */
+        Reading: {
+            verdict: components["schemas"]["VerdictEnum"];
+            reason: string;
+            payload: {
+                [key: string]: unknown;
+            };
+            symbol: string;
+            order: components["schemas"]["ReadingOrder"] | null;
+        };
+        ReadingOrder: {
+            side: components["schemas"]["SideEnum"];
+            type: string;
+            quantity: string;
+            price: string | null;
+            notional: string;
+            fee: string;
+            fee_currency: string;
+            stop_loss: string | null;
+            take_profit: string | null;
         };
         /**
          * @description * `stop_loss` - stop_loss
@@ -1783,6 +2591,33 @@ export interface components {
          * @enum {string}
          */
         SideEnum: "buy" | "sell";
+        Source: {
+            id: number;
+            name: string;
+            broker: number;
+            broker_name: string;
+            mode: components["schemas"]["ModeEnum"];
+            token_hint: string;
+            has_secret: boolean;
+            tradingview_only: boolean;
+            is_enabled: boolean;
+            /** Format: date-time */
+            revoked_at: string | null;
+            allowed_symbols: string[];
+            max_quote_amount: string | null;
+            default_quote_amount: string | null;
+            default_percent: string | null;
+            rate_per_minute: number;
+            max_age_s: number;
+            duplicate_window_s: number;
+            /** Format: date-time */
+            created_at: string;
+            call_count: number;
+            /** Format: date-time */
+            last_call_at: string | null;
+            /** @description Adresse, le jeton masqué sauf à sa création. */
+            url: string;
+        };
         /**
          * @description * `manual` - manual
          *     * `strategy` - strategy
@@ -1791,6 +2626,24 @@ export interface components {
          * @enum {string}
          */
         SourceEnum: "manual" | "strategy" | "webhook" | "external";
+        /** @description Settings of a source. `secret`: what the body of a call must hold; "" takes it away. */
+        SourceInputRequest: {
+            name: string;
+            broker: number;
+            secret?: string;
+            tradingview_only?: boolean;
+            is_enabled?: boolean;
+            allowed_symbols?: string[];
+            /** Format: decimal */
+            max_quote_amount?: string | null;
+            /** Format: decimal */
+            default_quote_amount?: string | null;
+            /** Format: decimal */
+            default_percent?: string | null;
+            rate_per_minute?: number;
+            max_age_s?: number;
+            duplicate_window_s?: number;
+        };
         /**
          * @description * `not_loaded` - Not Loaded
          *     * `loading` - Loading
@@ -1799,10 +2652,149 @@ export interface components {
          * @enum {string}
          */
         State126Enum: "not_loaded" | "loading" | "loaded" | "failed";
+        StatsDay: {
+            trade_count: number;
+            win_count: number;
+            loss_count: number;
+            net: string;
+            win_ratio: string | null;
+            profit_factor: string | null;
+            fees: string;
+            /** Format: date */
+            day: string;
+        };
+        StatsEquity: {
+            step: components["schemas"]["StepEnum"];
+            points: components["schemas"]["_Point"][];
+        };
+        StatsStrategy: {
+            trade_count: number;
+            win_count: number;
+            loss_count: number;
+            net: string;
+            win_ratio: string | null;
+            profit_factor: string | null;
+            fees: string;
+            source: components["schemas"]["SourceEnum"];
+            strategy: number | null;
+            /** @description Vide quand la stratégie a été supprimée ou qu'il n'y en a pas. */
+            name: string;
+        };
+        StatsSummary: {
+            mode: (components["schemas"]["ModeEnum"] | components["schemas"]["NullEnum"]) | null;
+            modes: components["schemas"]["ModesEnum"][];
+            quote: string;
+            quotes: string[];
+            /** Format: date */
+            today: string;
+            order_count: number;
+            refused_count: number;
+            trade_count: number;
+            win_count: number;
+            loss_count: number;
+            net: string;
+            gross_profit: string;
+            gross_loss: string;
+            win_ratio: string | null;
+            profit_factor: string | null;
+            average_win: string | null;
+            average_loss: string | null;
+            expectancy: string | null;
+            best_trade: string | null;
+            worst_trade: string | null;
+            best_day: components["schemas"]["_DayResult"] | null;
+            worst_day: components["schemas"]["_DayResult"] | null;
+            drawdown: components["schemas"]["_Drawdown"];
+            volume: string;
+            /** @description En `quote`, ceux payés dans l'actif compris. */
+            fees: string;
+            /** @description Payés dans une autre monnaie : hors de `fees` et de `net`. */
+            other_fees: components["schemas"]["_Fee"][];
+            open: components["schemas"]["_Open"];
+        };
+        StatsSymbol: {
+            trade_count: number;
+            win_count: number;
+            loss_count: number;
+            net: string;
+            win_ratio: string | null;
+            profit_factor: string | null;
+            fees: string;
+            symbol: string;
+        };
+        /** @description An order that realised a result. */
+        StatsTrade: {
+            id: number;
+            /**
+             * Format: date-time
+             * @description Dernière exécution, heure du marché.
+             */
+            closed_at: string;
+            symbol: string;
+            side: string;
+            source: components["schemas"]["SourceEnum"];
+            /** @description Nom de la stratégie, vide sans elle. */
+            readonly label: string;
+            broker: number;
+            broker_name: string;
+            quantity: string;
+            /** @description Coût moyen d'une unité vendue, frais compris. */
+            readonly entry_price: string | null;
+            exit_price: string | null;
+            fee: string;
+            fee_currency: string;
+            profit_loss: string;
+        };
+        StatsWebhook: {
+            trade_count: number;
+            win_count: number;
+            loss_count: number;
+            net: string;
+            win_ratio: string | null;
+            profit_factor: string | null;
+            fees: string;
+            owner: string;
+            /** @description Vide quand la source et ses appels ont été supprimés. */
+            name: string;
+        };
+        /**
+         * @description * `queued` - queued
+         *     * `loading` - loading
+         *     * `running` - running
+         *     * `done` - done
+         *     * `cancelled` - cancelled
+         *     * `failed` - failed
+         * @enum {string}
+         */
+        Status784Enum: "queued" | "loading" | "running" | "done" | "cancelled" | "failed";
+        /**
+         * @description * `received` - Received
+         *     * `executed` - Executed
+         *     * `nothing` - Nothing
+         *     * `duplicate` - Duplicate
+         *     * `stale` - Stale
+         *     * `refused` - Refused
+         * @enum {string}
+         */
+        StatusC11Enum: "received" | "executed" | "nothing" | "duplicate" | "stale" | "refused";
+        /**
+         * @description * `trade` - trade
+         *     * `day` - day
+         * @enum {string}
+         */
+        StepEnum: "trade" | "day";
         StopInputRequest: {
             /** @default false */
             confirm: boolean;
         };
+        /**
+         * @description * `none` - none
+         *     * `exchange` - exchange
+         *     * `placing` - placing
+         *     * `engine` - engine
+         * @enum {string}
+         */
+        StopLossEnum: "none" | "exchange" | "placing" | "engine";
         Strategy: {
             readonly id: number;
             name: string;
@@ -1824,6 +2816,167 @@ export interface components {
             code: string;
             timeframe: components["schemas"]["TimeframeEnum"];
         };
+        Summary: {
+            calls: number;
+            waiting: number;
+            executed: number;
+            duplicates: number;
+            stale: number;
+            refused: number;
+            order_delay_ms: number | null;
+            profits: components["schemas"]["Profit"][];
+        };
+        Sweep: {
+            id: number;
+            strategy: number | null;
+            strategy_name: string;
+            strategy_version: number | null;
+            broker: number | null;
+            broker_name: string;
+            exchange: string;
+            symbol: string;
+            quote_currency: string;
+            timeframe: components["schemas"]["TimeframeEnum"];
+            /** Format: date-time */
+            start_date: string;
+            /** Format: date-time */
+            end_date: string;
+            initial_amount: string;
+            fee_ratio: string | null;
+            slippage_ratio: string;
+            params: {
+                [key: string]: unknown;
+            };
+            status: components["schemas"]["Status784Enum"];
+            /** Format: double */
+            phase_progress: number;
+            cancel_requested: boolean;
+            error: string;
+            error_details: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            started_at: string | null;
+            /** Format: date-time */
+            finished_at: string | null;
+            method: components["schemas"]["MethodEnum"];
+            space: {
+                [key: string]: unknown;
+            };
+            objective: components["schemas"]["ObjectiveEnum"];
+            /** Format: double */
+            split_ratio: number;
+            windows: number;
+            total_runs: number;
+            done_runs: number;
+            results: {
+                [key: string]: unknown;
+            };
+        };
+        /** @description With every combination played so far, best score first. */
+        SweepDetail: {
+            id: number;
+            strategy: number | null;
+            strategy_name: string;
+            strategy_version: number | null;
+            broker: number | null;
+            broker_name: string;
+            exchange: string;
+            symbol: string;
+            quote_currency: string;
+            timeframe: components["schemas"]["TimeframeEnum"];
+            /** Format: date-time */
+            start_date: string;
+            /** Format: date-time */
+            end_date: string;
+            initial_amount: string;
+            fee_ratio: string | null;
+            slippage_ratio: string;
+            params: {
+                [key: string]: unknown;
+            };
+            status: components["schemas"]["Status784Enum"];
+            /** Format: double */
+            phase_progress: number;
+            cancel_requested: boolean;
+            error: string;
+            error_details: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            started_at: string | null;
+            /** Format: date-time */
+            finished_at: string | null;
+            method: components["schemas"]["MethodEnum"];
+            space: {
+                [key: string]: unknown;
+            };
+            objective: components["schemas"]["ObjectiveEnum"];
+            /** Format: double */
+            split_ratio: number;
+            windows: number;
+            total_runs: number;
+            done_runs: number;
+            results: {
+                [key: string]: unknown;
+            };
+            runs: components["schemas"]["SweepRun"][];
+        };
+        /** @description `space` names the parameters that vary: a list of values, or `{min, max, step}`. */
+        SweepInputRequest: {
+            strategy: number;
+            broker: number;
+            symbol: string;
+            timeframe?: components["schemas"]["TimeframeEnum"];
+            /** Format: date-time */
+            start_date: string;
+            /** Format: date-time */
+            end_date: string;
+            /** Format: decimal */
+            initial_amount: string;
+            /** Format: decimal */
+            fee_ratio?: string | null;
+            /** Format: decimal */
+            slippage_ratio?: string | null;
+            params?: {
+                [key: string]: unknown;
+            };
+            /** @default grid */
+            method: components["schemas"]["MethodEnum"];
+            space: {
+                [key: string]: unknown;
+            };
+            runs?: number;
+            /** @default sharpe */
+            objective: components["schemas"]["ObjectiveEnum"];
+            /**
+             * Format: double
+             * @default 0.7
+             */
+            split_ratio: number;
+            /** @default 1 */
+            windows: number;
+        };
+        SweepRun: {
+            number: number;
+            window: number;
+            params: {
+                [key: string]: unknown;
+            };
+            /** Format: double */
+            score: number | null;
+            in_sample: {
+                [key: string]: unknown;
+            };
+            out_of_sample: {
+                [key: string]: unknown;
+            };
+            error: string;
+        };
         Symbol: {
             symbol: string;
             base: string;
@@ -1834,6 +2987,14 @@ export interface components {
             readonly min_notional: string | null;
             active?: boolean;
         };
+        /**
+         * @description * `none` - none
+         *     * `exchange` - exchange
+         *     * `placing` - placing
+         *     * `engine` - engine
+         * @enum {string}
+         */
+        TakeProfitEnum: "none" | "exchange" | "placing" | "engine";
         /**
          * @description * `dark` - Dark
          *     * `light` - Light
@@ -1859,6 +3020,8 @@ export interface components {
             broker: number;
             bot: number | null;
             strategy: number | null;
+            /** @description Appel de webhook dont l'ordre est né. */
+            webhook: number | null;
             source: components["schemas"]["SourceEnum"];
             intent: components["schemas"]["IntentEnum"];
             symbol: string;
@@ -1893,6 +3056,12 @@ export interface components {
             /** Format: date-time */
             market_time: string | null;
         };
+        TradePage: {
+            count: number;
+            next: number | null;
+            previous: number | null;
+            results: components["schemas"]["BacktestTrade"][];
+        };
         /**
          * @description * `pending` - pending
          *     * `sending` - sending
@@ -1920,12 +3089,55 @@ export interface components {
             valid: boolean;
             class_name: string | null;
             errors: components["schemas"]["CodeError"][];
+            params: components["schemas"]["ParamSpec"][];
         };
+        /**
+         * @description * `order` - order
+         *     * `leave` - leave
+         *     * `cancel` - cancel
+         *     * `nothing` - nothing
+         *     * `refused` - refused
+         *     * `unsure` - unsure
+         * @enum {string}
+         */
+        VerdictEnum: "order" | "leave" | "cancel" | "nothing" | "refused" | "unsure";
         Version: {
             number: number;
             code: string;
             /** Format: date-time */
             readonly created_at: string;
+        };
+        _DayResult: {
+            /** Format: date */
+            day: string;
+            net: string;
+        };
+        _Drawdown: {
+            /** @description Plus forte baisse du gain cumulé, positive. */
+            depth: string;
+            /** Format: date */
+            peak_day: string | null;
+            /** Format: date */
+            trough_day: string | null;
+            day_count: number;
+        };
+        _Fee: {
+            currency: string;
+            amount: string;
+        };
+        _Open: {
+            count: number;
+            unrealized_pnl: string;
+        };
+        _Point: {
+            /** Format: date-time */
+            time: string;
+            net: string;
+            /** @description Sous le plus haut atteint, positif. */
+            drawdown: string;
+            sources: {
+                [key: string]: string;
+            };
         };
     };
     responses: never;
@@ -2196,6 +3408,201 @@ export interface operations {
             };
         };
     };
+    backtests_list: {
+        parameters: {
+            query?: {
+                /** @description La valeur du curseur de pagination. */
+                cursor?: string;
+                /** @description Nombre de résultats à retourner par page. */
+                limit?: number;
+                /**
+                 * @description * `queued` - queued
+                 *     * `loading` - loading
+                 *     * `running` - running
+                 *     * `done` - done
+                 *     * `cancelled` - cancelled
+                 *     * `failed` - failed
+                 */
+                status?: "queued" | "loading" | "running" | "done" | "cancelled" | "failed";
+                strategy?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedBacktestList"];
+                };
+            };
+        };
+    };
+    backtests_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BacktestInputRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backtest"];
+                };
+            };
+        };
+    };
+    backtests_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BacktestDetail"];
+                };
+            };
+        };
+    };
+    backtests_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    backtests_cancel_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backtest"];
+                };
+            };
+        };
+    };
+    backtests_equity_retrieve: {
+        parameters: {
+            query?: {
+                since?: string;
+                until?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BacktestCurves"];
+                };
+            };
+        };
+    };
+    backtests_trades_retrieve: {
+        parameters: {
+            query?: {
+                /** @description csv: every trade. */
+                format?: "csv" | "json";
+                limit?: number;
+                /**
+                 * @description * `number` - number
+                 *     * `entry_time` - entry_time
+                 *     * `exit_time` - exit_time
+                 *     * `quantity` - quantity
+                 *     * `entry_price` - entry_price
+                 *     * `exit_price` - exit_price
+                 *     * `fees` - fees
+                 *     * `profit` - profit
+                 *     * `profit_ratio` - profit_ratio
+                 *     * `balance` - balance
+                 *     * `reason` - reason
+                 *     * `-number` - -number
+                 *     * `-entry_time` - -entry_time
+                 *     * `-exit_time` - -exit_time
+                 *     * `-quantity` - -quantity
+                 *     * `-entry_price` - -entry_price
+                 *     * `-exit_price` - -exit_price
+                 *     * `-fees` - -fees
+                 *     * `-profit` - -profit
+                 *     * `-profit_ratio` - -profit_ratio
+                 *     * `-balance` - -balance
+                 *     * `-reason` - -reason
+                 */
+                ordering?: "number" | "entry_time" | "exit_time" | "quantity" | "entry_price" | "exit_price" | "fees" | "profit" | "profit_ratio" | "balance" | "reason" | "-number" | "-entry_time" | "-exit_time" | "-quantity" | "-entry_price" | "-exit_price" | "-fees" | "-profit" | "-profit_ratio" | "-balance" | "-reason";
+                page?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TradePage"];
+                    "text/csv": components["schemas"]["TradePage"];
+                };
+            };
+        };
+    };
     backtests_quick_test_create: {
         parameters: {
             query?: never;
@@ -2215,6 +3622,125 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["QuickTest"];
+                };
+            };
+        };
+    };
+    backtests_sweeps_list: {
+        parameters: {
+            query?: {
+                /** @description La valeur du curseur de pagination. */
+                cursor?: string;
+                /** @description Nombre de résultats à retourner par page. */
+                limit?: number;
+                /**
+                 * @description * `queued` - queued
+                 *     * `loading` - loading
+                 *     * `running` - running
+                 *     * `done` - done
+                 *     * `cancelled` - cancelled
+                 *     * `failed` - failed
+                 */
+                status?: "queued" | "loading" | "running" | "done" | "cancelled" | "failed";
+                strategy?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedSweepList"];
+                };
+            };
+        };
+    };
+    backtests_sweeps_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SweepInputRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sweep"];
+                };
+            };
+        };
+    };
+    backtests_sweeps_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SweepDetail"];
+                };
+            };
+        };
+    };
+    backtests_sweeps_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    backtests_sweeps_cancel_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sweep"];
                 };
             };
         };
@@ -3078,6 +4604,306 @@ export interface operations {
             };
         };
     };
+    stats_by_strategy_list: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsStrategy"][];
+                };
+            };
+        };
+    };
+    stats_by_symbol_list: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsSymbol"][];
+                };
+            };
+        };
+    };
+    stats_by_webhook_list: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsWebhook"][];
+                };
+            };
+        };
+    };
+    stats_daily_list: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsDay"][];
+                };
+            };
+        };
+    };
+    stats_equity_retrieve: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsEquity"];
+                };
+            };
+        };
+    };
+    stats_summary_retrieve: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsSummary"];
+                };
+            };
+        };
+    };
+    stats_trades_list: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /** @description La valeur du curseur de pagination. */
+                cursor?: string;
+                /** @description Nombre de résultats à retourner par page. */
+                limit?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedStatsTradeList"];
+                };
+            };
+        };
+    };
+    stats_trades_export_retrieve: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+        };
+    };
     strategies_list: {
         parameters: {
             query?: {
@@ -3380,6 +5206,291 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Trade"];
+                };
+            };
+        };
+    };
+    webhooks_list: {
+        parameters: {
+            query?: {
+                /** @description La valeur du curseur de pagination. */
+                cursor?: string;
+                /** @description Nombre de résultats à retourner par page. */
+                limit?: number;
+                search?: string;
+                since?: string;
+                source?: number;
+                until?: string;
+                /**
+                 * @description * `executed` - executed
+                 *     * `nothing` - nothing
+                 *     * `duplicate` - duplicate
+                 *     * `stale` - stale
+                 *     * `refused` - refused
+                 *     * `received` - received
+                 */
+                verdict?: "duplicate" | "executed" | "nothing" | "received" | "refused" | "stale";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedCallList"];
+                };
+            };
+        };
+    };
+    webhooks_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CallDetail"];
+                };
+            };
+        };
+    };
+    webhooks_sources_list: {
+        parameters: {
+            query?: {
+                /** @description La valeur du curseur de pagination. */
+                cursor?: string;
+                /** @description Nombre de résultats à retourner par page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedSourceList"];
+                };
+            };
+        };
+    };
+    webhooks_sources_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SourceInputRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewSource"];
+                };
+            };
+        };
+    };
+    webhooks_sources_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
+                };
+            };
+        };
+    };
+    webhooks_sources_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    webhooks_sources_partial_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedSourceInputRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
+                };
+            };
+        };
+    };
+    webhooks_sources_read_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MessageRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reading"];
+                };
+            };
+        };
+    };
+    webhooks_sources_revoke_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
+                };
+            };
+        };
+    };
+    webhooks_sources_rotate_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewSource"];
+                };
+            };
+        };
+    };
+    webhooks_sources_test_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MessageRequest"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Call"];
+                };
+            };
+        };
+    };
+    webhooks_summary_retrieve: {
+        parameters: {
+            query: {
+                /** @description Début de la journée de l'utilisateur. */
+                since: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Summary"];
                 };
             };
         };

@@ -3,7 +3,7 @@ import { computed, ref, shallowRef } from 'vue'
 import { fetchHealth, SERVICES, type Health, type ServiceHealth, type ServiceName } from '@/api/core'
 import type { ExchangeState, MarketsEvent, Summary } from '@/websocket/events'
 import { live } from '@/websocket/live'
-import type { Link } from '@/websocket/socket'
+import type { Link } from '@/websocket/connection'
 import { useSession } from './session'
 
 export interface ServiceRow extends ServiceHealth {

@@ -5,7 +5,7 @@ import type { Alert, Amendment, Command, Market, Order, Portfolio, Selection } f
 import { isLive, orderName, orderStory } from '@/utils/orders'
 import { mergeTrades, upsertById } from '@/utils/rows'
 import type { Tone } from '@/utils/words'
-import type { Link } from '@/websocket/socket'
+import type { Link } from '@/websocket/connection'
 import { terminal } from '@/websocket/trading'
 import { useToasts, type ToastTone } from './toasts'
 

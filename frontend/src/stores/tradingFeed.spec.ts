@@ -12,6 +12,12 @@ let frames: FrameRequestCallback[]
 
 const book = (price: string, over: Partial<Book> = {}): Book => ({ broker: 1, symbol: 'BTC/USDT', bids: [[price, '1']], asks: [], at: '', ...over })
 const bar = (minute: number, close: number): Bar => [minute * 60_000, 1, 2, 0.5, close, 3]
+let clock = 0
+/** The browser shows its next frames, until nothing waits for one. */
+function show(): void {
+  for (let at = 0; at < frames.length; at += 1) frames[at]((clock += 60))
+  frames.length = 0
+}
 const candle = (one: Bar, timeframe = '1m') => server.emit('market/candle', { broker: 1, symbol: 'BTC/USDT', timeframe, candle: one, closed: false })
 
 beforeEach(async () => {
@@ -43,6 +49,32 @@ it('draws the newest book once per frame, however many come', () => {
   expect(feed.book?.bids[0][0]).toBe('50')
 })
 
+it('draws books, prices and candles together', () => {
+  server.emit('market/book', book('1'))
+  server.emit('market/ticker', { broker: 1, symbol: 'BTC/USDT', last: '7', change_24h_ratio: null, high: null, low: null, volume: null })
+  candle(bar(2, 9))
+  expect(frames).toHaveLength(1)
+  expect(feed.ticker).toBeNull()
+  show()
+  expect([feed.book?.bids[0][0], feed.ticker?.last, feed.lastBar?.[4]]).toEqual(['1', '7', 9])
+})
+
+it('keeps the last word of a candle that closes while the next one begins', () => {
+  candle(bar(2, 9))
+  candle(bar(3, 5))
+  show()
+  expect(feed.bars).toEqual([bar(1, 1), bar(2, 9), bar(3, 5)])
+})
+
+it('forgets what waits for a market that was left', () => {
+  server.emit('market/book', book('1'))
+  candle(bar(2, 9))
+  feed.aim(1, 'ETH/USDT', '1m')
+  show()
+  expect(feed.book).toBeNull()
+  expect(feed.bars).toEqual([])
+})
+
 it('ignores another market’s book', () => {
   server.emit('market/book', book('1', { symbol: 'ETH/USDT' }))
   server.emit('market/book', book('1', { broker: 2 }))
@@ -51,18 +83,22 @@ it('ignores another market’s book', () => {
 
 it('moves the last candle in place, adds the next, and never goes back', () => {
   candle(bar(2, 9))
+  show()
   expect(feed.bars).toHaveLength(2)
   expect(feed.lastBar?.[4]).toBe(9)
   candle(bar(3, 5))
+  show()
   expect(feed.bars.at(-1)).toEqual(bar(3, 5))
   candle(bar(1, 7))
   candle(bar(3, 8), '5m')
+  show()
   expect(feed.lastBar).toEqual(bar(3, 5))
 })
 
 it('reads the candles again when some are missing', async () => {
   candle(bar(9, 5))
   candle(bar(10, 5))
+  show()
   expect(server.of('candles')).toHaveLength(2) // the first reading and one for the hole
   await vi.waitFor(() => expect(feed.lastBar).toEqual(bar(2, 1)))
 })

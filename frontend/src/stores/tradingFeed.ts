@@ -6,13 +6,22 @@ import { terminal } from '@/websocket/trading'
 
 export const BARS = 500
 const MAX_BARS = 5000
-/** Time between two drawings of the book: nobody reads it faster. */
-const BOOK_MS = 90
+/** Time between two drawings of what moves: nobody reads faster. */
+const DRAW_MS = 100
+
+/** What came since the last drawing: the newest of each, and every candle that moved. */
+interface Pending {
+  book: Book | null
+  ticker: Ticker | null
+  bars: Map<number, Bar>
+}
+const nothing = (): Pending => ({ book: null, ticker: null, bars: new Map() })
 
 /**
  * The market of the chosen symbol as it moves: book, ticker, candles.
  *
- * Books may come faster than anybody reads: the newest waits for its frame, the others are dropped.
+ * Events may come faster than anybody reads. They wait for one common frame, ten times a second, of which all
+ * is drawn together: each kind on a frame of its own would lay out and paint the page that many times more.
  * Candles are replaced as a whole (`bars`) when read, and one at a time (`lastBar`) when they move.
  */
 export const useTradingFeed = defineStore('tradingFeed', () => {
@@ -26,7 +35,7 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
   const last = computed(() => ticker.value?.last ?? (lastBar.value ? String(lastBar.value[4]) : null))
   const stops: (() => void)[] = []
   let target = { broker: 0, symbol: '', timeframe: '' }
-  let waiting: Book | null = null
+  let waiting = nothing()
   let frame = 0
   let drawnAt = -Infinity
   let mending = false
@@ -35,27 +44,45 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
 
   function draw(now: number): void {
     frame = 0
-    if (now - drawnAt < BOOK_MS) return void (frame = requestAnimationFrame(draw))
+    if (now - drawnAt < DRAW_MS) return drawSoon()
     drawnAt = now
-    if (waiting) book.value = waiting
-    waiting = null
+    const { book: newest, ticker: price, bars: moved } = waiting
+    waiting = nothing()
+    if (newest) book.value = newest
+    if (price) ticker.value = price
+    moved.forEach(setBar)
   }
 
-  function setBook(next: Book): void {
-    if (!isOurs(next)) return
-    waiting = next
+  function drawSoon(): void {
     if (!frame) frame = requestAnimationFrame(draw)
   }
 
-  function setBar(event: { broker: number; symbol: string; timeframe: string; candle: Bar }): void {
+  function followBook(next: Book): void {
+    if (!isOurs(next)) return
+    waiting.book = next
+    drawSoon()
+  }
+
+  function followTicker(next: Ticker): void {
+    if (!isOurs(next)) return
+    waiting.ticker = next
+    drawSoon()
+  }
+
+  function followBar(event: { broker: number; symbol: string; timeframe: string; candle: Bar }): void {
     if (!isOurs(event) || event.timeframe !== target.timeframe) return
+    waiting.bars.set(event.candle[0], event.candle)
+    drawSoon()
+  }
+
+  function setBar(bar: Bar): void {
     const known = bars.value.at(-1)
-    const [at] = event.candle
+    const [at] = bar
     if (!known || at < known[0]) return
-    if (at === known[0]) bars.value[bars.value.length - 1] = event.candle
+    if (at === known[0]) bars.value[bars.value.length - 1] = bar
     else if (at > known[0] + timeframeMs(target.timeframe)) return void mend()
-    else bars.value.push(event.candle)
-    lastBar.value = event.candle
+    else bars.value.push(bar)
+    lastBar.value = bar
   }
 
   /** Aims at a market; what was known of another one disappears. */
@@ -63,13 +90,13 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
     const sameMarket = broker === target.broker && symbol === target.symbol
     if (sameMarket && timeframe === target.timeframe) return // read again, not started over
     target = { broker, symbol, timeframe }
+    waiting.bars.clear()
     bars.value = []
     lastBar.value = null
     noOlder.value = false
     if (sameMarket) return
-    waiting = book.value = null
-    ticker.value = null
-    feed.value = null
+    waiting = nothing()
+    book.value = ticker.value = feed.value = null
   }
 
   async function loadBars(): Promise<void> {
@@ -108,9 +135,9 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
   function start(): void {
     if (stops.length) return
     stops.push(
-      terminal.on('market/book', setBook),
-      terminal.on('market/candle', setBar),
-      terminal.on('market/ticker', (next) => isOurs(next) && (ticker.value = next)),
+      terminal.on('market/book', followBook),
+      terminal.on('market/candle', followBar),
+      terminal.on('market/ticker', followTicker),
       terminal.on('market/feed', (next) => isOurs(next) && (feed.value = next)),
     )
   }

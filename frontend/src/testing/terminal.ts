@@ -1,7 +1,7 @@
 /** A scripted end of `/ws/trading/` for specs: answers by type, remembers what it was asked, sends events. */
 import { vi } from 'vitest'
 import type { RequestType, TradingEvent, TradingEvents } from '@/api/trading'
-import type { SocketLike } from '@/websocket/socket'
+import type { SocketLike } from '@/websocket/connection'
 import { TradingSocket } from '@/websocket/trading'
 
 export interface Asked {

@@ -1,4 +1,5 @@
 /** What travels on `/ws/`: the mirror of `domain/messages.py` and of each topic's events. */
+import type { BacktestProgress, Run, Sweep } from '@/api/backtests'
 import type { Bot, Decision } from '@/api/bots'
 import type { CandleRow, Health, HeartbeatStatus, Incident, RawTrade, Timeframe } from '@/api/core'
 import type { Position, Trade } from '@/api/orders'
@@ -41,6 +42,9 @@ export interface EventData {
   'orders/position': Position
   'bots/bot': Partial<Bot> & Pick<Bot, 'id'>
   'bots/decision': Decision & { bot: number }
+  'backtests/run': Run
+  'backtests/sweep': Sweep
+  'backtests/progress': BacktestProgress
   'loading/markets': MarketsEvent
 }
 export type EventName = keyof EventData

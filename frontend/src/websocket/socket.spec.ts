@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest'
-import { backOffMs, LiveSocket, UNAUTHENTICATED, type Link, type SocketLike } from './socket'
+import { backOffMs, UNAUTHENTICATED, type Link, type SocketLike } from './connection'
+import { LiveSocket } from './socket'
 
 class FakeSocket implements SocketLike {
   sent: unknown[] = []

@@ -7,13 +7,10 @@
 import { ApiError } from '@/api/errors'
 import type { Requests, RequestType, TradingEvent, TradingEvents } from '@/api/trading'
 import { formatDuration } from '@/utils/time'
+import { Connection, openBrowserSocket, type ConnectionOptions, type Link } from './connection'
 import { VERSION } from './events'
-import { backOffMs, UNAUTHENTICATED, type Link, type SocketLike } from './socket'
 
-export interface TradingSocketOptions {
-  open: () => SocketLike
-  now?: () => number
-  random?: () => number
+export interface TradingSocketOptions extends ConnectionOptions {
   newId?: () => string
 }
 
@@ -45,50 +42,40 @@ const WORDS: Record<RequestType, string> = {
 
 export class TradingSocket {
   private readonly handlers = new Map<string, Set<Handler>>()
-  private readonly reconnected = new Set<() => void>()
-  private readonly watchers = new Set<(link: Link) => void>()
   private readonly waiting = new Map<string, Waiting>()
-  private readonly options: Required<TradingSocketOptions>
-  private socket: SocketLike | null = null
-  private timer: ReturnType<typeof setTimeout> | undefined
-  private attempt = 0
-  private wasOpen = false
+  private readonly connection: Connection
+  private readonly now: () => number
+  private readonly freshId: () => string
   private heardAt = 0
-  private link: Link = { state: 'closed', retryAt: null }
-  /** Called when the server refuses the connection for want of a session. */
-  onUnauthenticated: () => void = () => undefined
 
   constructor(options: TradingSocketOptions) {
-    this.options = { now: () => Date.now(), random: () => Math.random(), newId: () => crypto.randomUUID(), ...options }
+    this.now = options.now ?? (() => Date.now())
+    this.freshId = options.newId ?? (() => crypto.randomUUID())
+    this.connection = new Connection(options, {
+      opened: () => this.waiting.forEach((waiting) => this.send(waiting)),
+      received: (text) => this.received(text),
+      ended: () => this.abandon(),
+    })
+  }
+
+  /** Called when the server refuses the connection for want of a session. */
+  set onUnauthenticated(callback: () => void) {
+    this.connection.onUnauthenticated = callback
   }
 
   /** Opens the connection (does nothing when it is already there). */
   connect(): void {
-    if (this.socket) return
-    clearTimeout(this.timer)
-    this.setLink({ state: this.wasOpen || this.attempt > 0 ? 'lost' : 'connecting', retryAt: null })
-    const socket = this.options.open()
-    this.socket = socket
-    socket.onopen = () => this.opened(socket)
-    socket.onmessage = (event) => this.received(socket, event.data)
-    socket.onclose = (event) => this.closed(socket, event.code)
+    this.connection.connect()
   }
 
   /** Closes for good, until the next `connect()`; what waits for an answer is given up. */
   disconnect(): void {
-    clearTimeout(this.timer)
-    const socket = this.socket
-    this.socket = null
-    this.attempt = 0
-    this.wasOpen = false
-    socket?.close()
-    for (const id of [...this.waiting.keys()]) this.giveUp(id, 'La page a été quittée avant la réponse du serveur.', 'closed')
-    this.setLink({ state: 'closed', retryAt: null })
+    this.connection.disconnect()
   }
 
   /** A fresh id, for a caller that may have to ask again. */
   newId(): string {
-    return this.options.newId()
+    return this.freshId()
   }
 
   /**
@@ -122,36 +109,21 @@ export class TradingSocket {
 
   /** Runs `callback` after each reconnection, when the server's state must be read again. */
   onReconnect(callback: () => void): () => void {
-    this.reconnected.add(callback)
-    return () => this.reconnected.delete(callback)
+    return this.connection.onReconnect(callback)
   }
 
   /** Follows the state of the connection, starting with the present one. */
   watch(callback: (link: Link) => void): () => void {
-    this.watchers.add(callback)
-    callback(this.link)
-    return () => this.watchers.delete(callback)
+    return this.connection.watch(callback)
   }
 
   private send(waiting: Waiting): void {
-    if (this.link.state !== 'open') return
-    waiting.sentAt = this.options.now()
-    this.socket?.send(waiting.text)
+    const at = this.now()
+    if (this.connection.send(waiting.text)) waiting.sentAt = at
   }
 
-  private opened(socket: SocketLike): void {
-    if (socket !== this.socket) return
-    const again = this.wasOpen
-    this.attempt = 0
-    this.wasOpen = true
-    this.setLink({ state: 'open', retryAt: null })
-    this.waiting.forEach((waiting) => this.send(waiting))
-    if (again) this.reconnected.forEach((callback) => callback())
-  }
-
-  private received(socket: SocketLike, text: string): void {
-    if (socket !== this.socket) return
-    this.heardAt = this.options.now()
+  private received(text: string): void {
+    this.heardAt = this.now()
     const message = parse(text)
     if (!message) return
     if (typeof message.request_id === 'string') this.answered(message.request_id, message)
@@ -170,13 +142,10 @@ export class TradingSocket {
   private timedOut(id: string, timeoutMs: number): void {
     const waiting = this.waiting.get(id)
     if (!waiting) return
-    const reason = this.link.state === 'open' ? '' : ' : la connexion est perdue'
+    const reason = this.connection.isOpen ? '' : ' : la connexion est perdue'
     this.giveUp(id, `Le serveur Aristobot n’a pas répondu ${WORDS[waiting.type]} en ${formatDuration(timeoutMs)}${reason}.`, 'deadline_exceeded')
     // Nothing at all since it was asked: TCP has not noticed that the link is dead.
-    const socket = this.socket
-    if (!socket || waiting.sentAt === null || this.heardAt >= waiting.sentAt) return
-    socket.close()
-    this.closed(socket, 1006)
+    if (waiting.sentAt !== null && this.heardAt < waiting.sentAt) this.connection.takeForDead()
   }
 
   private giveUp(id: string, message: string, code: string): void {
@@ -187,23 +156,8 @@ export class TradingSocket {
     waiting.reject(new ApiError(message, code, 0))
   }
 
-  private closed(socket: SocketLike, code: number): void {
-    if (socket !== this.socket) return
-    this.socket = null
-    if (code === UNAUTHENTICATED) {
-      this.disconnect()
-      this.onUnauthenticated()
-      return
-    }
-    const delay = backOffMs(this.attempt, this.options.random())
-    this.attempt += 1
-    this.setLink({ state: 'lost', retryAt: this.options.now() + delay })
-    this.timer = setTimeout(() => this.connect(), delay)
-  }
-
-  private setLink(link: Link): void {
-    this.link = link
-    this.watchers.forEach((callback) => callback(link))
+  private abandon(): void {
+    for (const id of [...this.waiting.keys()]) this.giveUp(id, 'La page a été quittée avant la réponse du serveur.', 'closed')
   }
 }
 
@@ -222,10 +176,5 @@ function refusal(error: unknown): ApiError {
   return new ApiError(text, typeof code === 'string' ? code : 'unexpected', 0, (details ?? {}) as Record<string, unknown>)
 }
 
-function openBrowserSocket(): SocketLike {
-  const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
-  return new WebSocket(`${scheme}://${location.host}/ws/trading/`) as unknown as SocketLike
-}
-
 /** The application's own terminal; connected only while its page is shown. */
-export const terminal = new TradingSocket({ open: openBrowserSocket })
+export const terminal = new TradingSocket({ open: () => openBrowserSocket('/ws/trading/') })

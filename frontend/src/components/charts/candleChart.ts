@@ -33,6 +33,7 @@ export class CandleChart {
   private readonly markers: ISeriesMarkersPluginApi<Time>
   private drawn = new Map<number, { line: IPriceLine; spec: OrderLine }>()
   private bars: Bar[] = []
+  private drawnAt = 0
   private theme: ThemeName = 'dark'
   private zone: Zone = 'utc'
   private digits = 2
@@ -90,19 +91,22 @@ export class CandleChart {
     const added = bars.length - this.bars.length
     const range = this.chart.timeScale().getVisibleLogicalRange()
     this.bars = bars
+    this.drawnAt = bars.at(-1)?.[0] ?? 0
     this.candles.setData(bars.map(([at, open, high, low, close]) => ({ time: seconds(at), open, high, low, close })))
     this.volumes.setData(bars.map((bar) => this.volume(bar)))
     if (grown && range) this.chart.timeScale().setVisibleLogicalRange({ from: range.from + added, to: range.to + added })
     else this.chart.timeScale().setVisibleLogicalRange({ from: bars.length - Math.max(60, Math.round(this.host.clientWidth / BAR_PX)), to: bars.length + 6 })
   }
 
-  /** Moves the last candle, or adds the next. */
-  update(bar: Bar): void {
-    const last = this.bars.at(-1)
-    if (!last || bar[0] < last[0]) return // the library refuses a candle older than its last one
-    const [at, open, high, low, close] = bar
-    this.candles.update({ time: seconds(at), open, high, low, close })
-    this.volumes.update(this.volume(bar))
+  /** Draws again the last candle that was drawn, and those after it: they moved in the array given to `setBars`. */
+  update(): void {
+    // The library refuses a candle older than its last one.
+    for (const bar of this.bars.slice(this.bars.findLastIndex(([at]) => at <= this.drawnAt))) {
+      const [at, open, high, low, close] = bar
+      this.candles.update({ time: seconds(at), open, high, low, close })
+      this.volumes.update(this.volume(bar))
+      this.drawnAt = at
+    }
   }
 
   /** Draws exactly these lines; one that is there already is moved, not drawn again. */

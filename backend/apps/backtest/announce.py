@@ -1,0 +1,46 @@
+"""Tells a user's browsers of his runs: `run` and `sweep` when a row changed, `progress` in between."""
+
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.conf import settings
+
+from apps.backtest.bodies import run_body, sweep_body
+from apps.backtest.models import BacktestResult, BacktestSweep, Job
+from apps.core.adapters.browser_events import ChannelsPublisher
+from apps.core.adapters.clock import SystemClock
+from apps.core.adapters.redis_bell import ring
+from domain.ports import Publisher
+
+TOPIC = "backtests"
+BELL = "backtest_queue"
+
+
+async def tell(publisher: Publisher, job: Job) -> None:
+    """Publish the row as it is now."""
+    event_type, body = _event(job)
+    await publisher.publish(TOPIC, event_type, body, user_id=job.user_id)
+
+
+def tell_and_wake(job: Job) -> None:
+    """From a web request, after its commit: tell the browsers, and wake the queue of terminal 3."""
+    async_to_sync(_tell_and_wake)(job)
+
+
+def progress_body(job: Job, *, phase: str, progress: float, detail: str) -> dict[str, Any]:
+    """Return the data of a `progress` event; `kind` tells runs and sweeps apart."""
+    kind = "sweep" if isinstance(job, BacktestSweep) else "run"
+    return {"id": job.pk, "kind": kind, "phase": phase, "progress": round(progress, 4), "detail": detail}
+
+
+async def _tell_and_wake(job: Job) -> None:
+    await tell(ChannelsPublisher(SystemClock()), job)
+    await ring(settings.REDIS_URL, BELL)
+
+
+def _event(job: Job) -> tuple[str, dict[str, Any]]:
+    if isinstance(job, BacktestSweep):
+        return "sweep", sweep_body(job)
+    if isinstance(job, BacktestResult):
+        return "run", run_body(job)
+    raise TypeError(f"no event for {type(job).__name__}")
