@@ -2754,6 +2754,8 @@ export interface components {
             profit_factor: string | null;
             fees: string;
             owner: string;
+            /** @description Vide quand la source et ses appels ont été supprimés. */
+            name: string;
         };
         /**
          * @description * `queued` - queued
@@ -3131,6 +3133,8 @@ export interface components {
             /** Format: date-time */
             time: string;
             net: string;
+            /** @description Sous le plus haut atteint, positif. */
+            drawdown: string;
             sources: {
                 [key: string]: string;
             };
