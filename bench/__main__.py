@@ -3,11 +3,11 @@
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from bench.figures import Outcome
 
 LATER = {
-    "backtest": "le moteur de backtest",
     "stats": "les statistiques",
 }
 EXIT_USAGE = 2
@@ -34,6 +34,15 @@ def _measure(options: argparse.Namespace) -> Callable[[], Outcome]:
         from bench import gateway
 
         return lambda: gateway.run(calls=options.calls)
+    if options.name == "backtest":
+        from bench import backtest
+
+        return lambda: backtest.run(
+            bars=options.bars,
+            sizes=options.sizes,
+            peers_dir=options.peers_dir or backtest.DEFAULT_DIR,
+            install=options.install_peers,
+        )
     from bench import signal
 
     return lambda: signal.run(closes=options.closes or 20, rounds=options.rounds, speed=options.speed)
@@ -41,7 +50,7 @@ def _measure(options: argparse.Namespace) -> Callable[[], Outcome]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Mesures, en rapports.")
-    parser.add_argument("name", choices=("heartbeat", "signal", "gateway", *LATER))
+    parser.add_argument("name", choices=("heartbeat", "signal", "gateway", "backtest", *LATER))
     parser.add_argument("--json", action="store_true", help="une ligne de JSON")
     parser.add_argument(
         "--closes", type=int, help="clôtures 1m mesurées (heartbeat : 120 ; signal, par série : 20)"
@@ -50,6 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--speed", type=int, default=12, help="signal : vitesse du marché (12)")
     parser.add_argument("--trades", type=int, default=200_000, help="heartbeat : messages du débit (200000)")
     parser.add_argument("--calls", type=int, default=500, help="gateway : appels de chaque sorte (500)")
+    parser.add_argument("--bars", type=int, default=525_600, help="backtest : bougies (525600)")
+    parser.add_argument(
+        "--sizes", type=int, nargs="*", default=(), help="backtest : autres tailles, pour la linéarité"
+    )
+    parser.add_argument("--peers-dir", type=Path, help="backtest : dossier des environnements des concurrents")
+    parser.add_argument("--install-peers", action="store_true", help="backtest : les y installer d'abord")
     return parser
 
 

@@ -38,6 +38,7 @@ def run(
     scope: Mapping[str, Any],
     finer: CandleSeries | None = None,
     progress: Callable[[float], None] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> BacktestReport:
     """Play a strategy over candles and say how far the result can be believed.
 
@@ -47,6 +48,7 @@ def run(
         finer: smaller candles of the same market, wherever they are known; they decide which protection
             a candle met first.
         progress: called with a fraction of 1, at least five times a second; what it raises ends the run.
+        clock: what `timing` counts with, seconds; a bench gives that of its CPU.
 
     Returns:
         The same report for the same arguments, `timing` excepted.
@@ -56,7 +58,7 @@ def run(
         StrategyInvalid: no candle may decide.
         MemoryError: it ate its memory.
     """
-    return _Runner(job, candles, scope, finer, progress).report()
+    return _Runner(job, candles, scope, finer, progress).report(clock)
 
 
 class _Runner:
@@ -74,14 +76,14 @@ class _Runner:
         self._told_at = 0.0
         self._inside = None if finer is None else FinerCandles(candles, finer)
 
-    def report(self) -> BacktestReport:
-        started = time.perf_counter()
+    def report(self, clock: Callable[[], float]) -> BacktestReport:
+        started = clock()
         self._check()
         random.seed(self._job.seed)
         np.random.seed(self._job.seed % 2**32)
-        route = Route(self._source, self._job, self._candles, self._tell)
+        route = Route(self._source, self._job, self._candles, self._tell, clock)
         outcome, proved = route.play(self._play)
-        engine_s = time.perf_counter() - started - proved.seconds
+        engine_s = clock() - started - proved.seconds
         settings = self._job.settings
         return BacktestReport(
             outcome=outcome,
@@ -97,7 +99,7 @@ class _Runner:
             bars=len(self._candles) - settings.first_bar,
             assumptions=facts.assumptions(settings, finer=self._finer),
             hashes=facts.hashes(self._job, self._candles, self._finer),
-            timing=Timing(engine_s, proved.seconds, time.perf_counter() - started),
+            timing=Timing(engine_s, proved.seconds, clock() - started),
         )
 
     def _play(self, decisions: Decisions, *, ambiguous: Touch = Touch.STOP_FIRST) -> Outcome:
