@@ -341,6 +341,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/bots/{id}/equity/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What the bot has realised, sale after sale. */
+        get: operations["bots_equity_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/bots/{id}/resume/": {
         parameters: {
             query?: never;
@@ -1406,6 +1423,8 @@ export interface components {
             realized_pnl: string;
             unrealized_pnl: string | null;
             trades: components["schemas"]["BotTrade"][];
+            /** @description Plafond supérieur au solde de la dernière décision ; ou vide. */
+            amount_warning: string;
         };
         /** @description Settings of a bot. `timeframe` defaults to the strategy's; `amount` caps what the bot spends. */
         BotInputRequest: {
@@ -1424,6 +1443,8 @@ export interface components {
             params?: {
                 [key: string]: unknown;
             };
+            /** @description Activer bien qu'un autre bot fasse déjà la même chose (code `duplicate_bot`). */
+            confirm_duplicate?: boolean;
         };
         BotPosition: {
             id: number;
@@ -1661,6 +1682,24 @@ export interface components {
          * @enum {string}
          */
         DisplayTimezoneEnum: "UTC" | "local";
+        Equity: {
+            quote_currency: string;
+            realized_pnl: string;
+            unrealized_pnl: string | null;
+            /** @description Les 500 dernières ventes, la plus ancienne d'abord. */
+            points: components["schemas"]["EquityPoint"][];
+        };
+        EquityPoint: {
+            /**
+             * Format: date-time
+             * @description Heure du marché.
+             */
+            at: string | null;
+            /** @description Réalisé par cet ordre, net de frais. */
+            profit_loss: string;
+            /** @description Réalisé depuis le début. */
+            total: string;
+        };
         Example: {
             name: string;
             description: string;
@@ -2116,6 +2155,8 @@ export interface components {
             params?: {
                 [key: string]: unknown;
             };
+            /** @description Activer bien qu'un autre bot fasse déjà la même chose (code `duplicate_bot`). */
+            confirm_duplicate?: boolean;
         };
         /** @description What may change of a broker; its exchange may not. */
         PatchedBrokerChangeRequest: {
@@ -2470,6 +2511,11 @@ export interface components {
         StopInputRequest: {
             /** @default false */
             confirm: boolean;
+            /**
+             * @description Vendre la position ouverte au marché.
+             * @default false
+             */
+            sell: boolean;
         };
         /**
          * @description * `none` - none
@@ -3565,6 +3611,27 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PaginatedDecisionList"];
+                };
+            };
+        };
+    };
+    bots_equity_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Equity"];
                 };
             };
         };
