@@ -26,6 +26,7 @@ from apps.trading_engine.announce import Announcer
 from apps.trading_engine.database import Database
 from apps.trading_engine.engine import TradingEngine
 from apps.trading_engine.evaluation import Evaluator
+from apps.trading_engine.parity.watch import ParityWatch
 from apps.trading_engine.position_watch import PositionWatch
 from aristobot.wiring.alerts import alert_works
 from aristobot.wiring.outgoing_events import OutgoingEvents, join_wake_up
@@ -74,6 +75,7 @@ async def run() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     clock, database, host = SystemClock(), Database(), SandboxedStrategyHost()
+    parity_database = Database(threads=1)
     redis = connect(settings.REDIS_URL)
     gateway = CcxtClient(RedisRequestBus(redis, clock=clock), clock=clock)
     try:
@@ -102,6 +104,7 @@ async def run() -> None:
             watch,
             requests,
             presence,
+            ParityWatch(host=host, publisher=events, database=parity_database, clock=clock),
             *alert_works(watched=("heartbeat", "ccxt_service"), clock=clock),
         )
         await _until(stop, [work.run() for work in works])
@@ -111,6 +114,7 @@ async def run() -> None:
         await redis.aclose()
         await close_database()
         database.close()
+        parity_database.close()
         log.info("trading_engine.stopped")
 
 
