@@ -54,7 +54,7 @@ class QuickTestSerializer(serializers.Serializer[Any]):
 
 
 STATUSES = ["queued", "loading", "running", "done", "cancelled", "failed"]
-OBJECTIVES = ["net_profit", "net_profit_ratio", "sharpe_ratio", "sortino_ratio", "calmar_ratio", "profit_factor"]
+OBJECTIVES = ["sharpe", "sortino", "calmar", "net_return", "profit_factor"]  # names of `domain.backtest.metrics`
 TRADE_ORDERINGS = [
     *("number", "entry_time", "exit_time", "quantity", "entry_price", "exit_price"),
     *("fees", "profit", "profit_ratio", "balance", "reason"),
@@ -127,6 +127,36 @@ class BacktestChecksSerializer(serializers.Serializer[Any]):
     coverage = serializers.DictField()
 
 
+class OpenPositionSerializer(serializers.Serializer[Any]):
+    """What is still held at the end, valued at the last close, before the fees of a sale."""
+
+    entry_time_ms = serializers.IntegerField()
+    quantity = serializers.CharField()
+    entry_price = serializers.CharField()
+    entry_fee = serializers.CharField()
+    value = serializers.CharField()
+    unrealized_profit = serializers.CharField()
+
+
+class BacktestReportSerializer(serializers.Serializer[Any]):
+    """How a result was computed. `fallback` is French: why a faster path was not taken."""
+
+    path = serializers.ChoiceField(choices=["vectorised", "prefix_view", "literal"])
+    fallback = serializers.CharField()
+    bars = serializers.IntegerField()
+    hashes = serializers.DictField(child=serializers.CharField())
+    timing = serializers.DictField(child=serializers.FloatField())
+    open_position = OpenPositionSerializer(allow_null=True)
+    refused_count = serializers.IntegerField()
+    skipped_at_holes = serializers.IntegerField()
+
+
+class RefusalSerializer(serializers.Serializer[Any]):
+    bar = serializers.IntegerField()
+    time_ms = serializers.IntegerField()
+    reason = serializers.CharField()
+
+
 class BacktestSerializer(_JobSerializer):
     """One run; what it gave is null or empty until `status` is `done`."""
 
@@ -139,17 +169,19 @@ class BacktestSerializer(_JobSerializer):
     metrics = serializers.DictField()
     checks = serializers.DictField()
     assumptions = serializers.DictField()
+    report = BacktestReportSerializer(allow_null=True)
 
 
 class BacktestDetailSerializer(BacktestSerializer):
-    """With the text of the strategy that was played."""
+    """With the text of the strategy that was played and the entries that would have been refused."""
 
     code = serializers.CharField()
+    refusals = RefusalSerializer(many=True)
 
 
 class TradeQuery(serializers.Serializer[Any]):
     page = serializers.IntegerField(min_value=1, default=1)
-    limit = serializers.IntegerField(min_value=1, max_value=500, default=50)
+    limit = serializers.IntegerField(min_value=1, max_value=5000, default=50)
     ordering = serializers.ChoiceField(
         choices=[*TRADE_ORDERINGS, *(f"-{name}" for name in TRADE_ORDERINGS)], default="number"
     )
@@ -218,7 +250,7 @@ class SweepInputSerializer(BacktestInputSerializer):
     method = serializers.ChoiceField(choices=["grid", "optuna"], default="grid")
     space = serializers.DictField()
     runs = serializers.IntegerField(min_value=1, max_value=500, required=False)
-    objective = serializers.ChoiceField(choices=OBJECTIVES, default="sharpe_ratio")
+    objective = serializers.ChoiceField(choices=OBJECTIVES, default="sharpe")
     split_ratio = serializers.FloatField(min_value=0.3, max_value=0.9, default=0.7)
     windows = serializers.IntegerField(min_value=1, max_value=12, default=1)
 

@@ -341,6 +341,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/bots/{id}/parity/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The market days that were replayed, with the decisions that come out otherwise. */
+        get: operations["bots_parity_list"];
+        put?: never;
+        /** @description Replay the newest market day now; the result comes as an event `parity` of the topic `bots`. */
+        post: operations["bots_parity_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/bots/{id}/resume/": {
         parameters: {
             query?: never;
@@ -832,6 +850,142 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/stats/by-strategy/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Each strategy, and manual and external orders beside them. */
+        get: operations["stats_by_strategy_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stats/by-symbol/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Each market. */
+        get: operations["stats_by_symbol_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stats/by-webhook/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Each webhook source. */
+        get: operations["stats_by_webhook_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stats/daily/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Each UTC day of the market with a result or a fee. */
+        get: operations["stats_daily_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stats/equity/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The cumulated net result, by trade while there are few, else by day. */
+        get: operations["stats_equity_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stats/summary/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The figures of the whole scope, and which scopes there are. */
+        get: operations["stats_summary_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stats/trades/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The orders that realised a result, newest first, in pages. */
+        get: operations["stats_trades_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stats/trades/export/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The same trades, all of them, for a spreadsheet. */
+        get: operations["stats_trades_export_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/strategies/": {
         parameters: {
             query?: never;
@@ -1116,6 +1270,7 @@ export interface components {
             assumptions: {
                 [key: string]: unknown;
             };
+            report: components["schemas"]["BacktestReport"] | null;
         };
         /** @description `candles` are [open time in ms, open, high, low, close, volume], each of `candle_ms`. */
         BacktestCurves: {
@@ -1124,7 +1279,7 @@ export interface components {
             candle_ms: number;
             markers: components["schemas"]["Marker"][];
         };
-        /** @description With the text of the strategy that was played. */
+        /** @description With the text of the strategy that was played and the entries that would have been refused. */
         BacktestDetail: {
             id: number;
             strategy: number | null;
@@ -1177,7 +1332,9 @@ export interface components {
             assumptions: {
                 [key: string]: unknown;
             };
+            report: components["schemas"]["BacktestReport"] | null;
             code: string;
+            refusals: components["schemas"]["Refusal"][];
         };
         /** @description What is played. `timeframe` is the strategy's by default; `fee_ratio` the account's own. */
         BacktestInputRequest: {
@@ -1198,6 +1355,21 @@ export interface components {
             params?: {
                 [key: string]: unknown;
             };
+        };
+        /** @description How a result was computed. `fallback` is French: why a faster path was not taken. */
+        BacktestReport: {
+            path: components["schemas"]["PathEnum"];
+            fallback: string;
+            bars: number;
+            hashes: {
+                [key: string]: string;
+            };
+            timing: {
+                [key: string]: number;
+            };
+            open_position: components["schemas"]["OpenPosition"] | null;
+            refused_count: number;
+            skipped_at_holes: number;
         };
         /** @description One round trip; times are opening times of candles in ms, amounts in quote currency. */
         BacktestTrade: {
@@ -1426,6 +1598,14 @@ export interface components {
             supported: boolean;
             note: string;
         };
+        /**
+         * @description * `candle_missing` - candle_missing
+         *     * `candle_revised` - candle_revised
+         *     * `code_changed` - code_changed
+         *     * `not_reproducible` - not_reproducible
+         * @enum {string}
+         */
+        CauseEnum: "candle_missing" | "candle_revised" | "code_changed" | "not_reproducible";
         CodeError: {
             line: number | null;
             column: number | null;
@@ -1510,6 +1690,7 @@ export interface components {
             description: string;
             timeframe: components["schemas"]["TimeframeEnum"];
             code: string;
+            readonly params: components["schemas"]["ParamSpec"][];
         };
         /** @description An exchange of the catalogue, as terminal 5 described it. */
         Exchange: {
@@ -1674,18 +1855,35 @@ export interface components {
          */
         ModeEnum: "simulation" | "testnet" | "real";
         /**
-         * @description * `net_profit` - net_profit
-         *     * `net_profit_ratio` - net_profit_ratio
-         *     * `sharpe_ratio` - sharpe_ratio
-         *     * `sortino_ratio` - sortino_ratio
-         *     * `calmar_ratio` - calmar_ratio
+         * @description * `real` - real
+         *     * `testnet` - testnet
+         *     * `simulation` - simulation
+         * @enum {string}
+         */
+        ModesEnum: "real" | "testnet" | "simulation";
+        /** @enum {unknown} */
+        NullEnum: null;
+        /**
+         * @description * `sharpe` - sharpe
+         *     * `sortino` - sortino
+         *     * `calmar` - calmar
+         *     * `net_return` - net_return
          *     * `profit_factor` - profit_factor
          * @enum {string}
          */
-        ObjectiveEnum: "net_profit" | "net_profit_ratio" | "sharpe_ratio" | "sortino_ratio" | "calmar_ratio" | "profit_factor";
+        ObjectiveEnum: "sharpe" | "sortino" | "calmar" | "net_return" | "profit_factor";
         OllamaSettings: {
             url: string;
             model: string;
+        };
+        /** @description What is still held at the end, valued at the last close, before the fees of a sale. */
+        OpenPosition: {
+            entry_time_ms: number;
+            quantity: string;
+            entry_price: string;
+            entry_fee: string;
+            value: string;
+            unrealized_profit: string;
         };
         OpenRouterSettings: {
             has_key: boolean;
@@ -1790,6 +1988,19 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Exchange"][];
         };
+        PaginatedParityRunList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["ParityRun"][];
+        };
         PaginatedPositionList: {
             /**
              * Format: uri
@@ -1802,6 +2013,19 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["Position"][];
+        };
+        PaginatedStatsTradeList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["StatsTrade"][];
         };
         PaginatedStrategyList: {
             /**
@@ -1897,6 +2121,39 @@ export interface components {
          * @enum {string}
          */
         ParamSpecTypeEnum: "int" | "float" | "bool" | "choice";
+        ParityDifference: {
+            decision: number;
+            /** Format: date-time */
+            close_time: string;
+            live: components["schemas"]["Wish"];
+            replayed: components["schemas"]["Wish"] | null;
+            cause: components["schemas"]["CauseEnum"];
+            explanation: string;
+        };
+        ParityRun: {
+            id: number;
+            bot: number;
+            /** Format: date */
+            day: string;
+            status: components["schemas"]["ParityRunStatusEnum"];
+            is_complete: boolean;
+            checked: number;
+            differing: number;
+            unverifiable: number;
+            reason: string;
+            /** Format: date-time */
+            asked_at: string;
+            /** Format: date-time */
+            done_at: string | null;
+            differences: components["schemas"]["ParityDifference"][];
+        };
+        /**
+         * @description * `queued` - queued
+         *     * `done` - done
+         *     * `failed` - failed
+         * @enum {string}
+         */
+        ParityRunStatusEnum: "queued" | "done" | "failed";
         PasswordChangeRequest: {
             old_password: string;
             new_password: string;
@@ -1951,6 +2208,13 @@ export interface components {
             code?: string;
             timeframe?: components["schemas"]["TimeframeEnum"];
         };
+        /**
+         * @description * `vectorised` - vectorised
+         *     * `prefix_view` - prefix_view
+         *     * `literal` - literal
+         * @enum {string}
+         */
+        PathEnum: "vectorised" | "prefix_view" | "literal";
         /** @description One position. */
         Position: {
             id: number;
@@ -2053,6 +2317,11 @@ export interface components {
          * @enum {string}
          */
         ReasonEnum: "stop_loss" | "take_profit" | "signal" | "hole";
+        Refusal: {
+            bar: number;
+            time_ms: number;
+            reason: string;
+        };
         Run: {
             id: number;
             source: string;
@@ -2139,6 +2408,109 @@ export interface components {
          * @enum {string}
          */
         State126Enum: "not_loaded" | "loading" | "loaded" | "failed";
+        StatsDay: {
+            trade_count: number;
+            win_count: number;
+            loss_count: number;
+            net: string;
+            win_ratio: string | null;
+            profit_factor: string | null;
+            fees: string;
+            /** Format: date */
+            day: string;
+        };
+        StatsEquity: {
+            step: components["schemas"]["StepEnum"];
+            points: components["schemas"]["_Point"][];
+        };
+        StatsStrategy: {
+            trade_count: number;
+            win_count: number;
+            loss_count: number;
+            net: string;
+            win_ratio: string | null;
+            profit_factor: string | null;
+            fees: string;
+            source: components["schemas"]["SourceEnum"];
+            strategy: number | null;
+            /** @description Vide quand la stratégie a été supprimée ou qu'il n'y en a pas. */
+            name: string;
+        };
+        StatsSummary: {
+            mode: (components["schemas"]["ModeEnum"] | components["schemas"]["NullEnum"]) | null;
+            modes: components["schemas"]["ModesEnum"][];
+            quote: string;
+            quotes: string[];
+            /** Format: date */
+            today: string;
+            order_count: number;
+            refused_count: number;
+            trade_count: number;
+            win_count: number;
+            loss_count: number;
+            net: string;
+            gross_profit: string;
+            gross_loss: string;
+            win_ratio: string | null;
+            profit_factor: string | null;
+            average_win: string | null;
+            average_loss: string | null;
+            expectancy: string | null;
+            best_trade: string | null;
+            worst_trade: string | null;
+            best_day: components["schemas"]["_DayResult"] | null;
+            worst_day: components["schemas"]["_DayResult"] | null;
+            drawdown: components["schemas"]["_Drawdown"];
+            volume: string;
+            /** @description En `quote`, ceux payés dans l'actif compris. */
+            fees: string;
+            /** @description Payés dans une autre monnaie : hors de `fees` et de `net`. */
+            other_fees: components["schemas"]["_Fee"][];
+            open: components["schemas"]["_Open"];
+        };
+        StatsSymbol: {
+            trade_count: number;
+            win_count: number;
+            loss_count: number;
+            net: string;
+            win_ratio: string | null;
+            profit_factor: string | null;
+            fees: string;
+            symbol: string;
+        };
+        /** @description An order that realised a result. */
+        StatsTrade: {
+            id: number;
+            /**
+             * Format: date-time
+             * @description Dernière exécution, heure du marché.
+             */
+            closed_at: string;
+            symbol: string;
+            side: string;
+            source: components["schemas"]["SourceEnum"];
+            /** @description Nom de la stratégie, vide sans elle. */
+            readonly label: string;
+            broker: number;
+            broker_name: string;
+            quantity: string;
+            /** @description Coût moyen d'une unité vendue, frais compris. */
+            readonly entry_price: string | null;
+            exit_price: string | null;
+            fee: string;
+            fee_currency: string;
+            profit_loss: string;
+        };
+        StatsWebhook: {
+            trade_count: number;
+            win_count: number;
+            loss_count: number;
+            net: string;
+            win_ratio: string | null;
+            profit_factor: string | null;
+            fees: string;
+            owner: string;
+        };
         /**
          * @description * `queued` - queued
          *     * `loading` - loading
@@ -2149,6 +2521,12 @@ export interface components {
          * @enum {string}
          */
         Status784Enum: "queued" | "loading" | "running" | "done" | "cancelled" | "failed";
+        /**
+         * @description * `trade` - trade
+         *     * `day` - day
+         * @enum {string}
+         */
+        StepEnum: "trade" | "day";
         StopInputRequest: {
             /** @default false */
             confirm: boolean;
@@ -2299,7 +2677,7 @@ export interface components {
                 [key: string]: unknown;
             };
             runs?: number;
-            /** @default sharpe_ratio */
+            /** @default sharpe */
             objective: components["schemas"]["ObjectiveEnum"];
             /**
              * Format: double
@@ -2427,12 +2805,52 @@ export interface components {
             valid: boolean;
             class_name: string | null;
             errors: components["schemas"]["CodeError"][];
+            params: components["schemas"]["ParamSpec"][];
         };
         Version: {
             number: number;
             code: string;
             /** Format: date-time */
             readonly created_at: string;
+        };
+        /** @description What a strategy wants. `error` alone: it failed when it was asked again. */
+        Wish: {
+            should_long?: boolean;
+            should_short?: boolean;
+            position_size?: string;
+            stop_loss?: string;
+            take_profit?: string;
+            error?: string;
+        };
+        _DayResult: {
+            /** Format: date */
+            day: string;
+            net: string;
+        };
+        _Drawdown: {
+            /** @description Plus forte baisse du gain cumulé, positive. */
+            depth: string;
+            /** Format: date */
+            peak_day: string | null;
+            /** Format: date */
+            trough_day: string | null;
+            day_count: number;
+        };
+        _Fee: {
+            currency: string;
+            amount: string;
+        };
+        _Open: {
+            count: number;
+            unrealized_pnl: string;
+        };
+        _Point: {
+            /** Format: date-time */
+            time: string;
+            net: string;
+            sources: {
+                [key: string]: string;
+            };
         };
     };
     responses: never;
@@ -3204,6 +3622,53 @@ export interface operations {
             };
         };
     };
+    bots_parity_list: {
+        parameters: {
+            query?: {
+                /** @description La valeur du curseur de pagination. */
+                cursor?: string;
+                /** @description Nombre de résultats à retourner par page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedParityRunList"];
+                };
+            };
+        };
+    };
+    bots_parity_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ParityRun"];
+                };
+            };
+        };
+    };
     bots_resume_create: {
         parameters: {
             query?: never;
@@ -3895,6 +4360,306 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Session"];
+                };
+            };
+        };
+    };
+    stats_by_strategy_list: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsStrategy"][];
+                };
+            };
+        };
+    };
+    stats_by_symbol_list: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsSymbol"][];
+                };
+            };
+        };
+    };
+    stats_by_webhook_list: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsWebhook"][];
+                };
+            };
+        };
+    };
+    stats_daily_list: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsDay"][];
+                };
+            };
+        };
+    };
+    stats_equity_retrieve: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsEquity"];
+                };
+            };
+        };
+    };
+    stats_summary_retrieve: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsSummary"];
+                };
+            };
+        };
+    };
+    stats_trades_list: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /** @description La valeur du curseur de pagination. */
+                cursor?: string;
+                /** @description Nombre de résultats à retourner par page. */
+                limit?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedStatsTradeList"];
+                };
+            };
+        };
+    };
+    stats_trades_export_retrieve: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
                 };
             };
         };
