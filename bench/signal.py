@@ -1,8 +1,8 @@
 """`bench signal`: from a signal to the order's arrival at the exchange, for 1 and 20 bots, beside a bare script.
 
-The series (1 bot, 1 bare trader, 20 bots, 20 bare traders, 19 bots beside one that loops) follow each other in rounds on one
-instance, never two at once, so that a change of the machine's load weighs on all of them. Arrival is the
-wall time that the exchange's own log gives the accepted order; departure is the signal's `sent_at`.
+The series (1 bot, 1 bare trader, 20 bots, 20 bare traders, 19 bots beside one that loops) follow each other in
+rounds on one instance, never two at once, so that a change of the machine's load weighs on all of them. Arrival
+is the wall time that the exchange's own log gives the accepted order; departure is the signal's `sent_at`.
 """
 
 import json
