@@ -2826,6 +2826,8 @@ export interface components {
             profit_factor: string | null;
             fees: string;
             owner: string;
+            /** @description Vide quand la source et ses appels ont été supprimés. */
+            name: string;
         };
         /**
          * @description * `queued` - queued
@@ -3212,6 +3214,8 @@ export interface components {
             /** Format: date-time */
             time: string;
             net: string;
+            /** @description Sous le plus haut atteint, positif. */
+            drawdown: string;
             sources: {
                 [key: string]: string;
             };
