@@ -19,7 +19,6 @@ def run_body(row: BacktestResult) -> dict[str, Any]:
         "max_drawdown": row.max_drawdown,
         "sharpe_ratio": row.sharpe_ratio,
         **{name: getattr(row, name) for name in PER_TRADE},
-        "report": row.report or None,
     }
 
 

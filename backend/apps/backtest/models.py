@@ -75,8 +75,6 @@ class BacktestResult(Job):
     metrics = models.JSONField(default=dict)
     checks = models.JSONField(default=dict)
     assumptions = models.JSONField(default=dict)
-    report = models.JSONField(default=dict)  # path, hashes, timing, open position …
-    refusals_detail = models.JSONField(default=list)  # {bar, time_ms, reason}
     trades_detail = models.JSONField(default=list)
     curves = models.JSONField(default=dict)  # equity, drawdown, buy and hold and candles, as a screen shows them
 

@@ -127,36 +127,6 @@ class BacktestChecksSerializer(serializers.Serializer[Any]):
     coverage = serializers.DictField()
 
 
-class OpenPositionSerializer(serializers.Serializer[Any]):
-    """What is still held at the end, valued at the last close, before the fees of a sale."""
-
-    entry_time_ms = serializers.IntegerField()
-    quantity = serializers.CharField()
-    entry_price = serializers.CharField()
-    entry_fee = serializers.CharField()
-    value = serializers.CharField()
-    unrealized_profit = serializers.CharField()
-
-
-class BacktestReportSerializer(serializers.Serializer[Any]):
-    """How a result was computed. `fallback` is French: why a faster path was not taken."""
-
-    path = serializers.ChoiceField(choices=["vectorised", "prefix_view", "literal"])
-    fallback = serializers.CharField()
-    bars = serializers.IntegerField()
-    hashes = serializers.DictField(child=serializers.CharField())
-    timing = serializers.DictField(child=serializers.FloatField())
-    open_position = OpenPositionSerializer(allow_null=True)
-    refused_count = serializers.IntegerField()
-    skipped_at_holes = serializers.IntegerField()
-
-
-class RefusalSerializer(serializers.Serializer[Any]):
-    bar = serializers.IntegerField()
-    time_ms = serializers.IntegerField()
-    reason = serializers.CharField()
-
-
 class BacktestSerializer(_JobSerializer):
     """One run; what it gave is null or empty until `status` is `done`."""
 
@@ -169,14 +139,12 @@ class BacktestSerializer(_JobSerializer):
     metrics = serializers.DictField()
     checks = serializers.DictField()
     assumptions = serializers.DictField()
-    report = BacktestReportSerializer(allow_null=True)
 
 
 class BacktestDetailSerializer(BacktestSerializer):
-    """With the text of the strategy that was played and the entries that would have been refused."""
+    """With the text of the strategy that was played."""
 
     code = serializers.CharField()
-    refusals = RefusalSerializer(many=True)
 
 
 class TradeQuery(serializers.Serializer[Any]):

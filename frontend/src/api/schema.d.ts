@@ -358,6 +358,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/bots/{id}/parity/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The market days that were replayed, with the decisions that come out otherwise. */
+        get: operations["bots_parity_list"];
+        put?: never;
+        /** @description Replay the newest market day now; the result comes as an event `parity` of the topic `bots`. */
+        post: operations["bots_parity_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/bots/{id}/resume/": {
         parameters: {
             query?: never;
@@ -1136,6 +1154,155 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/webhooks/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The journal, newest first. */
+        get: operations["webhooks_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The journal, newest first. */
+        get: operations["webhooks_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/sources/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["webhooks_sources_list"];
+        put?: never;
+        post: operations["webhooks_sources_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/sources/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["webhooks_sources_retrieve"];
+        put?: never;
+        post?: never;
+        delete: operations["webhooks_sources_destroy"];
+        options?: never;
+        head?: never;
+        patch: operations["webhooks_sources_partial_update"];
+        trace?: never;
+    };
+    "/api/webhooks/sources/{id}/read/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description How a message would be read now; nothing is ordered. */
+        post: operations["webhooks_sources_read_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/sources/{id}/revoke/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: operations["webhooks_sources_revoke_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/sources/{id}/rotate/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: operations["webhooks_sources_rotate_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/sources/{id}/test/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Send a message as if it had come from outside; never where real money would move. */
+        post: operations["webhooks_sources_test_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/summary/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The journal, newest first. */
+        get: operations["webhooks_summary_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1269,7 +1436,6 @@ export interface components {
             assumptions: {
                 [key: string]: unknown;
             };
-            report: components["schemas"]["BacktestReport"] | null;
         };
         /** @description `candles` are [open time in ms, open, high, low, close, volume], each of `candle_ms`. */
         BacktestCurves: {
@@ -1278,7 +1444,7 @@ export interface components {
             candle_ms: number;
             markers: components["schemas"]["Marker"][];
         };
-        /** @description With the text of the strategy that was played and the entries that would have been refused. */
+        /** @description With the text of the strategy that was played. */
         BacktestDetail: {
             id: number;
             strategy: number | null;
@@ -1331,9 +1497,7 @@ export interface components {
             assumptions: {
                 [key: string]: unknown;
             };
-            report: components["schemas"]["BacktestReport"] | null;
             code: string;
-            refusals: components["schemas"]["Refusal"][];
         };
         /** @description What is played. `timeframe` is the strategy's by default; `fee_ratio` the account's own. */
         BacktestInputRequest: {
@@ -1354,21 +1518,6 @@ export interface components {
             params?: {
                 [key: string]: unknown;
             };
-        };
-        /** @description How a result was computed. `fallback` is French: why a faster path was not taken. */
-        BacktestReport: {
-            path: components["schemas"]["PathEnum"];
-            fallback: string;
-            bars: number;
-            hashes: {
-                [key: string]: string;
-            };
-            timing: {
-                [key: string]: number;
-            };
-            open_position: components["schemas"]["OpenPosition"] | null;
-            refused_count: number;
-            skipped_at_holes: number;
         };
         /** @description One round trip; times are opening times of candles in ms, amounts in quote currency. */
         BacktestTrade: {
@@ -1538,6 +1687,54 @@ export interface components {
             /** @default false */
             is_testnet: boolean;
         };
+        Call: {
+            id: number;
+            source: number | null;
+            source_name: string;
+            broker_name: string;
+            status: components["schemas"]["StatusC11Enum"];
+            code: string;
+            reason: string;
+            symbol: string;
+            action: string;
+            payload: {
+                [key: string]: unknown;
+            };
+            call_id: string;
+            duplicate_of: number | null;
+            remote_address: string;
+            is_test: boolean;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            processed_at: string | null;
+            trades: components["schemas"]["Trade"][];
+        };
+        /** @description With the text that came. */
+        CallDetail: {
+            id: number;
+            source: number | null;
+            source_name: string;
+            broker_name: string;
+            status: components["schemas"]["StatusC11Enum"];
+            code: string;
+            reason: string;
+            symbol: string;
+            action: string;
+            payload: {
+                [key: string]: unknown;
+            };
+            call_id: string;
+            duplicate_of: number | null;
+            remote_address: string;
+            is_test: boolean;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            processed_at: string | null;
+            trades: components["schemas"]["Trade"][];
+            body: string;
+        };
         Candle: {
             /** Format: date-time */
             open_time: string;
@@ -1603,6 +1800,14 @@ export interface components {
             supported: boolean;
             note: string;
         };
+        /**
+         * @description * `candle_missing` - candle_missing
+         *     * `candle_revised` - candle_revised
+         *     * `code_changed` - code_changed
+         *     * `not_reproducible` - not_reproducible
+         * @enum {string}
+         */
+        CauseEnum: "candle_missing" | "candle_revised" | "code_changed" | "not_reproducible";
         CodeError: {
             line: number | null;
             column: number | null;
@@ -1856,6 +2061,9 @@ export interface components {
             /** Format: date-time */
             loaded_at: string | null;
         };
+        MessageRequest: {
+            body: string;
+        };
         /**
          * @description * `grid` - grid
          *     * `optuna` - optuna
@@ -1876,6 +2084,35 @@ export interface components {
          * @enum {string}
          */
         ModesEnum: "real" | "testnet" | "simulation";
+        /** @description With the token, once. */
+        NewSource: {
+            id: number;
+            name: string;
+            broker: number;
+            broker_name: string;
+            mode: components["schemas"]["ModeEnum"];
+            token_hint: string;
+            has_secret: boolean;
+            tradingview_only: boolean;
+            is_enabled: boolean;
+            /** Format: date-time */
+            revoked_at: string | null;
+            allowed_symbols: string[];
+            max_quote_amount: string | null;
+            default_quote_amount: string | null;
+            default_percent: string | null;
+            rate_per_minute: number;
+            max_age_s: number;
+            duplicate_window_s: number;
+            /** Format: date-time */
+            created_at: string;
+            call_count: number;
+            /** Format: date-time */
+            last_call_at: string | null;
+            /** @description Adresse, le jeton masqué sauf à sa création. */
+            url: string;
+            token: string;
+        };
         /** @enum {unknown} */
         NullEnum: null;
         /**
@@ -1890,15 +2127,6 @@ export interface components {
         OllamaSettings: {
             url: string;
             model: string;
-        };
-        /** @description What is still held at the end, valued at the last close, before the fees of a sale. */
-        OpenPosition: {
-            entry_time_ms: number;
-            quantity: string;
-            entry_price: string;
-            entry_fee: string;
-            value: string;
-            unrealized_profit: string;
         };
         OpenRouterSettings: {
             has_key: boolean;
@@ -1964,6 +2192,19 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Broker"][];
         };
+        PaginatedCallList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Call"][];
+        };
         PaginatedCandleList: {
             /**
              * Format: uri
@@ -2003,6 +2244,19 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Exchange"][];
         };
+        PaginatedParityRunList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["ParityRun"][];
+        };
         PaginatedPositionList: {
             /**
              * Format: uri
@@ -2015,6 +2269,19 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["Position"][];
+        };
+        PaginatedSourceList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Source"][];
         };
         PaginatedStatsTradeList: {
             /**
@@ -2123,6 +2390,39 @@ export interface components {
          * @enum {string}
          */
         ParamSpecTypeEnum: "int" | "float" | "bool" | "choice";
+        ParityDifference: {
+            decision: number;
+            /** Format: date-time */
+            close_time: string;
+            live: components["schemas"]["Wish"];
+            replayed: components["schemas"]["Wish"] | null;
+            cause: components["schemas"]["CauseEnum"];
+            explanation: string;
+        };
+        ParityRun: {
+            id: number;
+            bot: number;
+            /** Format: date */
+            day: string;
+            status: components["schemas"]["ParityRunStatusEnum"];
+            is_complete: boolean;
+            checked: number;
+            differing: number;
+            unverifiable: number;
+            reason: string;
+            /** Format: date-time */
+            asked_at: string;
+            /** Format: date-time */
+            done_at: string | null;
+            differences: components["schemas"]["ParityDifference"][];
+        };
+        /**
+         * @description * `queued` - queued
+         *     * `done` - done
+         *     * `failed` - failed
+         * @enum {string}
+         */
+        ParityRunStatusEnum: "queued" | "done" | "failed";
         PasswordChangeRequest: {
             old_password: string;
             new_password: string;
@@ -2172,6 +2472,24 @@ export interface components {
             theme?: components["schemas"]["ThemeEnum"];
             display_timezone?: components["schemas"]["DisplayTimezoneEnum"];
         };
+        /** @description Settings of a source. `secret`: what the body of a call must hold; "" takes it away. */
+        PatchedSourceInputRequest: {
+            name?: string;
+            broker?: number;
+            secret?: string;
+            tradingview_only?: boolean;
+            is_enabled?: boolean;
+            allowed_symbols?: string[];
+            /** Format: decimal */
+            max_quote_amount?: string | null;
+            /** Format: decimal */
+            default_quote_amount?: string | null;
+            /** Format: decimal */
+            default_percent?: string | null;
+            rate_per_minute?: number;
+            max_age_s?: number;
+            duplicate_window_s?: number;
+        };
         PatchedStrategyRequest: {
             name?: string;
             /** @default  */
@@ -2179,13 +2497,6 @@ export interface components {
             code?: string;
             timeframe?: components["schemas"]["TimeframeEnum"];
         };
-        /**
-         * @description * `vectorised` - vectorised
-         *     * `prefix_view` - prefix_view
-         *     * `literal` - literal
-         * @enum {string}
-         */
-        PathEnum: "vectorised" | "prefix_view" | "literal";
         /** @description One position. */
         Position: {
             id: number;
@@ -2230,6 +2541,10 @@ export interface components {
          * @enum {string}
          */
         PricesEnum: "simulated" | "real";
+        Profit: {
+            currency: string;
+            amount: string;
+        };
         /** @description Who holds the two sides of a position's protection, and how to say it. */
         Protection: {
             stop_loss: components["schemas"]["StopLossEnum"];
@@ -2290,6 +2605,27 @@ export interface components {
             profit: string;
             reason: components["schemas"]["ReasonEnum"];
         };
+        /** @description How a message would be read: its fields, its market, and what would be done now. */
+        Reading: {
+            verdict: components["schemas"]["VerdictEnum"];
+            reason: string;
+            payload: {
+                [key: string]: unknown;
+            };
+            symbol: string;
+            order: components["schemas"]["ReadingOrder"] | null;
+        };
+        ReadingOrder: {
+            side: components["schemas"]["SideEnum"];
+            type: string;
+            quantity: string;
+            price: string | null;
+            notional: string;
+            fee: string;
+            fee_currency: string;
+            stop_loss: string | null;
+            take_profit: string | null;
+        };
         /**
          * @description * `stop_loss` - stop_loss
          *     * `take_profit` - take_profit
@@ -2298,11 +2634,6 @@ export interface components {
          * @enum {string}
          */
         ReasonEnum: "stop_loss" | "take_profit" | "signal" | "hole";
-        Refusal: {
-            bar: number;
-            time_ms: number;
-            reason: string;
-        };
         Run: {
             id: number;
             source: string;
@@ -2373,6 +2704,33 @@ export interface components {
          * @enum {string}
          */
         SideEnum: "buy" | "sell";
+        Source: {
+            id: number;
+            name: string;
+            broker: number;
+            broker_name: string;
+            mode: components["schemas"]["ModeEnum"];
+            token_hint: string;
+            has_secret: boolean;
+            tradingview_only: boolean;
+            is_enabled: boolean;
+            /** Format: date-time */
+            revoked_at: string | null;
+            allowed_symbols: string[];
+            max_quote_amount: string | null;
+            default_quote_amount: string | null;
+            default_percent: string | null;
+            rate_per_minute: number;
+            max_age_s: number;
+            duplicate_window_s: number;
+            /** Format: date-time */
+            created_at: string;
+            call_count: number;
+            /** Format: date-time */
+            last_call_at: string | null;
+            /** @description Adresse, le jeton masqué sauf à sa création. */
+            url: string;
+        };
         /**
          * @description * `manual` - manual
          *     * `strategy` - strategy
@@ -2381,6 +2739,24 @@ export interface components {
          * @enum {string}
          */
         SourceEnum: "manual" | "strategy" | "webhook" | "external";
+        /** @description Settings of a source. `secret`: what the body of a call must hold; "" takes it away. */
+        SourceInputRequest: {
+            name: string;
+            broker: number;
+            secret?: string;
+            tradingview_only?: boolean;
+            is_enabled?: boolean;
+            allowed_symbols?: string[];
+            /** Format: decimal */
+            max_quote_amount?: string | null;
+            /** Format: decimal */
+            default_quote_amount?: string | null;
+            /** Format: decimal */
+            default_percent?: string | null;
+            rate_per_minute?: number;
+            max_age_s?: number;
+            duplicate_window_s?: number;
+        };
         /**
          * @description * `not_loaded` - Not Loaded
          *     * `loading` - Loading
@@ -2491,6 +2867,8 @@ export interface components {
             profit_factor: string | null;
             fees: string;
             owner: string;
+            /** @description Vide quand la source et ses appels ont été supprimés. */
+            name: string;
         };
         /**
          * @description * `queued` - queued
@@ -2502,6 +2880,16 @@ export interface components {
          * @enum {string}
          */
         Status784Enum: "queued" | "loading" | "running" | "done" | "cancelled" | "failed";
+        /**
+         * @description * `received` - Received
+         *     * `executed` - Executed
+         *     * `nothing` - Nothing
+         *     * `duplicate` - Duplicate
+         *     * `stale` - Stale
+         *     * `refused` - Refused
+         * @enum {string}
+         */
+        StatusC11Enum: "received" | "executed" | "nothing" | "duplicate" | "stale" | "refused";
         /**
          * @description * `trade` - trade
          *     * `day` - day
@@ -2545,6 +2933,16 @@ export interface components {
             description: string;
             code: string;
             timeframe: components["schemas"]["TimeframeEnum"];
+        };
+        Summary: {
+            calls: number;
+            waiting: number;
+            executed: number;
+            duplicates: number;
+            stale: number;
+            refused: number;
+            order_delay_ms: number | null;
+            profits: components["schemas"]["Profit"][];
         };
         Sweep: {
             id: number;
@@ -2740,6 +3138,8 @@ export interface components {
             broker: number;
             bot: number | null;
             strategy: number | null;
+            /** @description Appel de webhook dont l'ordre est né. */
+            webhook: number | null;
             source: components["schemas"]["SourceEnum"];
             intent: components["schemas"]["IntentEnum"];
             symbol: string;
@@ -2809,11 +3209,30 @@ export interface components {
             errors: components["schemas"]["CodeError"][];
             params: components["schemas"]["ParamSpec"][];
         };
+        /**
+         * @description * `order` - order
+         *     * `leave` - leave
+         *     * `cancel` - cancel
+         *     * `nothing` - nothing
+         *     * `refused` - refused
+         *     * `unsure` - unsure
+         * @enum {string}
+         */
+        VerdictEnum: "order" | "leave" | "cancel" | "nothing" | "refused" | "unsure";
         Version: {
             number: number;
             code: string;
             /** Format: date-time */
             readonly created_at: string;
+        };
+        /** @description What a strategy wants. `error` alone: it failed when it was asked again. */
+        Wish: {
+            should_long?: boolean;
+            should_short?: boolean;
+            position_size?: string;
+            stop_loss?: string;
+            take_profit?: string;
+            error?: string;
         };
         _DayResult: {
             /** Format: date */
@@ -2841,6 +3260,8 @@ export interface components {
             /** Format: date-time */
             time: string;
             net: string;
+            /** @description Sous le plus haut atteint, positif. */
+            drawdown: string;
             sources: {
                 [key: string]: string;
             };
@@ -3632,6 +4053,53 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Equity"];
+                };
+            };
+        };
+    };
+    bots_parity_list: {
+        parameters: {
+            query?: {
+                /** @description La valeur du curseur de pagination. */
+                cursor?: string;
+                /** @description Nombre de résultats à retourner par page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedParityRunList"];
+                };
+            };
+        };
+    };
+    bots_parity_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ParityRun"];
                 };
             };
         };
@@ -4933,6 +5401,291 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Trade"];
+                };
+            };
+        };
+    };
+    webhooks_list: {
+        parameters: {
+            query?: {
+                /** @description La valeur du curseur de pagination. */
+                cursor?: string;
+                /** @description Nombre de résultats à retourner par page. */
+                limit?: number;
+                search?: string;
+                since?: string;
+                source?: number;
+                until?: string;
+                /**
+                 * @description * `executed` - executed
+                 *     * `nothing` - nothing
+                 *     * `duplicate` - duplicate
+                 *     * `stale` - stale
+                 *     * `refused` - refused
+                 *     * `received` - received
+                 */
+                verdict?: "duplicate" | "executed" | "nothing" | "received" | "refused" | "stale";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedCallList"];
+                };
+            };
+        };
+    };
+    webhooks_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CallDetail"];
+                };
+            };
+        };
+    };
+    webhooks_sources_list: {
+        parameters: {
+            query?: {
+                /** @description La valeur du curseur de pagination. */
+                cursor?: string;
+                /** @description Nombre de résultats à retourner par page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedSourceList"];
+                };
+            };
+        };
+    };
+    webhooks_sources_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SourceInputRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewSource"];
+                };
+            };
+        };
+    };
+    webhooks_sources_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
+                };
+            };
+        };
+    };
+    webhooks_sources_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    webhooks_sources_partial_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedSourceInputRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
+                };
+            };
+        };
+    };
+    webhooks_sources_read_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MessageRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reading"];
+                };
+            };
+        };
+    };
+    webhooks_sources_revoke_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
+                };
+            };
+        };
+    };
+    webhooks_sources_rotate_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewSource"];
+                };
+            };
+        };
+    };
+    webhooks_sources_test_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MessageRequest"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Call"];
+                };
+            };
+        };
+    };
+    webhooks_summary_retrieve: {
+        parameters: {
+            query: {
+                /** @description Début de la journée de l'utilisateur. */
+                since: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Summary"];
                 };
             };
         };
