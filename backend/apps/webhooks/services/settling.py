@@ -98,6 +98,8 @@ def put_off(job: Job, error: AristobotError, *, now: datetime) -> bool:
 def _lock(job: Job) -> tuple[WebhookSource | None, Webhook | None]:
     source = WebhookSource.objects.select_for_update(no_key=True).filter(id=job.source_id).first()
     row = Webhook.objects.select_for_update(of=("self",)).filter(id=job.webhook_id, processed=False).first()
+    if source is not None and row is not None:
+        row.origin = source
     return source, row
 
 
