@@ -28,6 +28,7 @@ from apps.trading_engine.announce import Announcer
 from apps.trading_engine.database import Database
 from apps.trading_engine.engine import TradingEngine
 from apps.trading_engine.evaluation import Evaluator
+from apps.trading_engine.parity.watch import ParityWatch
 from apps.trading_engine.position_watch import PositionWatch
 from apps.webhooks.inbox import Inbox
 from aristobot.wiring.alerts import alert_works
@@ -78,6 +79,7 @@ async def run() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     clock, database, host = SystemClock(), Database(), SandboxedStrategyHost()
+    parity_database = Database(threads=1)
     redis = connect(settings.REDIS_URL)
     gateway = CcxtClient(RedisRequestBus(redis, clock=clock), clock=clock)
     try:
@@ -114,6 +116,7 @@ async def run() -> None:
             inbox,
             requests,
             presence,
+            ParityWatch(host=host, publisher=events, database=parity_database, clock=clock),
             StatsUpkeep(clock=clock),
             *alert_works(watched=("heartbeat", "ccxt_service"), clock=clock),
         )
@@ -124,6 +127,7 @@ async def run() -> None:
         await redis.aclose()
         await close_database()
         database.close()
+        parity_database.close()
         log.info("trading_engine.stopped")
 
 
