@@ -1687,6 +1687,8 @@ export interface components {
             created_at: string;
             /** Format: date-time */
             processed_at: string | null;
+            /** @description Position que l'appel a fait fermer. */
+            left_position: number | null;
             trades: components["schemas"]["Trade"][];
         };
         /** @description With the text that came. */
@@ -1711,6 +1713,8 @@ export interface components {
             created_at: string;
             /** Format: date-time */
             processed_at: string | null;
+            /** @description Position que l'appel a fait fermer. */
+            left_position: number | null;
             trades: components["schemas"]["Trade"][];
             body: string;
         };
@@ -3094,6 +3098,8 @@ export interface components {
             strategy: number | null;
             /** @description Appel de webhook dont l'ordre est né. */
             webhook: number | null;
+            /** @description Position que l'ordre protège ou ferme. */
+            position: number | null;
             source: components["schemas"]["SourceEnum"];
             intent: components["schemas"]["IntentEnum"];
             symbol: string;

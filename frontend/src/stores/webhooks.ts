@@ -63,7 +63,9 @@ export const useWebhooks = defineStore('webhooks', () => {
   }
 
   function addTrade(trade: Trade): void {
-    const call = calls.value.find((one) => one.id === trade.webhook)
+    // A position that a call left is sold later, by an order of the position's.
+    const isItsExit = (one: WebhookCall) => trade.intent === 'exit' && trade.position !== null && one.left_position === trade.position
+    const call = calls.value.find((one) => one.id === trade.webhook || isItsExit(one))
     if (call) hear([{ ...call, trades: [trade] }])
   }
 

@@ -87,6 +87,7 @@ const ADVICE: Record<string, string> = {
   no_size: 'Donnez quote_amount, quantity ou percent dans le message, ou une taille par défaut à la source.',
   over_limit: 'Le plafond par achat se règle dans la source.',
   insufficient_funds: 'Le solde libre ne suffit pas, ordres en cours déduits : réduisez la taille ou annulez un ordre.',
+  protected: 'Envoyez « close » : la protection est annulée, puis la position vendue en entier.',
   notional_too_small: 'Augmentez la taille : chaque exchange impose un montant minimal par ordre.',
 }
 
