@@ -175,7 +175,7 @@ describe('leaving a position', () => {
     await fireEvent.click(dialog.getByRole('button', { name: 'Annuler la protection et vendre' }))
     await waitFor(() => expect(server.of('close')).toHaveLength(1))
     expect(server.of('close')[0]).toMatchObject({ broker: 1, position: 3 })
-    expect(await within(screen.getByRole('tabpanel')).findByText('Clôture…')).toBeTruthy()
+    expect(await screen.findAllByText('Clôture…')).toHaveLength(2) // in the list and on the card
     expect(server.of('submit')).toHaveLength(0)
   })
 })
