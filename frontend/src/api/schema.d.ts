@@ -91,6 +91,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/assistant/generate/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * @description Ask the user's model to write, change or explain a strategy; one JSON event per line, as it comes.
+         *
+         *     Closing the connection ends the call at the provider too.
+         */
+        post: operations["assistant_generate_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/assistant/models/": {
         parameters: {
             query?: never;
@@ -1192,6 +1213,48 @@ export interface components {
          * @enum {string}
          */
         AmendEnum: "atomic" | "cancel_first";
+        /** @description One line of the stream; which fields it has depends on `type` (see `services.assistant.answer`). */
+        AssistantEvent: {
+            type: components["schemas"]["AssistantEventTypeEnum"];
+            provider?: string;
+            model?: string;
+            elapsed_s?: number;
+            text?: string;
+            code?: string | null;
+            valid?: boolean;
+            class_name?: string | null;
+            errors?: components["schemas"]["CodeError"][];
+            unchecked?: string;
+            message?: string;
+        };
+        /**
+         * @description * `start` - start
+         *     * `wait` - wait
+         *     * `think` - think
+         *     * `text` - text
+         *     * `check` - check
+         *     * `repair` - repair
+         *     * `done` - done
+         *     * `error` - error
+         * @enum {string}
+         */
+        AssistantEventTypeEnum: "start" | "wait" | "think" | "text" | "check" | "repair" | "done" | "error";
+        /**
+         * @description * `generate` - generate
+         *     * `continue` - continue
+         *     * `explain` - explain
+         * @enum {string}
+         */
+        AssistantRequestModeEnum: "generate" | "continue" | "explain";
+        AssistantRequestRequest: {
+            mode: components["schemas"]["AssistantRequestModeEnum"];
+            /** @default  */
+            message: string;
+            /** @default  */
+            code: string;
+            errors?: components["schemas"]["CodeErrorRequest"][];
+            history?: components["schemas"]["TurnRequest"][];
+        };
         AssistantSettings: {
             provider: components["schemas"]["ProviderEnum"] | components["schemas"]["BlankEnum"];
             /** @description The provider that is on has its key and its model. */
@@ -1361,7 +1424,7 @@ export interface components {
             strategy_name: string;
             broker: number;
             broker_name: string;
-            mode: components["schemas"]["ModeEnum"];
+            mode: components["schemas"]["Mode215Enum"];
             symbol: string;
             quote_currency: string;
             timeframe: components["schemas"]["TimeframeEnum"];
@@ -1478,7 +1541,7 @@ export interface components {
             is_default?: boolean;
             is_testnet?: boolean;
             is_active?: boolean;
-            readonly mode: components["schemas"]["ModeEnum"];
+            readonly mode: components["schemas"]["Mode215Enum"];
             readonly api_key_hint: string;
             readonly markets: components["schemas"]["MarketsState"];
             readonly active_bots: number;
@@ -1563,6 +1626,11 @@ export interface components {
             note: string;
         };
         CodeError: {
+            line: number | null;
+            column: number | null;
+            message: string;
+        };
+        CodeErrorRequest: {
             line: number | null;
             column: number | null;
             message: string;
@@ -1734,9 +1802,10 @@ export interface components {
          * @enum {string}
          */
         IncidentKindEnum: "gap" | "stall" | "disconnect" | "correction";
-        /** @description A function of `ta`; `columns` when it answers a table rather than one series. */
+        /** @description A function of `ta`; `columns` when it answers a table rather than one series, `label` for the common ones. */
         Indicator: {
             name: string;
+            label: string;
             category: string;
             arguments: string[];
             columns: boolean;
@@ -1809,7 +1878,7 @@ export interface components {
          *     * `real` - real
          * @enum {string}
          */
-        ModeEnum: "simulation" | "testnet" | "real";
+        Mode215Enum: "simulation" | "testnet" | "real";
         /**
          * @description * `real` - real
          *     * `testnet` - testnet
@@ -2243,7 +2312,7 @@ export interface components {
         Session: {
             user: components["schemas"]["SessionUser"] | null;
             debug: components["schemas"]["SessionDebug"];
-            mode: components["schemas"]["ModeEnum"];
+            mode: components["schemas"]["Mode215Enum"];
             /**
              * @description Prices the Simulateur trades at.
              *
@@ -2327,7 +2396,7 @@ export interface components {
             name: string;
         };
         StatsSummary: {
-            mode: (components["schemas"]["ModeEnum"] | components["schemas"]["NullEnum"]) | null;
+            mode: (components["schemas"]["Mode215Enum"] | components["schemas"]["NullEnum"]) | null;
             modes: components["schemas"]["ModesEnum"][];
             quote: string;
             quotes: string[];
@@ -2691,6 +2760,11 @@ export interface components {
          * @enum {string}
          */
         TradeTypeEnum: "market" | "limit" | "stop_loss" | "take_profit" | "stop_limit" | "oco";
+        /** @description An earlier exchange, words only. */
+        TurnRequest: {
+            asked: string;
+            answered: string;
+        };
         Validation: {
             valid: boolean;
             class_name: string | null;
@@ -2912,6 +2986,29 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AlertPreferences"];
+                };
+            };
+        };
+    };
+    assistant_generate_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AssistantRequestRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["AssistantEvent"];
                 };
             };
         };
