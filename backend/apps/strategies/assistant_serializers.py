@@ -18,14 +18,14 @@ class TurnSerializer(serializers.Serializer[Any]):
 
 
 class AssistantRequestSerializer(serializers.Serializer[Any]):
-    mode = serializers.ChoiceField(choices=[mode.value for mode in Mode])
+    task = serializers.ChoiceField(choices=[mode.value for mode in Mode])
     message = serializers.CharField(max_length=MAX_MESSAGE, allow_blank=True, default="")
     code = serializers.CharField(max_length=MAX_CODE_BYTES, trim_whitespace=False, allow_blank=True, default="")
     errors = CodeErrorSerializer(many=True, required=False)
     history = TurnSerializer(many=True, required=False, max_length=MAX_TURNS)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        wanting = "message" if attrs["mode"] == Mode.GENERATE else "code"
+        wanting = "message" if attrs["task"] == Mode.GENERATE else "code"
         if not attrs[wanting].strip():
             said = {"message": "Décrire la stratégie voulue.", "code": "Il n'y a pas de code à lire."}
             raise serializers.ValidationError({wanting: said[wanting]})
@@ -35,7 +35,7 @@ class AssistantRequestSerializer(serializers.Serializer[Any]):
         """Return what was asked, once valid."""
         asked = self.validated_data
         return AssistantRequest(
-            mode=Mode(asked["mode"]),
+            mode=Mode(asked["task"]),
             message=asked["message"],
             code=asked["code"],
             errors=[CodeError(one["message"], one["line"], one["column"]) for one in asked.get("errors", ())],

@@ -95,7 +95,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/api/assistant/models/"): Route(CALLER, body={"provider": "openrouter"}),  # max has no key
     ("POST", "/api/assistant/test/"): Route(CALLER, body={"provider": "openrouter"}),
     ("POST", "/api/assistant/generate/"): Route(
-        CALLER, body={"mode": "generate", "message": "EMA"}
+        CALLER, body={"task": "generate", "message": "EMA"}
     ),  # max has none
     ("GET", "/api/alerts/"): Route(LISTED),
     ("GET", "/api/alerts/addresses/"): Route(LISTED, reads=False),  # masked

@@ -278,7 +278,7 @@ def lea_client(settings: SettingsWrapper, server: LocalServer, monkeypatch: pyte
 
 
 def ask(client: Client, **facts: Any) -> Any:
-    body = {"mode": "generate", "message": PROMPT, **facts}
+    body = {"task": "generate", "message": PROMPT, **facts}
     return client.post("/api/assistant/generate/", body, content_type="application/json")
 
 
@@ -287,7 +287,7 @@ def test_both_switches_off_is_one_sentence_and_nothing_is_asked(lea_client: Clie
     refused = ask(lea_client)
     assert (refused.status_code, refused.json()["code"]) == (409, "assistant_off")
     User.objects.update(ai_provider="ollama")
-    for bad in ({"message": " "}, {"mode": "explain"}, {"mode": "chat"}, {"message": "x" * 4001}):
+    for bad in ({"message": " "}, {"task": "explain"}, {"task": "chat"}, {"message": "x" * 4001}):
         assert ask(lea_client, **bad).status_code == 400
     assert server.asked == []
 
@@ -322,7 +322,7 @@ async def test_browser_reads_lines_and_leaving_ends_the_call(
 
 async def _lines(client: Client) -> AsyncGenerator[bytes, None]:
     """The route as Daphne calls it; leaving the iterator is the browser closing the connection."""
-    body = json.dumps({"mode": "generate", "message": PROMPT}).encode()
+    body = json.dumps({"task": "generate", "message": PROMPT}).encode()
     token = "c" * 32
     cookies = {**{name: morsel.value for name, morsel in client.cookies.items()}, "csrftoken": token}
     cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())

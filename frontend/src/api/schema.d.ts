@@ -1239,15 +1239,8 @@ export interface components {
          * @enum {string}
          */
         AssistantEventTypeEnum: "start" | "wait" | "think" | "text" | "check" | "repair" | "done" | "error";
-        /**
-         * @description * `generate` - generate
-         *     * `continue` - continue
-         *     * `explain` - explain
-         * @enum {string}
-         */
-        AssistantRequestModeEnum: "generate" | "continue" | "explain";
         AssistantRequestRequest: {
-            mode: components["schemas"]["AssistantRequestModeEnum"];
+            task: components["schemas"]["TaskEnum"];
             /** @default  */
             message: string;
             /** @default  */
@@ -1424,7 +1417,7 @@ export interface components {
             strategy_name: string;
             broker: number;
             broker_name: string;
-            mode: components["schemas"]["Mode215Enum"];
+            mode: components["schemas"]["ModeEnum"];
             symbol: string;
             quote_currency: string;
             timeframe: components["schemas"]["TimeframeEnum"];
@@ -1541,7 +1534,7 @@ export interface components {
             is_default?: boolean;
             is_testnet?: boolean;
             is_active?: boolean;
-            readonly mode: components["schemas"]["Mode215Enum"];
+            readonly mode: components["schemas"]["ModeEnum"];
             readonly api_key_hint: string;
             readonly markets: components["schemas"]["MarketsState"];
             readonly active_bots: number;
@@ -1878,7 +1871,7 @@ export interface components {
          *     * `real` - real
          * @enum {string}
          */
-        Mode215Enum: "simulation" | "testnet" | "real";
+        ModeEnum: "simulation" | "testnet" | "real";
         /**
          * @description * `real` - real
          *     * `testnet` - testnet
@@ -2312,7 +2305,7 @@ export interface components {
         Session: {
             user: components["schemas"]["SessionUser"] | null;
             debug: components["schemas"]["SessionDebug"];
-            mode: components["schemas"]["Mode215Enum"];
+            mode: components["schemas"]["ModeEnum"];
             /**
              * @description Prices the Simulateur trades at.
              *
@@ -2396,7 +2389,7 @@ export interface components {
             name: string;
         };
         StatsSummary: {
-            mode: (components["schemas"]["Mode215Enum"] | components["schemas"]["NullEnum"]) | null;
+            mode: (components["schemas"]["ModeEnum"] | components["schemas"]["NullEnum"]) | null;
             modes: components["schemas"]["ModesEnum"][];
             quote: string;
             quotes: string[];
@@ -2672,6 +2665,13 @@ export interface components {
             readonly min_notional: string | null;
             active?: boolean;
         };
+        /**
+         * @description * `generate` - generate
+         *     * `continue` - continue
+         *     * `explain` - explain
+         * @enum {string}
+         */
+        TaskEnum: "generate" | "continue" | "explain";
         /**
          * @description * `dark` - Dark
          *     * `light` - Light

@@ -44,7 +44,7 @@ export function completeStrategy(indicators: () => readonly Indicator[]) {
   return (context: CompletionContext): CompletionResult | null => {
     const call = context.matchBefore(/\bta\.\w*/)
     if (call) {
-      const options = indicators().map((one) => ({ label: one.name, type: 'function', detail: `(${one.arguments.join(', ')})`, apply: callOf(one) }))
+      const options = indicators().map((one) => ({ label: one.name, type: 'function', detail: `(${one.arguments.join(', ')})`, info: one.label || undefined, boost: one.label ? 1 : 0, apply: callOf(one) }))
       return { from: call.from + 3, options, validFor: /^\w*$/ }
     }
     const member = context.matchBefore(/\bself\.\w*/)
