@@ -54,7 +54,7 @@ class QuickTestSerializer(serializers.Serializer[Any]):
 
 
 STATUSES = ["queued", "loading", "running", "done", "cancelled", "failed"]
-OBJECTIVES = ["net_profit", "net_profit_ratio", "sharpe_ratio", "sortino_ratio", "calmar_ratio", "profit_factor"]
+OBJECTIVES = ["sharpe", "sortino", "calmar", "net_return", "profit_factor"]  # names of `domain.backtest.metrics`
 TRADE_ORDERINGS = [
     *("number", "entry_time", "exit_time", "quantity", "entry_price", "exit_price"),
     *("fees", "profit", "profit_ratio", "balance", "reason"),
@@ -149,7 +149,7 @@ class BacktestDetailSerializer(BacktestSerializer):
 
 class TradeQuery(serializers.Serializer[Any]):
     page = serializers.IntegerField(min_value=1, default=1)
-    limit = serializers.IntegerField(min_value=1, max_value=500, default=50)
+    limit = serializers.IntegerField(min_value=1, max_value=5000, default=50)
     ordering = serializers.ChoiceField(
         choices=[*TRADE_ORDERINGS, *(f"-{name}" for name in TRADE_ORDERINGS)], default="number"
     )
@@ -218,7 +218,7 @@ class SweepInputSerializer(BacktestInputSerializer):
     method = serializers.ChoiceField(choices=["grid", "optuna"], default="grid")
     space = serializers.DictField()
     runs = serializers.IntegerField(min_value=1, max_value=500, required=False)
-    objective = serializers.ChoiceField(choices=OBJECTIVES, default="sharpe_ratio")
+    objective = serializers.ChoiceField(choices=OBJECTIVES, default="sharpe")
     split_ratio = serializers.FloatField(min_value=0.3, max_value=0.9, default=0.7)
     windows = serializers.IntegerField(min_value=1, max_value=12, default=1)
 
