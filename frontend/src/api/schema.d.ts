@@ -1140,6 +1140,155 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/webhooks/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The journal, newest first. */
+        get: operations["webhooks_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The journal, newest first. */
+        get: operations["webhooks_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/sources/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["webhooks_sources_list"];
+        put?: never;
+        post: operations["webhooks_sources_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/sources/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["webhooks_sources_retrieve"];
+        put?: never;
+        post?: never;
+        delete: operations["webhooks_sources_destroy"];
+        options?: never;
+        head?: never;
+        patch: operations["webhooks_sources_partial_update"];
+        trace?: never;
+    };
+    "/api/webhooks/sources/{id}/read/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description How a message would be read now; nothing is ordered. */
+        post: operations["webhooks_sources_read_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/sources/{id}/revoke/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: operations["webhooks_sources_revoke_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/sources/{id}/rotate/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: operations["webhooks_sources_rotate_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/sources/{id}/test/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Send a message as if it had come from outside; never where real money would move. */
+        post: operations["webhooks_sources_test_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/summary/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The journal, newest first. */
+        get: operations["webhooks_summary_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1478,6 +1627,8 @@ export interface components {
             realized_pnl: string;
             unrealized_pnl: string | null;
             status: components["schemas"]["BotPositionStatusEnum"];
+            closing_reason: string;
+            protection: components["schemas"]["Protection"] | null;
             /** Format: date-time */
             opened_at: string;
             /** Format: date-time */
@@ -1552,6 +1703,54 @@ export interface components {
             is_default: boolean;
             /** @default false */
             is_testnet: boolean;
+        };
+        Call: {
+            id: number;
+            source: number | null;
+            source_name: string;
+            broker_name: string;
+            status: components["schemas"]["StatusC11Enum"];
+            code: string;
+            reason: string;
+            symbol: string;
+            action: string;
+            payload: {
+                [key: string]: unknown;
+            };
+            call_id: string;
+            duplicate_of: number | null;
+            remote_address: string;
+            is_test: boolean;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            processed_at: string | null;
+            trades: components["schemas"]["Trade"][];
+        };
+        /** @description With the text that came. */
+        CallDetail: {
+            id: number;
+            source: number | null;
+            source_name: string;
+            broker_name: string;
+            status: components["schemas"]["StatusC11Enum"];
+            code: string;
+            reason: string;
+            symbol: string;
+            action: string;
+            payload: {
+                [key: string]: unknown;
+            };
+            call_id: string;
+            duplicate_of: number | null;
+            remote_address: string;
+            is_test: boolean;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            processed_at: string | null;
+            trades: components["schemas"]["Trade"][];
+            body: string;
         };
         Candle: {
             /** Format: date-time */
@@ -1859,6 +2058,9 @@ export interface components {
             /** Format: date-time */
             loaded_at: string | null;
         };
+        MessageRequest: {
+            body: string;
+        };
         /**
          * @description * `grid` - grid
          *     * `optuna` - optuna
@@ -1879,18 +2081,46 @@ export interface components {
          * @enum {string}
          */
         ModesEnum: "real" | "testnet" | "simulation";
+        /** @description With the token, once. */
+        NewSource: {
+            id: number;
+            name: string;
+            broker: number;
+            broker_name: string;
+            mode: components["schemas"]["ModeEnum"];
+            token_hint: string;
+            has_secret: boolean;
+            tradingview_only: boolean;
+            is_enabled: boolean;
+            /** Format: date-time */
+            revoked_at: string | null;
+            allowed_symbols: string[];
+            max_quote_amount: string | null;
+            default_quote_amount: string | null;
+            default_percent: string | null;
+            rate_per_minute: number;
+            max_age_s: number;
+            duplicate_window_s: number;
+            /** Format: date-time */
+            created_at: string;
+            call_count: number;
+            /** Format: date-time */
+            last_call_at: string | null;
+            /** @description Adresse, le jeton masqué sauf à sa création. */
+            url: string;
+            token: string;
+        };
         /** @enum {unknown} */
         NullEnum: null;
         /**
-         * @description * `net_profit` - net_profit
-         *     * `net_profit_ratio` - net_profit_ratio
-         *     * `sharpe_ratio` - sharpe_ratio
-         *     * `sortino_ratio` - sortino_ratio
-         *     * `calmar_ratio` - calmar_ratio
+         * @description * `sharpe` - sharpe
+         *     * `sortino` - sortino
+         *     * `calmar` - calmar
+         *     * `net_return` - net_return
          *     * `profit_factor` - profit_factor
          * @enum {string}
          */
-        ObjectiveEnum: "net_profit" | "net_profit_ratio" | "sharpe_ratio" | "sortino_ratio" | "calmar_ratio" | "profit_factor";
+        ObjectiveEnum: "sharpe" | "sortino" | "calmar" | "net_return" | "profit_factor";
         OllamaSettings: {
             url: string;
             model: string;
@@ -1959,6 +2189,19 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Broker"][];
         };
+        PaginatedCallList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Call"][];
+        };
         PaginatedCandleList: {
             /**
              * Format: uri
@@ -2010,6 +2253,19 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["Position"][];
+        };
+        PaginatedSourceList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Source"][];
         };
         PaginatedStatsTradeList: {
             /**
@@ -2165,6 +2421,24 @@ export interface components {
             theme?: components["schemas"]["ThemeEnum"];
             display_timezone?: components["schemas"]["DisplayTimezoneEnum"];
         };
+        /** @description Settings of a source. `secret`: what the body of a call must hold; "" takes it away. */
+        PatchedSourceInputRequest: {
+            name?: string;
+            broker?: number;
+            secret?: string;
+            tradingview_only?: boolean;
+            is_enabled?: boolean;
+            allowed_symbols?: string[];
+            /** Format: decimal */
+            max_quote_amount?: string | null;
+            /** Format: decimal */
+            default_quote_amount?: string | null;
+            /** Format: decimal */
+            default_percent?: string | null;
+            rate_per_minute?: number;
+            max_age_s?: number;
+            duplicate_window_s?: number;
+        };
         PatchedStrategyRequest: {
             name?: string;
             /** @default  */
@@ -2195,6 +2469,9 @@ export interface components {
             /** Format: decimal */
             unrealized_pnl: string | null;
             status: components["schemas"]["PositionStatusEnum"];
+            /** @description user, signal, stop_loss, take_profit ou unprotected ; vide tant que la position est ouverte. */
+            closing_reason: string;
+            protection: components["schemas"]["Protection"] | null;
             /** Format: date-time */
             opened_at: string;
             /** Format: date-time */
@@ -2213,6 +2490,17 @@ export interface components {
          * @enum {string}
          */
         PricesEnum: "simulated" | "real";
+        Profit: {
+            currency: string;
+            amount: string;
+        };
+        /** @description Who holds the two sides of a position's protection, and how to say it. */
+        Protection: {
+            stop_loss: components["schemas"]["StopLossEnum"];
+            take_profit: components["schemas"]["TakeProfitEnum"];
+            /** @description « SL 61 200 · TP 63 900, chez l'exchange » */
+            text: string;
+        };
         /**
          * @description * `openrouter` - openrouter
          *     * `ollama` - ollama
@@ -2265,6 +2553,27 @@ export interface components {
             fees: string;
             profit: string;
             reason: components["schemas"]["ReasonEnum"];
+        };
+        /** @description How a message would be read: its fields, its market, and what would be done now. */
+        Reading: {
+            verdict: components["schemas"]["VerdictEnum"];
+            reason: string;
+            payload: {
+                [key: string]: unknown;
+            };
+            symbol: string;
+            order: components["schemas"]["ReadingOrder"] | null;
+        };
+        ReadingOrder: {
+            side: components["schemas"]["SideEnum"];
+            type: string;
+            quantity: string;
+            price: string | null;
+            notional: string;
+            fee: string;
+            fee_currency: string;
+            stop_loss: string | null;
+            take_profit: string | null;
         };
         /**
          * @description * `stop_loss` - stop_loss
@@ -2344,6 +2653,33 @@ export interface components {
          * @enum {string}
          */
         SideEnum: "buy" | "sell";
+        Source: {
+            id: number;
+            name: string;
+            broker: number;
+            broker_name: string;
+            mode: components["schemas"]["ModeEnum"];
+            token_hint: string;
+            has_secret: boolean;
+            tradingview_only: boolean;
+            is_enabled: boolean;
+            /** Format: date-time */
+            revoked_at: string | null;
+            allowed_symbols: string[];
+            max_quote_amount: string | null;
+            default_quote_amount: string | null;
+            default_percent: string | null;
+            rate_per_minute: number;
+            max_age_s: number;
+            duplicate_window_s: number;
+            /** Format: date-time */
+            created_at: string;
+            call_count: number;
+            /** Format: date-time */
+            last_call_at: string | null;
+            /** @description Adresse, le jeton masqué sauf à sa création. */
+            url: string;
+        };
         /**
          * @description * `manual` - manual
          *     * `strategy` - strategy
@@ -2352,6 +2688,24 @@ export interface components {
          * @enum {string}
          */
         SourceEnum: "manual" | "strategy" | "webhook" | "external";
+        /** @description Settings of a source. `secret`: what the body of a call must hold; "" takes it away. */
+        SourceInputRequest: {
+            name: string;
+            broker: number;
+            secret?: string;
+            tradingview_only?: boolean;
+            is_enabled?: boolean;
+            allowed_symbols?: string[];
+            /** Format: decimal */
+            max_quote_amount?: string | null;
+            /** Format: decimal */
+            default_quote_amount?: string | null;
+            /** Format: decimal */
+            default_percent?: string | null;
+            rate_per_minute?: number;
+            max_age_s?: number;
+            duplicate_window_s?: number;
+        };
         /**
          * @description * `not_loaded` - Not Loaded
          *     * `loading` - Loading
@@ -2462,6 +2816,8 @@ export interface components {
             profit_factor: string | null;
             fees: string;
             owner: string;
+            /** @description Vide quand la source et ses appels ont été supprimés. */
+            name: string;
         };
         /**
          * @description * `queued` - queued
@@ -2474,6 +2830,16 @@ export interface components {
          */
         Status784Enum: "queued" | "loading" | "running" | "done" | "cancelled" | "failed";
         /**
+         * @description * `received` - Received
+         *     * `executed` - Executed
+         *     * `nothing` - Nothing
+         *     * `duplicate` - Duplicate
+         *     * `stale` - Stale
+         *     * `refused` - Refused
+         * @enum {string}
+         */
+        StatusC11Enum: "received" | "executed" | "nothing" | "duplicate" | "stale" | "refused";
+        /**
          * @description * `trade` - trade
          *     * `day` - day
          * @enum {string}
@@ -2483,6 +2849,14 @@ export interface components {
             /** @default false */
             confirm: boolean;
         };
+        /**
+         * @description * `none` - none
+         *     * `exchange` - exchange
+         *     * `placing` - placing
+         *     * `engine` - engine
+         * @enum {string}
+         */
+        StopLossEnum: "none" | "exchange" | "placing" | "engine";
         Strategy: {
             readonly id: number;
             name: string;
@@ -2503,6 +2877,16 @@ export interface components {
             description: string;
             code: string;
             timeframe: components["schemas"]["TimeframeEnum"];
+        };
+        Summary: {
+            calls: number;
+            waiting: number;
+            executed: number;
+            duplicates: number;
+            stale: number;
+            refused: number;
+            order_delay_ms: number | null;
+            profits: components["schemas"]["Profit"][];
         };
         Sweep: {
             id: number;
@@ -2629,7 +3013,7 @@ export interface components {
                 [key: string]: unknown;
             };
             runs?: number;
-            /** @default sharpe_ratio */
+            /** @default sharpe */
             objective: components["schemas"]["ObjectiveEnum"];
             /**
              * Format: double
@@ -2666,6 +3050,14 @@ export interface components {
             active?: boolean;
         };
         /**
+         * @description * `none` - none
+         *     * `exchange` - exchange
+         *     * `placing` - placing
+         *     * `engine` - engine
+         * @enum {string}
+         */
+        TakeProfitEnum: "none" | "exchange" | "placing" | "engine";
+        /**
          * @description * `generate` - generate
          *     * `continue` - continue
          *     * `explain` - explain
@@ -2697,6 +3089,8 @@ export interface components {
             broker: number;
             bot: number | null;
             strategy: number | null;
+            /** @description Appel de webhook dont l'ordre est né. */
+            webhook: number | null;
             source: components["schemas"]["SourceEnum"];
             intent: components["schemas"]["IntentEnum"];
             symbol: string;
@@ -2771,6 +3165,16 @@ export interface components {
             errors: components["schemas"]["CodeError"][];
             params: components["schemas"]["ParamSpec"][];
         };
+        /**
+         * @description * `order` - order
+         *     * `leave` - leave
+         *     * `cancel` - cancel
+         *     * `nothing` - nothing
+         *     * `refused` - refused
+         *     * `unsure` - unsure
+         * @enum {string}
+         */
+        VerdictEnum: "order" | "leave" | "cancel" | "nothing" | "refused" | "unsure";
         Version: {
             number: number;
             code: string;
@@ -2803,6 +3207,8 @@ export interface components {
             /** Format: date-time */
             time: string;
             net: string;
+            /** @description Sous le plus haut atteint, positif. */
+            drawdown: string;
             sources: {
                 [key: string]: string;
             };
@@ -4897,6 +5303,291 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Trade"];
+                };
+            };
+        };
+    };
+    webhooks_list: {
+        parameters: {
+            query?: {
+                /** @description La valeur du curseur de pagination. */
+                cursor?: string;
+                /** @description Nombre de résultats à retourner par page. */
+                limit?: number;
+                search?: string;
+                since?: string;
+                source?: number;
+                until?: string;
+                /**
+                 * @description * `executed` - executed
+                 *     * `nothing` - nothing
+                 *     * `duplicate` - duplicate
+                 *     * `stale` - stale
+                 *     * `refused` - refused
+                 *     * `received` - received
+                 */
+                verdict?: "duplicate" | "executed" | "nothing" | "received" | "refused" | "stale";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedCallList"];
+                };
+            };
+        };
+    };
+    webhooks_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CallDetail"];
+                };
+            };
+        };
+    };
+    webhooks_sources_list: {
+        parameters: {
+            query?: {
+                /** @description La valeur du curseur de pagination. */
+                cursor?: string;
+                /** @description Nombre de résultats à retourner par page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedSourceList"];
+                };
+            };
+        };
+    };
+    webhooks_sources_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SourceInputRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewSource"];
+                };
+            };
+        };
+    };
+    webhooks_sources_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
+                };
+            };
+        };
+    };
+    webhooks_sources_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    webhooks_sources_partial_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedSourceInputRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
+                };
+            };
+        };
+    };
+    webhooks_sources_read_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MessageRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reading"];
+                };
+            };
+        };
+    };
+    webhooks_sources_revoke_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
+                };
+            };
+        };
+    };
+    webhooks_sources_rotate_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewSource"];
+                };
+            };
+        };
+    };
+    webhooks_sources_test_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MessageRequest"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Call"];
+                };
+            };
+        };
+    };
+    webhooks_summary_retrieve: {
+        parameters: {
+            query: {
+                /** @description Début de la journée de l'utilisateur. */
+                since: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Summary"];
                 };
             };
         };
