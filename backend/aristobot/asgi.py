@@ -14,9 +14,5 @@ from aristobot.routing import STREAMED_PATHS, websocket_application  # noqa: E40
 from aristobot.wiring import web  # noqa: E402
 
 web.prepare()
-<<<<<<< HEAD
-http_application = until_disconnect(django_application, paths=STREAMED_PATHS)
-=======
-http_application = web.with_webhook_door(django_application)
->>>>>>> main
+http_application = until_disconnect(web.with_webhook_door(django_application), paths=STREAMED_PATHS)
 application = ProtocolTypeRouter({"http": http_application, "websocket": websocket_application})
