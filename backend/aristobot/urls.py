@@ -10,7 +10,7 @@ from apps.core.views.spa import CockpitView, UnknownApiView
 from aristobot.wiring import web
 
 # Rooms that bring routes of their own.
-ROOMS = ("alerts", "brokers", "market_data", "strategies", "orders", "trading_engine", "backtest")
+ROOMS = ("alerts", "brokers", "market_data", "strategies", "orders", "trading_engine", "backtest", "stats")
 
 _health = web.health_service()
 

@@ -14,7 +14,8 @@ from domain.candles import Candle
 from domain.errors import InvalidInput, NotFound, Unavailable
 from domain.markets import Market
 from domain.ports import Clock, Gateway, StrategyHost
-from domain.strategies.contract import DEFAULT_WINDOW, CandleWindow
+from domain.strategies.contract import DEFAULT_WINDOW
+from domain.strategies.window import candle_window
 from domain.timeframes import Timeframe, to_ms
 
 TESTED = 500
@@ -65,7 +66,7 @@ class QuickTests:
             )
         job = QuickTestJob(
             code=str(params["code"]),
-            candles=_window(candles),
+            candles=candle_window(candles),
             step_ms=int(timeframe.duration / timedelta(milliseconds=1)),
             tested=TESTED,
             market=market,
@@ -90,17 +91,6 @@ def _amount(text: Any, quote: str) -> Decimal:
     if not (amount.is_finite() and 0 < amount < Decimal(10) ** 15):
         raise InvalidInput(f"Essai refusé : montant {amount} {quote}, il doit être positif.", code="invalid_amount")
     return amount
-
-
-def _window(candles: Sequence[Candle]) -> CandleWindow:
-    return CandleWindow(
-        open_time_ms=[to_ms(candle.open_time) for candle in candles],
-        open=[float(candle.open) for candle in candles],
-        high=[float(candle.high) for candle in candles],
-        low=[float(candle.low) for candle in candles],
-        close=[float(candle.close) for candle in candles],
-        volume=[float(candle.volume) for candle in candles],
-    )
 
 
 def _body(result: QuickTestResult, tested: Sequence[Candle], job: QuickTestJob) -> dict[str, Any]:

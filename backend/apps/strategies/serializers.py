@@ -83,6 +83,11 @@ class ExampleSerializer(serializers.Serializer[Any]):
     description = serializers.CharField()
     timeframe = serializers.ChoiceField(choices=TIMEFRAMES)
     code = serializers.CharField()
+    params = serializers.SerializerMethodField()
+
+    @extend_schema_field(ParamSpecSerializer(many=True))
+    def get_params(self, example: Any) -> list[dict[str, Any]]:
+        return param_bodies(example.code)
 
 
 class IndicatorSerializer(serializers.Serializer[Any]):
@@ -108,3 +113,4 @@ class ValidationSerializer(serializers.Serializer[Any]):
     valid = serializers.BooleanField()
     class_name = serializers.CharField(allow_null=True)
     errors = CodeErrorSerializer(many=True)
+    params = ParamSpecSerializer(many=True)

@@ -23,6 +23,7 @@ from apps.strategies.serializers import (
     StrategySerializer,
     ValidationSerializer,
     VersionSerializer,
+    param_bodies,
 )
 from apps.strategies.services import editing, validation
 
@@ -75,4 +76,5 @@ class StrategyViewSet(ModelViewSet[Strategy]):
         asked = CodeSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         code: Any = asked.validated_data["code"]
-        return Response(asdict(validation.validate(code)), status=status.HTTP_200_OK)
+        body = {**asdict(validation.validate(code)), "params": param_bodies(code)}
+        return Response(body, status=status.HTTP_200_OK)

@@ -15,7 +15,8 @@ from domain.candles import Candle
 from domain.errors import Unavailable
 from domain.ports import Balance, Clock, Gateway, StrategyHost
 from domain.strategies.contract import DEFAULT_WINDOW, CandleWindow, EvaluationJob
-from domain.timeframes import Timeframe, to_ms
+from domain.strategies.window import candle_window
+from domain.timeframes import Timeframe
 
 
 class CandleReader(Protocol):
@@ -161,15 +162,3 @@ class Evaluator:
             self._database.run(reserved_by_currency, job.broker_id, as_of=asked_at),
         )
         return _Purse(balance=balance, reserved=reserved, asked_at=asked_at)
-
-
-def candle_window(candles: Sequence[Candle]) -> CandleWindow:
-    """Return closed candles as the columns of floats a strategy gets."""
-    return CandleWindow(
-        open_time_ms=[to_ms(candle.open_time) for candle in candles],
-        open=[float(candle.open) for candle in candles],
-        high=[float(candle.high) for candle in candles],
-        low=[float(candle.low) for candle in candles],
-        close=[float(candle.close) for candle in candles],
-        volume=[float(candle.volume) for candle in candles],
-    )

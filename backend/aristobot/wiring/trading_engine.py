@@ -22,6 +22,7 @@ from apps.core.adapters.strategy_requests import StrategyRequestServer
 from apps.core.services.ccxt_client import CcxtClient
 from apps.market_data.services.window import ensure_window
 from apps.orders.relay import EventRelay
+from apps.stats.services.upkeep import StatsUpkeep
 from apps.trading_engine.announce import Announcer
 from apps.trading_engine.database import Database
 from apps.trading_engine.engine import TradingEngine
@@ -102,6 +103,7 @@ async def run() -> None:
             watch,
             requests,
             presence,
+            StatsUpkeep(clock=clock),
             *alert_works(watched=("heartbeat", "ccxt_service"), clock=clock),
         )
         await _until(stop, [work.run() for work in works])

@@ -13,7 +13,7 @@ from domain.strategies.loader import failed
 from domain.timeframes import from_ms
 
 # Upper bounds are exclusive. A stop of 2 means "200 %": a slip for 0.02, better refused than obeyed.
-_LIMITS = {"calculate_position_size": math.inf, "calculate_stop_loss": 1.0, "calculate_take_profit": 100.0}
+LIMITS = {"calculate_position_size": math.inf, "calculate_stop_loss": 1.0, "calculate_take_profit": 100.0}
 
 
 def evaluate(
@@ -103,7 +103,7 @@ def _position(view: PositionView | None) -> StrategyPosition | None:
 def _boolean(method: str, answer: Any) -> bool:
     import numpy as np
 
-    if isinstance(answer, (bool, np.bool_)):
+    if type(answer) in (bool, np.bool_):  # not isinstance: an object may lie about its class
         return bool(answer)
     raise _bad_answer(method, answer, "attendu True ou False")
 
@@ -119,7 +119,7 @@ def _number(method: str, answer: Any) -> float:
         value = math.inf
     if not math.isfinite(value):
         raise _bad_answer(method, answer, "attendu un nombre fini")
-    if not 0 <= value < _LIMITS[method]:
+    if not 0 <= value < LIMITS[method]:
         unit = (
             "montant positif" if method == "calculate_position_size" else "fraction du prix d'entrée (0.02 = 2 %)"
         )

@@ -74,6 +74,8 @@ def _hint(error: BaseException, text: str, candle_count: int | None) -> str:
         )
     if isinstance(error, OSError) and error.errno in (errno.EPERM, errno.EACCES, errno.ENOSYS):
         return " — refusé par le bac à sable : une stratégie n'a ni réseau, ni fichier, ni processus."
+    if isinstance(error, RuntimeError) and "new thread" in text:
+        return " — refusé par le bac à sable : une stratégie n'a qu'un seul fil d'exécution."
     if isinstance(error, OSError) and error.errno in (errno.EFBIG, errno.EMFILE):
         return " — limite du bac à sable atteinte : pas d'écriture, peu de fichiers ouverts."
     return ""

@@ -158,6 +158,19 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/api/trades/{id}/"): Route(ADDRESSED, "trade"),
     ("GET", "/api/positions/"): Route(LISTED),
     ("GET", "/api/positions/{id}/"): Route(ADDRESSED, "position"),
+    **{
+        ("GET", f"/api/stats/{panel}/"): Route(NARROWED, body={"broker": "{broker}"}, reads=False)  # sums
+        for panel in (
+            "summary",
+            "equity",
+            "daily",
+            "by-strategy",
+            "by-webhook",
+            "by-symbol",
+            "trades",
+            "trades/export",
+        )
+    },
 }
 # Outside the description, without login: probes, and the description itself.
 UNDESCRIBED = ("/api/health/live", "/api/health/ready", "/api/schema/", "/api/docs/", "/api/nulle-part/")

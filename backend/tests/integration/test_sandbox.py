@@ -1,42 +1,42 @@
 """What hostile or clumsy user code can do from its child: nothing, and nobody else notices."""
 
 import asyncio
+import json
 import os
 import signal
+import socket
 import sys
-import textwrap
 import time
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from apps.core.adapters.strategy_host.host import SandboxedStrategyHost
+from apps.core.adapters.strategy_host.zygote import Zygote
 from apps.strategies.examples.ema_cross import EMA_CROSS
 from domain.errors import StrategyError, StrategyMemory, StrategyTimeout
 from domain.strategies.contract import CandleWindow, EvaluationJob
 from domain.strategies.sample import sample_window
+from tests.escapes.assault import NEIGHBOURS, assault, attempt
+from tests.escapes.attempts import ATTEMPTS
+from tests.escapes.ordinary_user import as_ordinary_user
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+BACKEND = Path(__file__).parents[2]
 REFUSED = "refusé par le bac à sable"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def host() -> AsyncIterator[SandboxedStrategyHost]:
-    sandbox = SandboxedStrategyHost(spares=1, cpu_seconds=20)
+    sandbox = SandboxedStrategyHost(spares=1, cpu_seconds=20, memory_bytes=1 << 28)
     await sandbox.start()
     yield sandbox
     await sandbox.close()
-
-
-def attempt(body: str) -> EvaluationJob:
-    """A strategy that runs `body` when it is asked whether to buy."""
-    code = "class Hostile(Strategy):\n    def should_long(self):\n" + textwrap.indent(
-        textwrap.dedent(body), " " * 8
-    )
-    return EvaluationJob(code=code, candles=sample_window(60), balance=1000.0)
 
 
 def honest(closes: list[float] | None = None) -> EvaluationJob:
@@ -61,69 +61,37 @@ async def test_walls_are_reported(host: SandboxedStrategyHost) -> None:
     assert walls["limits"] == walls["no_new_privs"] == "ok"
 
 
-# Each body returns False or raises when it is stopped; it returns True when it got through.
-ESCAPES = {
-    "tcp": "import socket; socket.create_connection(('127.0.0.1', 22), 1); return True",
-    "udp": "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9)); return True",
-    "unix socket": "import socket; socket.socket(socket.AF_UNIX); return True",
-    "subprocess": "import subprocess; subprocess.run(['/bin/true']); return True",
-    "os.system": "import os; return os.system('true') == 0",
-    "fork": "import os; pid = os.fork(); return True",
-    "posix_spawn": "import os; os.posix_spawn('/bin/true', ['true'], {}); return True",
-    "multiprocessing": "import multiprocessing as m; p = m.Process(target=print); p.start(); return True",
-    "kill the parent": "import os; os.kill(os.getppid(), 9); return True",
-    "signal a group": "import os; os.killpg(0, 9); return True",
-    "write in /tmp": "open('/tmp/aristobot-escape', 'w').write('x'); return True",
-    "write beside us": "import domain; open(domain.__file__, 'a'); return True",
-    "delete": "import os, pandas; os.unlink(pandas.__file__); return True",
-    "make a folder": "import os; os.mkdir('/tmp/aristobot-escape-folder'); return True",
-    "read accounts": "open('/etc/passwd').read(); return True",
-    "read own environment": "open('/proc/self/environ').read(); return True",
-    "read the parent's environment": "import os; open(f'/proc/{os.getppid()}/environ').read(); return True",
-    "read the parent's memory": "import os; open(f'/proc/{os.getppid()}/mem', 'rb').read(1); return True",
-    "list the root": "import os; os.listdir('/'); return True",
-    "raise its own limits": "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (9, 9)); return True",
-    "give its processors back": "import os; os.sched_setaffinity(0, {0}); return True",
-    "memory file": "import os; os.memfd_create('x'); return True",
-    "import the settings": "import aristobot.settings; return True",
-    "import django models": "import apps.accounts.models; return True",
-    "ctypes fork": "import ctypes; return ctypes.CDLL(None).syscall(57) >= 0",
-    "ctypes socket": "import ctypes; return ctypes.CDLL(None).socket(2, 1, 0) >= 0",
-    "ctypes survive the parent": "import ctypes; return ctypes.CDLL(None).prctl(1, 0, 0, 0, 0) == 0",
-    "leave the namespace": "import ctypes; return ctypes.CDLL(None).unshare(0x10000000) == 0",
-    "files of other processes": """
-        import os
-        held = 0
-        for fd in range(3, 1024):
-            try:
-                os.fstat(fd)
-                held += 1
-            except OSError:
-                pass
-        return held > 1  # one is its own line to the host
-    """,
-    "keys in the environment": """
-        import os
-        return any(word in name for name in os.environ for word in ('SECRET', 'DATABASE', 'REDIS', 'TOKEN', 'KEY'))
-    """,
-}
+async def test_every_escape_is_stopped_and_neighbours_are_answered(host: SandboxedStrategyHost) -> None:
+    report = await assault(host)
+
+    check(asdict(report))
 
 
-@pytest.mark.parametrize("name", ESCAPES)
-async def test_escape_is_stopped(host: SandboxedStrategyHost, name: str) -> None:
-    missing = [wall for wall, state in host.layers().items() if state != "ok"]
+async def test_every_escape_is_stopped_for_an_ordinary_user() -> None:
+    command = as_ordinary_user([sys.executable, "-m", "tests.escapes.assault"])
+    if isinstance(command, str):
+        pytest.skip(command)
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=BACKEND)
+    output, _ = await asyncio.wait_for(process.communicate(), 90)
+
+    report = json.loads(output.splitlines()[-1])
+
+    assert report["uid"] != 0
+    check(report)
+
+
+def check(report: dict[str, Any]) -> None:
+    missing = [wall for wall, state in report["layers"].items() if state != "ok"]
     if missing:
         pytest.skip(f"this machine lacks walls: {missing}")
-
-    try:
-        answer = await host.evaluate(attempt(ESCAPES[name]))
-    except StrategyError:
-        return
-    assert not answer.should_long, f"{name} got through"
+    assert report["not_stopped"] == []
+    assert report["tried"] == len(ATTEMPTS)
+    assert (report["loops_stopped"], report["neighbours_answered"]) == (3, NEIGHBOURS)
 
 
 async def test_escapes_left_no_file() -> None:
-    assert not [name for name in os.listdir("/tmp") if name.startswith("aristobot-escape")]  # noqa: S108
+    places = [Path("/tmp"), Path("/dev/shm")]  # noqa: S108
+    assert not [each for place in places if place.is_dir() for each in place.glob("aristobot-escape*")]
 
 
 async def test_refused_socket_is_explained_in_french(host: SandboxedStrategyHost) -> None:
@@ -199,12 +167,26 @@ os._exit(0)
 """
 
 
+IMPOSSIBLE = json.dumps(
+    {
+        "kind": "evaluation",
+        "should_long": True,
+        "should_short": False,
+        "position_size": 10.0,
+        "stop_loss": 2.0,  # 200 %: no strategy can answer that, its process can
+        "take_profit": 0.0,
+        "duration_ms": 1.0,
+    }
+)
+
+
 @pytest.mark.parametrize(
     "write",
     [
         "while True: os.write(fd, b'\\xff' * 65536)",
         "os.write(fd, b'\\0\\0\\0\\x20' + pickle.dumps(print) * 2)",
         'os.write(fd, b\'\\0\\0\\0\\x15{"kind":"evaluation"}\')',
+        f"text = b{IMPOSSIBLE!r}; os.write(fd, len(text).to_bytes(4) + text)",
     ],
 )
 async def test_forged_reply_is_refused(host: SandboxedStrategyHost, write: str) -> None:
@@ -263,23 +245,55 @@ async def test_spare_killed_while_it_waits_is_not_the_strategys_fault() -> None:
         await sandbox.close()
 
 
+TIME_BOMBS = """
+import atexit, os, sys
+
+class Bomb:
+    def __del__(self):
+        while True: pass
+
+class Hostile(Strategy):
+    def should_long(self):
+        atexit.register(Bomb().__del__)
+        os._exit = sys.exit = lambda code: Bomb().__del__()
+        os.bomb = Bomb()
+        return True
+
+    def calculate_position_size(self):
+        return float(os.getpid())
+"""
+
+
+async def test_child_that_will_not_leave_is_ended_once_it_has_answered(host: SandboxedStrategyHost) -> None:
+    answer = await host.evaluate(EvaluationJob(code=TIME_BOMBS, candles=sample_window(60), balance=1000.0))
+
+    assert answer.should_long
+    await asyncio.wait_for(_gone([int(answer.position_size)]), 5)
+
+
+async def test_machine_short_of_processes_fails_one_question_not_the_zygote(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_fork() -> int:
+        raise BlockingIOError("no more processes")
+
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    line, line_of_child = socket.socketpair()
+    with ours, theirs, line, line_of_child:
+        zygote = Zygote(theirs, jail=None, scope={})  # type: ignore[arg-type]
+        monkeypatch.setattr(os, "fork", no_fork)
+
+        zygote._spawn(7, os.dup(line_of_child.fileno()), warm=False)
+
+        assert json.loads(ours.recv(4096)) == {"op": "exited", "id": 7, "code": 98}
+
+
 async def test_nothing_stays_from_one_evaluation_to_the_next(host: SandboxedStrategyHost) -> None:
     body = "import pandas\nseen = getattr(pandas, 'mark', False)\npandas.mark = True\nreturn seen"
 
     answers = [await host.evaluate(attempt(body)) for _ in range(3)]
 
     assert [answer.should_long for answer in answers] == [False, False, False]
-
-
-async def test_good_strategies_do_not_wait_for_spinning_ones(host: SandboxedStrategyHost) -> None:
-    spinning = [asyncio.create_task(host.evaluate(attempt("while True: pass"), timeout_s=6)) for _ in range(3)]
-    try:
-        answers = await asyncio.wait_for(asyncio.gather(*(host.evaluate(honest()) for _ in range(10))), 5)
-        assert len(answers) == 10
-        assert not any(task.done() for task in spinning)
-    finally:
-        outcomes = await asyncio.gather(*spinning, return_exceptions=True)
-    assert all(isinstance(outcome, StrategyTimeout) for outcome in outcomes)
 
 
 async def test_killed_zygote_is_replaced_and_the_question_asked_again() -> None:
@@ -324,7 +338,7 @@ async def test_dead_host_takes_its_children_along() -> None:
         "asyncio.run(main())\n"
     )
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2]
+        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE, cwd=BACKEND
     )
     assert process.stdout is not None
     while not (line := (await asyncio.wait_for(process.stdout.readline(), 30)).strip()).isdigit():

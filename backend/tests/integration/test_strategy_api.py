@@ -223,10 +223,18 @@ def test_validate_runs_in_the_sandbox_of_terminal_3(client: Client) -> None:
             client, "post", "/api/strategies/validate/", {"code": EMA_CROSS.replace('["close"]', '["closed"]')}
         )
 
-    assert good.json() == {"valid": True, "class_name": "MaNouvelleStrategie", "errors": []}
+    assert good.json() == {"valid": True, "class_name": "MaNouvelleStrategie", "errors": [], "params": []}
     (error,) = bad.json()["errors"]
     assert error["line"] == 10
     assert "KeyError" in error["message"]
+
+
+def test_validate_tells_the_parameters_of_an_unsaved_text(client: Client) -> None:
+    code = "class A(Strategy):\n    STRATEGY_PARAMS = {'n': {'default': 3}}\n    def ("
+
+    assert send(client, "post", "/api/strategies/validate/", {"code": code}).json()["params"] == []
+    tunable = client.get("/api/strategies/examples/").json()[1]
+    assert tunable["params"][0]["name"] == "longueur"
 
 
 def test_validate_of_a_syntax_error_needs_no_terminal_3(client: Client) -> None:

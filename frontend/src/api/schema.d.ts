@@ -832,6 +832,142 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/stats/by-strategy/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Each strategy, and manual and external orders beside them. */
+        get: operations["stats_by_strategy_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stats/by-symbol/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Each market. */
+        get: operations["stats_by_symbol_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stats/by-webhook/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Each webhook source. */
+        get: operations["stats_by_webhook_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stats/daily/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Each UTC day of the market with a result or a fee. */
+        get: operations["stats_daily_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stats/equity/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The cumulated net result, by trade while there are few, else by day. */
+        get: operations["stats_equity_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stats/summary/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The figures of the whole scope, and which scopes there are. */
+        get: operations["stats_summary_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stats/trades/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The orders that realised a result, newest first, in pages. */
+        get: operations["stats_trades_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stats/trades/export/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The same trades, all of them, for a spreadsheet. */
+        get: operations["stats_trades_export_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/strategies/": {
         parameters: {
             query?: never;
@@ -1510,6 +1646,7 @@ export interface components {
             description: string;
             timeframe: components["schemas"]["TimeframeEnum"];
             code: string;
+            readonly params: components["schemas"]["ParamSpec"][];
         };
         /** @description An exchange of the catalogue, as terminal 5 described it. */
         Exchange: {
@@ -1674,6 +1811,15 @@ export interface components {
          */
         ModeEnum: "simulation" | "testnet" | "real";
         /**
+         * @description * `real` - real
+         *     * `testnet` - testnet
+         *     * `simulation` - simulation
+         * @enum {string}
+         */
+        ModesEnum: "real" | "testnet" | "simulation";
+        /** @enum {unknown} */
+        NullEnum: null;
+        /**
          * @description * `net_profit` - net_profit
          *     * `net_profit_ratio` - net_profit_ratio
          *     * `sharpe_ratio` - sharpe_ratio
@@ -1802,6 +1948,19 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["Position"][];
+        };
+        PaginatedStatsTradeList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["StatsTrade"][];
         };
         PaginatedStrategyList: {
             /**
@@ -2139,6 +2298,109 @@ export interface components {
          * @enum {string}
          */
         State126Enum: "not_loaded" | "loading" | "loaded" | "failed";
+        StatsDay: {
+            trade_count: number;
+            win_count: number;
+            loss_count: number;
+            net: string;
+            win_ratio: string | null;
+            profit_factor: string | null;
+            fees: string;
+            /** Format: date */
+            day: string;
+        };
+        StatsEquity: {
+            step: components["schemas"]["StepEnum"];
+            points: components["schemas"]["_Point"][];
+        };
+        StatsStrategy: {
+            trade_count: number;
+            win_count: number;
+            loss_count: number;
+            net: string;
+            win_ratio: string | null;
+            profit_factor: string | null;
+            fees: string;
+            source: components["schemas"]["SourceEnum"];
+            strategy: number | null;
+            /** @description Vide quand la stratégie a été supprimée ou qu'il n'y en a pas. */
+            name: string;
+        };
+        StatsSummary: {
+            mode: (components["schemas"]["ModeEnum"] | components["schemas"]["NullEnum"]) | null;
+            modes: components["schemas"]["ModesEnum"][];
+            quote: string;
+            quotes: string[];
+            /** Format: date */
+            today: string;
+            order_count: number;
+            refused_count: number;
+            trade_count: number;
+            win_count: number;
+            loss_count: number;
+            net: string;
+            gross_profit: string;
+            gross_loss: string;
+            win_ratio: string | null;
+            profit_factor: string | null;
+            average_win: string | null;
+            average_loss: string | null;
+            expectancy: string | null;
+            best_trade: string | null;
+            worst_trade: string | null;
+            best_day: components["schemas"]["_DayResult"] | null;
+            worst_day: components["schemas"]["_DayResult"] | null;
+            drawdown: components["schemas"]["_Drawdown"];
+            volume: string;
+            /** @description En `quote`, ceux payés dans l'actif compris. */
+            fees: string;
+            /** @description Payés dans une autre monnaie : hors de `fees` et de `net`. */
+            other_fees: components["schemas"]["_Fee"][];
+            open: components["schemas"]["_Open"];
+        };
+        StatsSymbol: {
+            trade_count: number;
+            win_count: number;
+            loss_count: number;
+            net: string;
+            win_ratio: string | null;
+            profit_factor: string | null;
+            fees: string;
+            symbol: string;
+        };
+        /** @description An order that realised a result. */
+        StatsTrade: {
+            id: number;
+            /**
+             * Format: date-time
+             * @description Dernière exécution, heure du marché.
+             */
+            closed_at: string;
+            symbol: string;
+            side: string;
+            source: components["schemas"]["SourceEnum"];
+            /** @description Nom de la stratégie, vide sans elle. */
+            readonly label: string;
+            broker: number;
+            broker_name: string;
+            quantity: string;
+            /** @description Coût moyen d'une unité vendue, frais compris. */
+            readonly entry_price: string | null;
+            exit_price: string | null;
+            fee: string;
+            fee_currency: string;
+            profit_loss: string;
+        };
+        StatsWebhook: {
+            trade_count: number;
+            win_count: number;
+            loss_count: number;
+            net: string;
+            win_ratio: string | null;
+            profit_factor: string | null;
+            fees: string;
+            owner: string;
+        };
         /**
          * @description * `queued` - queued
          *     * `loading` - loading
@@ -2149,6 +2411,12 @@ export interface components {
          * @enum {string}
          */
         Status784Enum: "queued" | "loading" | "running" | "done" | "cancelled" | "failed";
+        /**
+         * @description * `trade` - trade
+         *     * `day` - day
+         * @enum {string}
+         */
+        StepEnum: "trade" | "day";
         StopInputRequest: {
             /** @default false */
             confirm: boolean;
@@ -2427,12 +2695,43 @@ export interface components {
             valid: boolean;
             class_name: string | null;
             errors: components["schemas"]["CodeError"][];
+            params: components["schemas"]["ParamSpec"][];
         };
         Version: {
             number: number;
             code: string;
             /** Format: date-time */
             readonly created_at: string;
+        };
+        _DayResult: {
+            /** Format: date */
+            day: string;
+            net: string;
+        };
+        _Drawdown: {
+            /** @description Plus forte baisse du gain cumulé, positive. */
+            depth: string;
+            /** Format: date */
+            peak_day: string | null;
+            /** Format: date */
+            trough_day: string | null;
+            day_count: number;
+        };
+        _Fee: {
+            currency: string;
+            amount: string;
+        };
+        _Open: {
+            count: number;
+            unrealized_pnl: string;
+        };
+        _Point: {
+            /** Format: date-time */
+            time: string;
+            net: string;
+            sources: {
+                [key: string]: string;
+            };
         };
     };
     responses: never;
@@ -3895,6 +4194,306 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Session"];
+                };
+            };
+        };
+    };
+    stats_by_strategy_list: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsStrategy"][];
+                };
+            };
+        };
+    };
+    stats_by_symbol_list: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsSymbol"][];
+                };
+            };
+        };
+    };
+    stats_by_webhook_list: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsWebhook"][];
+                };
+            };
+        };
+    };
+    stats_daily_list: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsDay"][];
+                };
+            };
+        };
+    };
+    stats_equity_retrieve: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsEquity"];
+                };
+            };
+        };
+    };
+    stats_summary_retrieve: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsSummary"];
+                };
+            };
+        };
+    };
+    stats_trades_list: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /** @description La valeur du curseur de pagination. */
+                cursor?: string;
+                /** @description Nombre de résultats à retourner par page. */
+                limit?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedStatsTradeList"];
+                };
+            };
+        };
+    };
+    stats_trades_export_retrieve: {
+        parameters: {
+            query?: {
+                broker?: number;
+                /**
+                 * @description Sans `broker` : ceux de ce mode.
+                 *
+                 *     * `real` - real
+                 *     * `testnet` - testnet
+                 *     * `simulation` - simulation
+                 */
+                mode?: "real" | "testnet" | "simulation";
+                /** @description Monnaie des résultats. */
+                quote?: string;
+                /** @description Premier jour (UTC du marché). */
+                since?: string;
+                /** @description Sources séparées par des virgules. */
+                source?: string;
+                /** @description Dernier jour compris (UTC du marché). */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
                 };
             };
         };

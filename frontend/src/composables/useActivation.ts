@@ -1,7 +1,8 @@
-import { computed, ref, watch } from 'vue'
+import { computed, ref, shallowRef, watch } from 'vue'
 import { fetchBalance, type Balance } from '@/api/brokers'
 import type { NewBot } from '@/api/bots'
 import type { Timeframe } from '@/api/core'
+import { knownParams, paramsAreRight, type ParamValue } from '@/components/strategies/params'
 import { useBots } from '@/stores/bots'
 import { useBrokers } from '@/stores/brokers'
 import { useHeartbeat } from '@/stores/heartbeat'
@@ -32,10 +33,13 @@ export function useActivation() {
   const end = ref('')
   const amount = ref('')
   const active = ref(true)
+  /** Settings of the strategy that differ from its defaults. */
+  const params = shallowRef<Record<string, ParamValue>>({})
   const balance = ref<Balance | null>(null)
 
   const chosenBroker = computed(() => brokers.list.find((one) => one.id === broker.value) ?? null)
   const chosenStrategy = computed(() => strategies.list.find((one) => one.id === strategy.value) ?? null)
+  const specs = computed(() => chosenStrategy.value?.params ?? [])
   const quote = computed(() => symbol.value.split('/')[1] ?? '')
   const free = computed(() => {
     if (!balance.value || !quote.value) return null
@@ -54,7 +58,7 @@ export function useActivation() {
   const draft = computed<NewBot | null>(() => {
     const [from, to] = [time.parse(start.value), time.parse(end.value)]
     if (strategy.value === undefined || broker.value === undefined || !symbol.value || !from || !to) return null
-    if (endError.value || amountError.value) return null
+    if (endError.value || amountError.value || !paramsAreRight(specs.value, params.value)) return null
     const cap = parseDecimal(amount.value)
     return {
       strategy: strategy.value,
@@ -65,6 +69,7 @@ export function useActivation() {
       end_date: to,
       is_active: active.value,
       ...(cap === null ? {} : { amount: cap }),
+      params: knownParams(specs.value, params.value),
     }
   })
 
@@ -95,6 +100,7 @@ export function useActivation() {
       .catch(() => undefined)
   })
   watch(strategy, () => {
+    params.value = {}
     if (chosenStrategy.value) timeframe.value = chosenStrategy.value.timeframe
   })
   watch(time.zone, () => {
@@ -108,7 +114,7 @@ export function useActivation() {
   })
 
   return {
-    strategy, broker, symbol, timeframe, start, end, amount, active, chosenBroker, chosenStrategy, quote, free,
+    strategy, broker, symbol, timeframe, start, end, amount, active, params, specs, chosenBroker, chosenStrategy, quote, free,
     startError, endError, amountError, draft, propose, submit,
   }
 }

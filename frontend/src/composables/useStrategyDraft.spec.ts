@@ -65,7 +65,7 @@ describe('the strategy on the workbench', () => {
   })
 
   it('forgets a verdict as soon as the text changes, and ignores one about an older text', async () => {
-    vi.mocked(http.validateCode).mockResolvedValue({ valid: true, class_name: 'A', errors: [] })
+    vi.mocked(http.validateCode).mockResolvedValue({ valid: true, class_name: 'A', errors: [], params: [] })
     const bench = useStrategyDraft()
     bench.open(strategy)
     await bench.checking.run()

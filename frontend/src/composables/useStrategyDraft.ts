@@ -1,42 +1,38 @@
 import { computed, reactive, ref, shallowRef, watch } from 'vue'
-import { validateCode, type CodeError, type Strategy, type StrategyDraft, type Validation } from '@/api/strategies'
+import { validateCode, type CodeError, type ParamSpec, type Strategy, type StrategyDraft, type Validation } from '@/api/strategies'
 import { ApiError } from '@/api/errors'
 import { useStrategies } from '@/stores/strategies'
 import { useAction } from './useAsync'
 
-export const TEMPLATE = `import pandas_ta as ta
+/** The specification's template (section 4.5), with the units of what is returned. */
+export const TEMPLATE = `# Template de base pour une nouvelle stratégie
+import pandas_ta as ta
 
-
-class MaStrategie(Strategy):
-    STRATEGY_PARAMS = {
-        "longueur": {"default": 20, "min": 5, "max": 200, "step": 1, "label": "Longueur de la moyenne"},
-    }
-
+class MaNouvelleStrategie(Strategy):
     def __init__(self, candles, balance, position=None):
         self.candles = candles
         self.balance = balance
         self.position = position
-        # None tant qu'il n'y a pas assez de bougies
-        self.moyenne = ta.sma(candles["close"], length=self.params["longueur"])
 
-    def should_long(self):
-        if self.moyenne is None:
-            return False
-        return self.candles["close"].iloc[-1] > self.moyenne.iloc[-1]
+    def should_long(self) -> bool:
+        # Décide si on doit acheter
+        return False
 
-    def should_short(self):
-        if self.moyenne is None:
-            return False
-        return self.candles["close"].iloc[-1] < self.moyenne.iloc[-1]
+    def should_short(self) -> bool:
+        # Au comptant : décide si on doit vendre la position
+        return False
 
-    def calculate_position_size(self):
-        return self.balance * 0.1
+    def calculate_position_size(self) -> float:
+        # Calcule la taille de la position : le montant à dépenser, par exemple self.balance * 0.1
+        return 0.0
 
-    def calculate_stop_loss(self):
-        return 0.02
+    def calculate_stop_loss(self) -> float:
+        # Calcule le stop loss : 0.02 = 2 % sous le prix d'entrée, 0.0 = aucun
+        return 0.0
 
-    def calculate_take_profit(self):
-        return 0.04
+    def calculate_take_profit(self) -> float:
+        # Calcule le take profit : 0.04 = 4 % au-dessus du prix d'entrée, 0.0 = aucun
+        return 0.0
 `
 
 const FIELDS = ['name', 'description', 'timeframe', 'code'] as const
@@ -52,6 +48,8 @@ export function useStrategyDraft() {
   const draft = reactive<Fields>(blank())
   const verdict = shallowRef<Validation | null>(null)
   const errors = shallowRef<readonly CodeError[]>([])
+  /** What the text lets its user tune, as the server last read it. */
+  const params = shallowRef<readonly ParamSpec[]>([])
 
   const current = computed<Strategy | null>(() => strategies.list.find((one) => one.id === id.value) ?? null)
   const changed = computed(() => FIELDS.some((name) => draft[name] !== saved.value[name]))
@@ -59,13 +57,14 @@ export function useStrategyDraft() {
   const document = ref('new')
   let opened = 0
 
-  function open(source: Strategy | (Partial<Fields> & { id?: undefined })): void {
+  function open(source: Strategy | (Partial<Fields> & { id?: undefined; params?: readonly ParamSpec[] })): void {
     const fields = { ...blank(), ...Object.fromEntries(FIELDS.filter((name) => source[name] !== undefined).map((name) => [name, source[name]])) } as Fields
     id.value = source.id ?? null
     saved.value = { ...fields }
     Object.assign(draft, fields)
     verdict.value = null
     errors.value = []
+    params.value = source.params ?? []
     document.value = `${id.value ?? 'new'}:${(opened += 1)}`
   }
 
@@ -84,6 +83,7 @@ export function useStrategyDraft() {
       // What was typed while the answer was on its way stays, and stays unsaved.
       saved.value = sent
       if (draft.name.trim() === sent.name) draft.name = sent.name
+      if (draft.code === sent.code) params.value = strategy.params
       return strategy
     } catch (error) {
       errors.value = listed(error)
@@ -97,6 +97,7 @@ export function useStrategyDraft() {
     if (code !== draft.code) return answer
     verdict.value = answer
     errors.value = answer.errors
+    params.value = answer.params
     return answer
   })
 
@@ -105,5 +106,5 @@ export function useStrategyDraft() {
     verdict.value = null
   })
 
-  return { id, draft, document, current, changed, savable, verdict, errors, open, saving, checking, listed }
+  return { id, draft, document, current, changed, savable, verdict, errors, params, open, saving, checking, listed }
 }

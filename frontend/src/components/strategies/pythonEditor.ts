@@ -4,7 +4,7 @@ import { indentWithTab } from '@codemirror/commands'
 import { python } from '@codemirror/lang-python'
 import { HighlightStyle, indentUnit, syntaxHighlighting } from '@codemirror/language'
 import { lintGutter, type Diagnostic } from '@codemirror/lint'
-import { EditorState, type Extension, type Text } from '@codemirror/state'
+import { EditorState, Prec, type Extension, type Text } from '@codemirror/state'
 import { EditorView, keymap } from '@codemirror/view'
 import { tags } from '@lezer/highlight'
 import type { CodeError, Indicator } from '@/api/strategies'
@@ -95,12 +95,15 @@ export function readingExtensions(): Extension[] {
   return [python(), indentUnit.of('    '), EditorState.tabSize.of(4), syntaxHighlighting(colours), look]
 }
 
-/** Everything that writing adds. */
-export function writingExtensions(indicators: () => readonly Indicator[], save: () => void): Extension[] {
+/** Everything that writing adds; `keys` names what the page does by keyboard. */
+export function writingExtensions(indicators: () => readonly Indicator[], keys: Record<string, () => void>): Extension[] {
+  const ours = Object.entries(keys).map(([key, action]) => ({ key, preventDefault: true, run: () => (action(), true) }))
   return [
     lintGutter(),
     autocompletion({ override: [completeStrategy(indicators)] }),
-    keymap.of([indentWithTab, { key: 'Mod-s', preventDefault: true, run: () => (save(), true) }]),
+    // Before the editor's own keys: Ctrl + Entrée would open a line there.
+    Prec.highest(keymap.of(ours)),
+    keymap.of([indentWithTab]),
     EditorState.phrases.of(PHRASES),
     EditorView.contentAttributes.of({ 'aria-label': 'Code Python de la stratégie', spellcheck: 'false' }),
   ]

@@ -21,7 +21,7 @@ _GIB = 1 << 30
 MAX_SPARES = 20
 _VALIDATION_TIMEOUT_S = 8.0
 _READY_TIMEOUT_S = 15.0
-_DEMOTE_AFTER_S = 0.25  # an honest evaluation takes a few ms; what is still running then gives way
+_LOOK_AT_CPU_EVERY_S = 0.1  # what has calculated for long by then gives way (`zygote.LONG_S`)
 
 
 class SandboxedStrategyHost:
@@ -129,11 +129,11 @@ class SandboxedStrategyHost:
     async def _converse(
         self, child: ChildProcess, request: bytes, unpack: Callable[[bytes], _Answer], timeout_s: float
     ) -> _Answer:
-        demotion: asyncio.TimerHandle | None = None
+        watching: asyncio.Task[None] | None = None
         try:
             await _ready(child)
             async with asyncio.timeout(timeout_s):
-                demotion = asyncio.get_running_loop().call_later(_DEMOTE_AFTER_S, child.demote)
+                watching = asyncio.get_running_loop().create_task(_watch(child))
                 child.writer.write(request)
                 size = protocol.LENGTH.unpack(await child.reader.readexactly(protocol.LENGTH.size))[0]
                 if size > protocol.MAX_REPLY_BYTES:
@@ -146,8 +146,8 @@ class SandboxedStrategyHost:
         except (asyncio.IncompleteReadError, ConnectionError) as exc:
             raise _ended(await child.exit_code(), self._limits) from exc
         finally:
-            if demotion is not None:
-                demotion.cancel()
+            if watching is not None:
+                watching.cancel()
             child.kill()
 
     async def _take(self) -> ChildProcess:
@@ -202,6 +202,12 @@ class SandboxedStrategyHost:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _watch(child: ChildProcess) -> None:
+    while True:
+        await asyncio.sleep(_LOOK_AT_CPU_EVERY_S)
+        child.demote_if_busy()
 
 
 async def _ready(child: ChildProcess) -> None:

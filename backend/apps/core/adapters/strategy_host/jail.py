@@ -4,8 +4,9 @@ Invariant: what `Jail.close` does cannot be undone by the process itself; a laye
 probed at start-up and fails later stops the child before it reads user code.
 
 Layers, in order: capabilities dropped, no_new_privs, resource limits, Landlock (read-only Python trees,
-no TCP, no signal outwards), seccomp. The network namespace is entered once by the zygote, for all.
-A layer that this kernel lacks is reported with its reason, never silently skipped.
+no TCP, no signal outwards), seccomp (an allow-list; no thread either, which `demote` would not reach). The
+network namespace is entered once by the zygote, for all. A layer that this kernel lacks is reported with its
+reason, never silently skipped.
 """
 
 import ctypes
@@ -16,7 +17,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from apps.core.adapters.strategy_host.denied_calls import DENIED_CALLS
+from apps.core.adapters.strategy_host.allowed_calls import ALLOWED_ARGUMENTS, ALLOWED_CALLS
 
 OK = "ok"
 _PR_SET_PDEATHSIG = 1
@@ -26,7 +27,6 @@ _SECCOMP_MODE_FILTER = 2
 _BPF_INSTRUCTION_BYTES = 8
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
-_CLONE_THREAD = 0x00010000
 _LINUX_CAPABILITY_VERSION_3 = 0x20080522
 _OPEN_FILES = 64
 
@@ -99,7 +99,7 @@ class Jail:
 
     def _filter_calls(self) -> None:
         # The compiled program, not libseccomp's load(), which compiles it anew (3.5 ms). No TSYNC: right after
-        # the fork from a one-threaded zygote there is no other thread, and later ones inherit the filter.
+        # the fork from a one-threaded zygote there is no other thread, and the filter lets none be made.
         _check(self._libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(self._filter), 0, 0))
 
     def _limit_resources(self) -> None:
@@ -171,22 +171,27 @@ class _FilterProgram(ctypes.Structure):
 def _syscall_filter() -> _FilterProgram:
     import pyseccomp as seccomp
 
-    rules = seccomp.SyscallFilter(seccomp.ALLOW)
-    for name in DENIED_CALLS:
-        try:
-            rules.add_rule(seccomp.ERRNO(errno.EPERM), name)
-        except (OSError, ValueError):
-            continue  # this architecture or this libseccomp does not know the call
-    rules.add_rule(
-        seccomp.ERRNO(errno.ENOSYS), "clone3"
-    )  # its flags are behind a pointer; glibc falls back to clone
-    not_a_thread = seccomp.Arg(0, seccomp.MASKED_EQ, _CLONE_THREAD, 0)
-    rules.add_rule(seccomp.ERRNO(errno.EPERM), "clone", not_a_thread)
+    # Calls of another architecture's numbering (int 0x80, x32) end the process: libseccomp's default.
+    rules = seccomp.SyscallFilter(seccomp.ERRNO(errno.EPERM))
+    for name in ALLOWED_CALLS:
+        _allow(rules, name)
+    for name, (argument, values) in ALLOWED_ARGUMENTS.items():
+        for value in values:
+            _allow(rules, name, seccomp.Arg(argument, seccomp.EQ, value))
     with os.fdopen(os.memfd_create("seccomp"), "w+b") as compiled:
         rules.export_bpf(compiled)
         compiled.seek(0)
         code = compiled.read()
     return _FilterProgram(len(code) // _BPF_INSTRUCTION_BYTES, code)
+
+
+def _allow(rules: Any, name: str, *arguments: Any) -> None:
+    import pyseccomp as seccomp
+
+    try:
+        rules.add_rule(seccomp.ALLOW, name, *arguments)
+    except (OSError, ValueError):
+        return  # this architecture or this libseccomp does not know the call: it stays denied
 
 
 def _address_space_bytes() -> int:

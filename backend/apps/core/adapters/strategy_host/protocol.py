@@ -13,12 +13,14 @@ from unicodedata import category
 
 from domain.errors import AristobotError, StrategyError, StrategyInvalid, StrategyMemory
 from domain.strategies.contract import CandleWindow, CodeError, Evaluation, EvaluationJob, PositionView, Validation
+from domain.strategies.evaluate import LIMITS
 
 LENGTH = struct.Struct("!I")
 HELLO = b"\x06"  # the child is jailed and ready: from here on, the time is the user's
 MAX_REPLY_BYTES = 256 * 1024
 MAX_JOB_BYTES = 16 * 1024 * 1024
 _MAX_TEXT = 8_000
+_MAX_NUMBER = 1e30
 _COLUMNS = ("open", "high", "low", "close", "volume")
 _ERRORS = {error.code: error for error in (StrategyError, StrategyInvalid, StrategyMemory)}
 
@@ -107,9 +109,10 @@ def unpack_evaluation(payload: bytes) -> Evaluation:
     return Evaluation(
         should_long=checked_field(body, "should_long", bool),
         should_short=checked_field(body, "should_short", bool),
-        position_size=_finite(body, "position_size"),
-        stop_loss=_finite(body, "stop_loss"),
-        take_profit=_finite(body, "take_profit"),
+        # The child has checked them already, unless the user's code wrote this answer itself.
+        position_size=_finite(body, "position_size", below=LIMITS["calculate_position_size"]),
+        stop_loss=_finite(body, "stop_loss", below=LIMITS["calculate_stop_loss"]),
+        take_profit=_finite(body, "take_profit", below=LIMITS["calculate_take_profit"]),
         duration_ms=_finite(body, "duration_ms"),
     )
 
@@ -189,8 +192,9 @@ def checked_field(body: Mapping[str, Any], name: str, kind: Callable[..., Any]) 
     return value
 
 
-def _finite(body: Mapping[str, Any], name: str) -> float:
+def _finite(body: Mapping[str, Any], name: str, *, below: float = _MAX_NUMBER) -> float:
     value: Any = body.get(name)
-    if type(value) not in (int, float) or not 0 <= value < 1e30:  # NaN and infinities fail the comparison
-        raise BadReply(f"champ « {name} » : nombre fini attendu")
+    highest = min(below, _MAX_NUMBER)
+    if type(value) not in (int, float) or not 0 <= value < highest:  # NaN and infinities fail the comparison
+        raise BadReply(f"champ « {name} » : nombre attendu entre 0 et {highest:g}")
     return float(value)

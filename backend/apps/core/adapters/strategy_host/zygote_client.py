@@ -64,8 +64,8 @@ class ChildProcess:
         self.writer.transport.abort()
         self._client.order("kill", self.number)
 
-    def demote(self) -> None:
-        """Let everybody else go first from now on."""
+    def demote_if_busy(self) -> None:
+        """Let everybody else go first from now on, if it has calculated for long."""
         self._client.order("demote", self.number)
 
     async def exit_code(self) -> int | None:

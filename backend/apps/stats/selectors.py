@@ -1,0 +1,179 @@
+"""Sums for the panels of the page, from the daily results. Writes nothing."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Count, DateTimeField, Max, Min, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce, TruncDate
+
+from apps.orders.models import Position, Trade
+from apps.stats.models import DailyResult
+from apps.stats.scope import Scope
+from apps.strategies.models import Strategy
+from domain.orders import OrderSource
+from domain.performance import Tally, cumulate, deepest_drawdown
+
+# Up to here the line has a point for each trade, beyond one for each day.
+MAX_TRADE_POINTS = 2_000
+# When an order was closed on the market's clock; the rollup and an index of `trades` say it in SQL.
+_MOMENT = Coalesce("market_time", "created_at", output_field=DateTimeField())
+_ZERO = Decimal(0)
+_TALLY = {name: Sum(name) for name in ("trade_count", "win_count", "loss_count", "gross_profit", "gross_loss")}
+
+Row = Mapping[str, Any]
+
+
+def summary(scope: Scope) -> dict[str, Any]:
+    """Return the figures of the whole scope; amounts are Decimals."""
+    found = scope.results()
+    sums = found.aggregate(
+        **_TALLY,
+        order_count=Sum("order_count"),
+        refused_count=Sum("refused_count"),
+        volume=Sum("volume"),
+        fees=Sum("fee_in_quote"),
+        best_trade=Max("best_trade"),
+        worst_trade=Min("worst_trade"),
+    )
+    tally = _tally(sums)
+    days = daily(scope)
+    traded = [day for day in days if day["trade_count"]]
+    return {
+        "tally": tally,
+        "order_count": sums["order_count"] or 0,
+        "refused_count": sums["refused_count"] or 0,
+        "volume": sums["volume"] or _ZERO,
+        "fees": sums["fees"] or _ZERO,
+        "other_fees": _other_fees(found),
+        "best_trade": sums["best_trade"],
+        "worst_trade": sums["worst_trade"],
+        "best_day": max(traded, key=lambda day: day["net"], default=None),
+        "worst_day": min(traded, key=lambda day: day["net"], default=None),
+        "drawdown": deepest_drawdown([(day["day"], day["net"]) for day in days]),
+        "open": _open_positions(scope),
+    }
+
+
+def daily(scope: Scope) -> list[dict[str, Any]]:
+    """Return each day with a trade or a fee, oldest first."""
+    rows = scope.results().values("day").annotate(**_TALLY, fees=Sum("fee_in_quote")).order_by("day")
+    return [{"day": row["day"], **_group(row)} for row in rows]
+
+
+def by_strategy(scope: Scope) -> list[dict[str, Any]]:
+    """Return the results of each strategy, and those of manual and external orders, the best first."""
+    rows = scope.results().exclude(source=OrderSource.WEBHOOK.value)
+    rows = rows.values("source", "strategy_id").annotate(**_TALLY, fees=Sum("fee_in_quote")).order_by()
+    names = dict(Strategy.objects.filter(user_id=scope.user_id).values_list("id", "name"))
+    found = [
+        {
+            "source": row["source"],
+            "strategy": row["strategy_id"],
+            "name": names.get(row["strategy_id"], ""),
+            **_group(row),
+        }
+        for row in rows
+    ]
+    return _best_first(found)
+
+
+def by_webhook(scope: Scope) -> list[dict[str, Any]]:
+    """Return the results of each webhook source, the best first."""
+    rows = scope.results().filter(source=OrderSource.WEBHOOK.value)
+    rows = rows.values("owner").annotate(**_TALLY, fees=Sum("fee_in_quote")).order_by()
+    return _best_first([{"owner": row["owner"], **_group(row)} for row in rows])
+
+
+def by_symbol(scope: Scope) -> list[dict[str, Any]]:
+    """Return the results of each market, the best first."""
+    rows = scope.results().values("symbol").annotate(**_TALLY, fees=Sum("fee_in_quote")).order_by()
+    return _best_first([{"symbol": row["symbol"], **_group(row)} for row in rows])
+
+
+def equity(scope: Scope) -> dict[str, Any]:
+    """Return the cumulated net result and each source's share of it.
+
+    Returns:
+        `step` ("trade" or "day") and `points`, oldest first: time, net, and one amount by source.
+    """
+    count = scope.results().aggregate(total=Sum("trade_count"))["total"] or 0
+    if count <= MAX_TRADE_POINTS:
+        step, moves = "trade", _trade_moves(scope)
+    else:
+        step, moves = "day", _day_moves(scope)
+    totals: defaultdict[str, Decimal] = defaultdict(Decimal)
+    points: list[dict[str, Any]] = []
+    nets = cumulate([amount for _, _, amount in moves])
+    for (moment, source, amount), net in zip(moves, nets, strict=True):
+        totals[source] += amount
+        point = {"time": moment, "net": net, "sources": dict(totals)}
+        if points and points[-1]["time"] == moment:
+            points[-1] = point  # of one moment the last state counts
+        else:
+            points.append(point)
+    return {"step": step, "points": points}
+
+
+def trades(scope: Scope) -> "QuerySet[Trade]":
+    """Return the orders with a realised result in scope."""
+    quoted = Q(symbol__endswith=f"/{scope.quote}") | Q(symbol__contains=f"/{scope.quote}:")
+    found = Trade.objects.filter(
+        quoted,
+        user_id=scope.user_id,
+        broker_id__in=scope.broker_ids,
+        source__in=scope.sources,
+        profit_loss__isnull=False,
+    )
+    if scope.since is not None or scope.until is not None:
+        found = found.annotate(market_day=TruncDate(_MOMENT, tzinfo=UTC)).filter(scope.days("market_day"))
+    return found.select_related("strategy", "broker")
+
+
+def _trade_moves(scope: Scope) -> list[tuple[datetime, str, Decimal]]:
+    rows = trades(scope).annotate(moment=_MOMENT).order_by("moment", "id")
+    return list(rows.values_list("moment", "source", "profit_loss"))
+
+
+def _day_moves(scope: Scope) -> list[tuple[datetime, str, Decimal]]:
+    rows = scope.results().values("day", "source").annotate(**_TALLY).order_by("day", "source")
+    return [(_end_of(row["day"]), row["source"], _tally(row).net) for row in rows]
+
+
+def _end_of(day: date) -> datetime:
+    return datetime.combine(day + timedelta(days=1), time(), UTC)
+
+
+def _other_fees(found: "QuerySet[DailyResult]") -> list[dict[str, Any]]:
+    rows = found.filter(fee_in_quote__isnull=True).values("fee_currency").annotate(total=Sum("fee"))
+    return [{"currency": row["fee_currency"], "amount": row["total"]} for row in rows.order_by("fee_currency")]
+
+
+def _open_positions(scope: Scope) -> dict[str, Any]:
+    quoted = Q(symbol__endswith=f"/{scope.quote}") | Q(symbol__contains=f"/{scope.quote}:")
+    live = Position.objects.filter(quoted, user_id=scope.user_id, broker_id__in=scope.broker_ids)
+    sums = live.exclude(status=Position.Status.CLOSED).aggregate(count=Count("id"), total=Sum("unrealized_pnl"))
+    return {"count": sums["count"], "unrealized_pnl": sums["total"] or _ZERO}
+
+
+def _group(row: Row) -> dict[str, Any]:
+    tally = _tally(row)
+    return {
+        "trade_count": tally.trade_count,
+        "win_count": tally.win_count,
+        "loss_count": tally.loss_count,
+        "net": tally.net,
+        "win_ratio": tally.win_ratio,
+        "profit_factor": tally.profit_factor,
+        "fees": row["fees"] or _ZERO,
+    }
+
+
+def _tally(row: Row) -> Tally:
+    return Tally(**{name: row[name] if row[name] is not None else getattr(Tally(), name) for name in _TALLY})
+
+
+def _best_first(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted((row for row in rows if row["trade_count"] or row["fees"]), key=lambda row: -row["net"])

@@ -1,0 +1,1 @@
+"""What hostile strategies try, as data (`attempts`), and what became of it (`assault`)."""
