@@ -29,6 +29,7 @@ from apps.trading_engine.engine import TradingEngine
 from apps.trading_engine.evaluation import Evaluator
 from apps.trading_engine.position_watch import PositionWatch
 from aristobot.wiring.alerts import alert_works
+from aristobot.wiring.backtests import BacktestWorks
 from aristobot.wiring.outgoing_events import OutgoingEvents, join_wake_up
 from domain.candles import Candle
 from domain.errors import Unavailable
@@ -75,6 +76,7 @@ async def run() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     clock, database, host = SystemClock(), Database(), SandboxedStrategyHost()
+    database_of_backtests = Database(threads=3)  # its long reads must not keep a bot's waiting
     redis = connect(settings.REDIS_URL)
     gateway = CcxtClient(RedisRequestBus(redis, clock=clock), clock=clock)
     try:
@@ -95,6 +97,9 @@ async def run() -> None:
         presence = Presence(name="trading_engine", redis=redis, clock=clock, details=lambda: _details(engine, host))
         quick_tests = QuickTests(gateway=gateway, host=host, clock=clock)
         requests = StrategyRequestServer(redis, host=host, clock=clock, handlers={"quick_test": quick_tests.run})
+        backtests = BacktestWorks(
+            redis, gateway=gateway, queries=database_of_backtests, publisher=events, clock=clock
+        )
         relay = EventRelay(events)
         works = (
             events,
@@ -103,6 +108,7 @@ async def run() -> None:
             watch,
             requests,
             presence,
+            backtests,
             StatsUpkeep(clock=clock),
             *alert_works(watched=("heartbeat", "ccxt_service"), clock=clock),
         )
@@ -113,6 +119,7 @@ async def run() -> None:
         await redis.aclose()
         await close_database()
         database.close()
+        database_of_backtests.close()
         log.info("trading_engine.stopped")
 
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 import structlog
 from django.db import connection, transaction
@@ -27,6 +27,7 @@ from domain.timeframes import Timeframe
 
 log = structlog.get_logger(__name__)
 
+P = ParamSpec("P")
 R = TypeVar("R")
 
 PAGE = 1_000  # candles: what most exchanges give at once
@@ -40,7 +41,7 @@ _SETTLING = 10  # candles: the last ones before the market's clock may not be th
 class Queries(Protocol):
     """Runs ORM functions off the event loop."""
 
-    async def run(self, function: Callable[..., R], *args: Any, **kwargs: Any) -> R: ...
+    async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +131,11 @@ class CandleHistory:
             size = PAGE if candles else min(2 * size, _MAX_PAGE)
 
     async def _missing(self, request: HistoryRequest) -> list[Span]:
-        stretch = {"since": request.since, "until": request.until}
-        verified = await self._queries.run(history_selectors.verified_spans, *request.market, **stretch)
-        return history_selectors.missing_spans(verified, **stretch)
+        since, until = request.since, request.until
+        verified = await self._queries.run(
+            history_selectors.verified_spans, *request.market, since=since, until=until
+        )
+        return history_selectors.missing_spans(verified, since=since, until=until)
 
     async def _fetch(self, request: HistoryRequest, page: Span) -> Sequence[Candle]:
         async def ask() -> Sequence[Candle]:
@@ -192,9 +195,7 @@ def _merge(source: str, symbol: str, timeframe: Timeframe, span: Span) -> None:
     met = CandleRange.objects.filter(**key, start__lte=span.end, end__gte=span.start)
     bounds = [(row.start, row.end) for row in met] + [(span.start, span.end)]
     met.delete()
-    CandleRange.objects.create(
-        **key, start=min(start for start, _ in bounds), end=max(end for _, end in bounds)
-    )
+    CandleRange.objects.create(**key, start=min(start for start, _ in bounds), end=max(end for _, end in bounds))
 
 
 def _first_page(missing: Span, timeframe: Timeframe, size: int) -> Span:

@@ -12,9 +12,9 @@ _BATCH = 1000
 _DECIMALS = Decimal(1).scaleb(-18)
 _PRICES = ["open_price", "high_price", "low_price", "close_price", "volume", "is_flat", "close_time"]
 _COLUMNS = "source, symbol, timeframe, open_time, " + ", ".join(_PRICES)
-_ARRIVALS = """
-CREATE TEMPORARY TABLE arriving_candles (LIKE candles INCLUDING DEFAULTS EXCLUDING IDENTITY) ON COMMIT DROP
-"""
+_ARRIVALS = f"""
+CREATE TEMPORARY TABLE arriving_candles ON COMMIT DROP AS SELECT {_COLUMNS} FROM candles WITH NO DATA
+"""  # noqa: S608 — constants only
 _TAKE_OVER = f"""
 INSERT INTO candles ({_COLUMNS}) SELECT {_COLUMNS} FROM arriving_candles ORDER BY open_time
 ON CONFLICT (source, symbol, timeframe, open_time)

@@ -68,7 +68,8 @@ class _Conversation:
         outcome = report.outcome
         if len(outcome.trades) > MAX_TRADES:
             raise StrategyError(
-                f"Backtest arrêté : {len(outcome.trades)} transactions, {MAX_TRADES} au plus.", details={"line": None}
+                f"Backtest arrêté : {len(outcome.trades)} transactions, {MAX_TRADES} au plus.",
+                details={"line": None},
             )
         if full:
             for block in wire.pack_trades(outcome.trades):

@@ -171,7 +171,8 @@ class BacktestWorker:
                 return tag, await self._child.reader.readexactly(size)
         except TimeoutError as exc:
             raise StrategyTimeout(
-                f"Stratégie arrêtée : aucune nouvelle depuis {self._stall_s:g} s (boucle sans fin ou calcul trop long).",
+                f"Stratégie arrêtée : aucune nouvelle depuis {self._stall_s:g} s (boucle sans fin "
+                "ou calcul trop long).",
                 details={"timeout_s": str(self._stall_s), "line": None},
             ) from exc
 

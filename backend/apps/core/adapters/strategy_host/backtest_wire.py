@@ -32,7 +32,9 @@ _AMOUNT = r'"-?\d{1,30}(?:\.\d{1,40})?"'
 _TIME = r"\d{1,15}"
 _PATTERNS = {
     **dict.fromkeys(("number", "entry_time", "exit_time"), _TIME),
-    **dict.fromkeys(("quantity", "entry_price", "exit_price", "fees", "profit", "profit_ratio", "balance"), _AMOUNT),
+    **dict.fromkeys(
+        ("quantity", "entry_price", "exit_price", "fees", "profit", "profit_ratio", "balance"), _AMOUNT
+    ),
     "reason": '"(?:stop_loss|take_profit|signal|hole)"',
     "ambiguous": "(?:true|false)",
 }
@@ -141,9 +143,7 @@ def read_progress(payload: bytes) -> float:
 def _amounts(facts: Mapping[str, Any], kind: type) -> dict[str, Any]:
     """Return the fields with their Decimals, by the dataclass's own annotations."""
     exact = {name for name, hint in kind.__annotations__.items() if "Decimal" in str(hint)}
-    return {
-        name: Decimal(value) if name in exact and value is not None else value for name, value in facts.items()
-    }
+    return {name: Decimal(value) if name in exact and value is not None else value for name, value in facts.items()}
 
 
 def _text(value: Any) -> Any:

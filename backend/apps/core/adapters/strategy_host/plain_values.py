@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from decimal import Decimal
 from functools import cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from apps.core.adapters.strategy_host.protocol import BadReply, clean_text
 
@@ -47,17 +47,17 @@ def read(kind: type[T], value: Any) -> T:
     """
     if not isinstance(value, dict):
         raise BadReply(f"{kind.__name__} : objet attendu")
-    given = {}
+    given, hints = {}, _hints(cast(Any, kind))
     for field in fields(kind):  # type: ignore[arg-type]
         if field.name in value:
-            given[field.name] = _read(_hints(kind)[field.name], value[field.name], field.name)
+            given[field.name] = _read(hints[field.name], value[field.name], field.name)
         elif field.default is MISSING and field.default_factory is MISSING:
             raise BadReply(f"champ « {field.name} » absent")
     return kind(**given)
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
@@ -70,7 +70,7 @@ def _read(kind: Any, value: Any, name: str) -> Any:
     if origin is not None:
         return _read_many(origin, get_args(kind), value, name)
     if is_dataclass(kind):
-        return read(kind, value)
+        return read(cast("type[Any]", kind), value)
     return _read_one(kind, value, name)
 
 

@@ -29,7 +29,9 @@ _WARM_UP_ROUNDS = 10
 class Zygote:
     """Forks, kills and reaps on order of the host; every child's end is reported with its wait status."""
 
-    def __init__(self, control: socket.socket, jail: Jail, scope: Mapping[str, Any], talk: Talk) -> None:
+    def __init__(
+        self, control: socket.socket, jail: Jail, scope: Mapping[str, Any], talk: Talk = answer_one
+    ) -> None:
         self._control = control
         self._jail = jail
         self._scope = scope
