@@ -94,11 +94,10 @@ class Exchange(FakeGateway):
 def minutes(count: int) -> list[Candle]:
     """Return the warm-up and `count` minutes after it."""
     window = sample_window(WARM_UP + count)
-    rows = zip(window.open, window.high, window.low, window.close, window.volume, strict=True)
-    return [
-        Candle(SYMBOL, Timeframe.M1, FIRST + (bar - WARM_UP) * MINUTE, *(Decimal(f"{price:.2f}") for price in row))
-        for bar, row in enumerate(rows)
-    ]
+    columns = window.open, window.high, window.low, window.close, window.volume
+    rows = zip(*([Decimal(f"{price:.2f}") for price in column] for column in columns), strict=True)
+    start = FIRST - WARM_UP * MINUTE
+    return [Candle(SYMBOL, Timeframe.M1, start + bar * MINUTE, *row) for bar, row in enumerate(rows)]
 
 
 class Browsers:

@@ -5,8 +5,6 @@ from typing import Any
 
 from apps.backtest.models import BacktestResult, BacktestSweep, BacktestSweepRun, Job
 
-_FOUND = ("metrics", "checks", "hashes", "engine")
-
 
 def run_body(row: BacktestResult) -> dict[str, Any]:
     """Return one run without its trades and curves."""
@@ -18,8 +16,10 @@ def run_body(row: BacktestResult) -> dict[str, Any]:
         "losing_trades": row.losing_trades,
         "max_drawdown": row.max_drawdown,
         "sharpe_ratio": row.sharpe_ratio,
-        "assumptions": row.assumptions,
-        **{name: getattr(row, name) or None for name in _FOUND},
+        "metrics": row.metrics,
+        "checks": row.checks,
+        "assumptions": dict(row.assumptions),
+        "report": row.report or None,
     }
 
 

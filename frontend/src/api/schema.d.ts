@@ -1250,8 +1250,9 @@ export interface components {
                 [key: string]: unknown;
             };
             assumptions: {
-                [key: string]: unknown;
+                [key: string]: string;
             };
+            report: components["schemas"]["BacktestReport"] | null;
         };
         /** @description `candles` are [open time in ms, open, high, low, close, volume], each of `candle_ms`. */
         BacktestCurves: {
@@ -1260,7 +1261,7 @@ export interface components {
             candle_ms: number;
             markers: components["schemas"]["Marker"][];
         };
-        /** @description With the text of the strategy that was played. */
+        /** @description With the text of the strategy that was played and the entries that would have been refused. */
         BacktestDetail: {
             id: number;
             strategy: number | null;
@@ -1311,9 +1312,11 @@ export interface components {
                 [key: string]: unknown;
             };
             assumptions: {
-                [key: string]: unknown;
+                [key: string]: string;
             };
+            report: components["schemas"]["BacktestReport"] | null;
             code: string;
+            refusals: components["schemas"]["Refusal"][];
         };
         /** @description What is played. `timeframe` is the strategy's by default; `fee_ratio` the account's own. */
         BacktestInputRequest: {
@@ -1334,6 +1337,21 @@ export interface components {
             params?: {
                 [key: string]: unknown;
             };
+        };
+        /** @description How a result was computed. `fallback` is French: why a faster path was not taken. */
+        BacktestReport: {
+            path: components["schemas"]["PathEnum"];
+            fallback: string;
+            bars: number;
+            hashes: {
+                [key: string]: string;
+            };
+            timing: {
+                [key: string]: number;
+            };
+            open_position: components["schemas"]["OpenPosition"] | null;
+            refused_count: number;
+            skipped_at_holes: number;
         };
         /** @description One round trip; times are opening times of candles in ms, amounts in quote currency. */
         BacktestTrade: {
@@ -1820,18 +1838,26 @@ export interface components {
         /** @enum {unknown} */
         NullEnum: null;
         /**
-         * @description * `net_profit` - net_profit
-         *     * `net_profit_ratio` - net_profit_ratio
-         *     * `sharpe_ratio` - sharpe_ratio
-         *     * `sortino_ratio` - sortino_ratio
-         *     * `calmar_ratio` - calmar_ratio
+         * @description * `sharpe` - sharpe
+         *     * `sortino` - sortino
+         *     * `calmar` - calmar
+         *     * `net_return` - net_return
          *     * `profit_factor` - profit_factor
          * @enum {string}
          */
-        ObjectiveEnum: "net_profit" | "net_profit_ratio" | "sharpe_ratio" | "sortino_ratio" | "calmar_ratio" | "profit_factor";
+        ObjectiveEnum: "sharpe" | "sortino" | "calmar" | "net_return" | "profit_factor";
         OllamaSettings: {
             url: string;
             model: string;
+        };
+        /** @description What is still held at the end, valued at the last close, before the fees of a sale. */
+        OpenPosition: {
+            entry_time_ms: number;
+            quantity: string;
+            entry_price: string;
+            entry_fee: string;
+            value: string;
+            unrealized_profit: string;
         };
         OpenRouterSettings: {
             has_key: boolean;
@@ -2110,6 +2136,13 @@ export interface components {
             code?: string;
             timeframe?: components["schemas"]["TimeframeEnum"];
         };
+        /**
+         * @description * `vectorised` - vectorised
+         *     * `prefix_view` - prefix_view
+         *     * `literal` - literal
+         * @enum {string}
+         */
+        PathEnum: "vectorised" | "prefix_view" | "literal";
         /** @description One position. */
         Position: {
             id: number;
@@ -2212,6 +2245,11 @@ export interface components {
          * @enum {string}
          */
         ReasonEnum: "stop_loss" | "take_profit" | "signal" | "hole";
+        Refusal: {
+            bar: number;
+            time_ms: number;
+            reason: string;
+        };
         Run: {
             id: number;
             source: string;
@@ -2567,7 +2605,7 @@ export interface components {
                 [key: string]: unknown;
             };
             runs?: number;
-            /** @default sharpe_ratio */
+            /** @default sharpe */
             objective: components["schemas"]["ObjectiveEnum"];
             /**
              * Format: double

@@ -1,6 +1,6 @@
 /** What travels on `/ws/`: the mirror of `domain/messages.py` and of each topic's events. */
+import type { BacktestProgress, Run, Sweep } from '@/api/backtests'
 import type { Bot, Decision } from '@/api/bots'
-import type { Schemas } from '@/api/client'
 import type { CandleRow, Health, HeartbeatStatus, Incident, RawTrade, Timeframe } from '@/api/core'
 import type { Position, Trade } from '@/api/orders'
 
@@ -29,15 +29,6 @@ export interface MarketsEvent {
   error?: string | null
 }
 
-/** How far a backtest or a sweep has come in its present phase, 0 to 1; `detail` is French, with the time left. */
-export interface BacktestProgress {
-  id: number
-  kind: 'run' | 'sweep'
-  phase: 'loading' | 'running'
-  progress: number
-  detail: string
-}
-
 /** Data of each event, by `topic/type`. */
 export interface EventData {
   'status/health': Health
@@ -51,8 +42,8 @@ export interface EventData {
   'orders/position': Position
   'bots/bot': Partial<Bot> & Pick<Bot, 'id'>
   'bots/decision': Decision & { bot: number }
-  'backtests/run': Schemas['Backtest']
-  'backtests/sweep': Schemas['Sweep']
+  'backtests/run': Run
+  'backtests/sweep': Sweep
   'backtests/progress': BacktestProgress
   'loading/markets': MarketsEvent
 }

@@ -1,0 +1,65 @@
+import { computed, ref, shallowRef, watch } from 'vue'
+import { fetchCurves, fetchRun, fetchTrades, type Curves, type Refusal, type Run, type RunTrade } from '@/api/backtests'
+import { messageOf } from '@/api/errors'
+import { timeframeMs } from '@/utils/timeframe'
+
+/** Candles around a trade that is looked at closely, as many on each side. */
+const AROUND = 120
+
+/**
+ * Curves and trades of a finished run, and the candles of a part of it when one looks closer.
+ *
+ * The last question wins: a slow answer about another run is dropped.
+ */
+export function useRunResult(run: () => Run | null) {
+  const curves = shallowRef<Curves | null>(null)
+  const trades = shallowRef<readonly RunTrade[]>([])
+  const refusals = shallowRef<readonly Refusal[]>([])
+  const message = ref<string | null>(null)
+  const pending = ref(false)
+  /** The candles of the part that is looked at; null for the whole run. */
+  const part = shallowRef<Curves | null>(null)
+  let asked = 0
+
+  async function load(): Promise<void> {
+    const wanted = run()
+    const ticket = (asked += 1)
+    part.value = null
+    message.value = null
+    if (wanted?.status !== 'done') {
+      curves.value = null
+      trades.value = refusals.value = []
+      pending.value = false
+      return
+    }
+    pending.value = true
+    try {
+      const [nextCurves, nextTrades, whole] = await Promise.all([fetchCurves(wanted.id), fetchTrades(wanted.id), fetchRun(wanted.id)])
+      if (ticket !== asked) return
+      refusals.value = whole.refusals
+      curves.value = nextCurves
+      trades.value = nextTrades
+    } catch (error) {
+      if (ticket === asked) message.value = messageOf(error)
+    } finally {
+      if (ticket === asked) pending.value = false
+    }
+  }
+
+  /** Whether the candles of the whole run are those that the strategy saw. */
+  const exact = computed(() => curves.value !== null && curves.value.candle_ms <= timeframeMs(run()?.timeframe ?? ''))
+
+  /** Fetches the strategy's own candles around a trade, unless they are all here already. */
+  async function lookAt(trade: Pick<RunTrade, 'entry_time' | 'exit_time'>): Promise<void> {
+    const wanted = run()
+    if (!wanted || !curves.value || exact.value) return
+    const [ticket, margin] = [asked, AROUND * timeframeMs(wanted.timeframe)]
+    const closer = await fetchCurves(wanted.id, new Date(trade.entry_time - margin), new Date(trade.exit_time + margin))
+    if (ticket === asked) part.value = closer
+  }
+
+  watch(() => [run()?.id, run()?.status] as const, load, { immediate: true })
+  return { curves, trades, refusals, message, pending, part, exact, load, lookAt, whole: () => (part.value = null) }
+}
+
+export type RunResult = ReturnType<typeof useRunResult>

@@ -1,0 +1,48 @@
+/** Two or more backtests side by side: how far their figures and their assumptions are apart. */
+import type { Run } from '@/api/backtests'
+import { sumDecimals } from './format'
+import { metricOf, type MetricSpec } from './metrics'
+import { paramsText } from './runs'
+
+/** `b - a`, digit by digit. */
+export function difference(a: string | number, b: string | number): string {
+  const text = String(a)
+  return sumDecimals([b, text.startsWith('-') ? text.slice(1) : `-${text}`])
+}
+
+/** The index of the run that does best in one figure; null without a winner. */
+export function bestOf({ key, better }: MetricSpec, runs: readonly Run[]): number | null {
+  if (better === 0) return null
+  const values = runs.map((run) => metricOf(run, key)).map((value) => (value == null || value === '' ? null : Number(value) * better))
+  const known = values.filter((value) => value !== null)
+  if (known.length < 2) return null
+  const best = Math.max(...known)
+  return known.filter((value) => value === best).length === 1 ? values.indexOf(best) : null
+}
+
+export interface Divergence {
+  label: string
+  values: string[]
+}
+
+/** What the runs do not share, apart from their strategy: comparing them compares that too. */
+export function divergences(runs: readonly Run[]): Divergence[] {
+  const asked: [string, (run: Run) => string][] = [
+    ['Broker', (run) => run.broker_name],
+    ['Symbole', (run) => run.symbol],
+    ['Unité de temps', (run) => run.timeframe],
+    ['Début', (run) => run.start_date],
+    ['Fin', (run) => run.end_date],
+    ['Montant', (run) => `${run.initial_amount} ${run.quote_currency}`],
+  ]
+  const rules = [...new Set(runs.flatMap((run) => Object.keys(run.assumptions)))]
+  const all = [...asked, ...rules.map((name): [string, (run: Run) => string] => [name, (run) => String(run.assumptions[name] ?? '—')])]
+  return all.map(([label, of]) => ({ label, values: runs.map(of) })).filter(({ values }) => new Set(values).size > 1)
+}
+
+/** What tells one of the runs from the others in a legend. */
+export function legend(run: Run): string {
+  const version = run.strategy_version === null ? '' : ` v${run.strategy_version}`
+  const params = paramsText(run.params)
+  return `#${run.id} ${run.strategy_name}${version}${params ? ` · ${params}` : ''}`
+}

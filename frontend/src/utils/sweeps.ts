@@ -1,0 +1,80 @@
+/** A sweep's combinations as a map and as a ranking. */
+import type { Objective, SweepRun } from '@/api/backtests'
+
+export const OBJECTIVES: Record<Objective, string> = {
+  sharpe: 'Sharpe',
+  sortino: 'Sortino',
+  calmar: 'Calmar',
+  net_return: 'Gain net',
+  profit_factor: 'Facteur de profit',
+}
+
+export type Part = 'in_sample' | 'out_of_sample'
+export type Value = string | number | boolean
+
+export interface HeatCell {
+  x: number
+  y: number
+  value: number
+  run: SweepRun
+}
+
+export interface HeatGrid {
+  xs: Value[]
+  ys: Value[]
+  cells: HeatCell[]
+}
+
+const order = (a: Value, b: Value): number => (typeof a === 'number' && typeof b === 'number' ? a - b : String(a).localeCompare(String(b), 'fr'))
+const axis = (runs: readonly SweepRun[], name: string): Value[] => [...new Set(runs.map((run) => run.params[name] as Value))].sort(order)
+
+export function valueOf(run: SweepRun, part: Part, objective: Objective): number | null {
+  const value = run[part][objective]
+  return value === null || value === undefined || !Number.isFinite(Number(value)) ? null : Number(value)
+}
+
+/**
+ * One objective over two parameters. Where other parameters vary too, a cell shows the combination that ranks
+ * best in the part that chooses, in both maps the same: the control must not choose again.
+ */
+export function heatGrid(runs: readonly SweepRun[], [xName, yName]: [string, string | null], part: Part, objective: Objective): HeatGrid {
+  const [xs, ys] = [axis(runs, xName), yName === null ? [''] : axis(runs, yName)]
+  const best = new Map<string, SweepRun>()
+  for (const run of runs) {
+    const key = `${xs.indexOf(run.params[xName] as Value)}:${yName === null ? 0 : ys.indexOf(run.params[yName] as Value)}`
+    const known = best.get(key)
+    if (!known || (run.score ?? -Infinity) > (known.score ?? -Infinity)) best.set(key, run)
+  }
+  const cells = [...best].flatMap(([key, run]): HeatCell[] => {
+    const value = valueOf(run, part, objective)
+    const [x, y] = key.split(':').map(Number)
+    return value === null ? [] : [{ x, y, value, run }]
+  })
+  return { xs, ys, cells }
+}
+
+/** Best first by the part that chooses; those without a score last. */
+export function ranked(runs: readonly SweepRun[], window: number): SweepRun[] {
+  return runs.filter((run) => run.window === window).toSorted((a, b) => (b.score ?? -Infinity) - (a.score ?? -Infinity) || a.number - b.number)
+}
+
+export interface Overfit {
+  tone: 'ok' | 'warn' | 'bad'
+  text: string
+}
+
+/** What the control says of the chosen combination, in plain French. */
+export function overfit(best: SweepRun | undefined, objective: Objective): Overfit | null {
+  if (!best) return null
+  const [seen, unseen] = [valueOf(best, 'in_sample', objective), valueOf(best, 'out_of_sample', objective)]
+  if (seen === null || unseen === null) return { tone: 'warn', text: 'Le meilleur réglage n’a pas assez de trades dans la partie de contrôle pour être jugé.' }
+  const neutral = objective === 'profit_factor' ? 1 : 0
+  if (unseen <= neutral) return { tone: 'bad', text: 'Le meilleur réglage perd sur la partie qu’il n’a jamais vue : c’est du surajustement, ne le suivez pas.' }
+  if (unseen - neutral < (seen - neutral) / 2) return { tone: 'warn', text: 'Le meilleur réglage garde moins de la moitié de sa qualité hors échantillon : prudence.' }
+  return { tone: 'ok', text: 'Le meilleur réglage tient sur la partie qu’il n’a jamais vue.' }
+}
+
+/** The numbers of the walk-forward windows that have been played, in order. */
+export function windowsOf(runs: readonly SweepRun[]): number[] {
+  return [...new Set(runs.map((run) => run.window))].sort((a, b) => a - b)
+}
