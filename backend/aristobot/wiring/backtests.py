@@ -1,9 +1,7 @@
 """The backtests' part of terminal 3: queue, candle history and sandboxed workers, joined."""
 
 import structlog
-from redis.asyncio import Redis
 
-from apps.backtest.announce import BELL
 from apps.backtest.models import BacktestResult
 from apps.backtest.run_player import Loader, RunPlayer
 from apps.backtest.supervisor import Supervisor
@@ -20,7 +18,7 @@ class BacktestWorks:
     """Runs until cancelled; its workers end with it."""
 
     def __init__(
-        self, redis: Redis, *, gateway: Gateway, queries: Queries, publisher: Publisher, clock: Clock
+        self, *, bell: RedisBell, gateway: Gateway, queries: Queries, publisher: Publisher, clock: Clock
     ) -> None:
         self._host = BacktestHost()
         history = CandleHistory(gateway, queries=queries, clock=clock)
@@ -28,7 +26,7 @@ class BacktestWorks:
         runs = RunPlayer(loader=loader, host=self._host, queries=queries, clock=clock)
         self._supervisor = Supervisor(
             players={BacktestResult: runs.play},
-            bell=RedisBell(redis, BELL, clock=clock),
+            bell=bell,
             queries=queries,
             publisher=publisher,
             clock=clock,

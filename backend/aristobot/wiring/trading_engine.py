@@ -9,11 +9,13 @@ from typing import Any
 import structlog
 from django.conf import settings
 
+from apps.backtest.announce import BELL
 from apps.backtest.quick_test import QuickTests
 from apps.core.adapters.browser_events import ChannelsPublisher
 from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.database import close_database
 from apps.core.adapters.presence import Presence
+from apps.core.adapters.redis_bell import RedisBell
 from apps.core.adapters.redis_connection import connect
 from apps.core.adapters.redis_requests import RedisRequestBus
 from apps.core.adapters.redis_signals import RedisSignalStream
@@ -98,7 +100,11 @@ async def run() -> None:
         quick_tests = QuickTests(gateway=gateway, host=host, clock=clock)
         requests = StrategyRequestServer(redis, host=host, clock=clock, handlers={"quick_test": quick_tests.run})
         backtests = BacktestWorks(
-            redis, gateway=gateway, queries=database_of_backtests, publisher=events, clock=clock
+            bell=RedisBell(redis, BELL, clock=clock),
+            gateway=gateway,
+            queries=database_of_backtests,
+            publisher=events,
+            clock=clock,
         )
         relay = EventRelay(events)
         works = (
