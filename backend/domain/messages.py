@@ -21,6 +21,7 @@ RAW_STREAM = "StreamBrut"
 REQUEST_STREAM = "ccxt_requests"
 REQUEST_GROUP = "ccxt_service"
 RESPONSE_PREFIX = "ccxt_responses:"
+WEBHOOKS_WAITING = "webhooks_waiting"  # where terminal 3 waits for the door
 
 TOPICS = ("status", "heartbeat", "stream", "orders", "bots", "backtests", "webhooks", "loading")
 USER_TOPICS = frozenset({"orders", "bots", "backtests", "webhooks"})

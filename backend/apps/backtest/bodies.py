@@ -5,6 +5,8 @@ from typing import Any
 
 from apps.backtest.models import BacktestResult, BacktestSweep, BacktestSweepRun, Job
 
+_FOUND = ("metrics", "checks", "hashes", "engine")
+
 
 def run_body(row: BacktestResult) -> dict[str, Any]:
     """Return one run without its trades and curves."""
@@ -16,10 +18,8 @@ def run_body(row: BacktestResult) -> dict[str, Any]:
         "losing_trades": row.losing_trades,
         "max_drawdown": row.max_drawdown,
         "sharpe_ratio": row.sharpe_ratio,
-        "metrics": row.metrics,
-        "checks": row.checks,
-        "assumptions": dict(row.assumptions),
-        "report": row.report or None,
+        "assumptions": row.assumptions,
+        **{name: getattr(row, name) or None for name in _FOUND},
     }
 
 

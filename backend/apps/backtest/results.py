@@ -20,7 +20,7 @@ from domain.backtest.thinning import kept_points, thin_candles
 def columns_of(result: FullResult, target: Target, candles: Candles, fees: Fees) -> dict[str, Any]:
     """Return what is written of a run.
 
-    `report.timing` holds the measured seconds: all that two equal runs do not share.
+    `engine` holds the measured seconds and is the only column that two equal runs do not share.
     """
     played, metrics = result.played, result.played.metrics
     decisive = _from(candles.series, candles.first_bar)
@@ -31,7 +31,7 @@ def columns_of(result: FullResult, target: Target, candles: Candles, fees: Fees)
         "losing_trades": metrics.lost,
         "max_drawdown": metrics.max_drawdown,
         "sharpe_ratio": metrics.sharpe,
-        "metrics": plain(metrics),
+        "metrics": _figures(played),
         "checks": {**plain(played.checks), "coverage": _coverage(played, candles)},
         "assumptions": _assumptions(played, target, fees),
         "curves": {
@@ -40,9 +40,13 @@ def columns_of(result: FullResult, target: Target, candles: Candles, fees: Fees)
         },
     }
     trades = "[" + ",".join(result.trades) + "]"
-    kept["report"] = {**_report(played), "hashes": {**plain(played.hashes), "result": _sha256(kept, trades)}}
-    kept["report"]["timing"] = plain(played.timing)
-    kept["refusals_detail"] = plain(played.refusals)
+    kept["hashes"] = {**plain(played.hashes), "result": _sha256(kept, trades)}
+    kept["engine"] = {
+        "path": played.path.value,
+        "fallback": played.fallback,
+        "bars": played.bars,
+        **plain(played.timing),
+    }
     return {**kept, "trades_detail": trades}
 
 
@@ -61,24 +65,29 @@ def curve_of(equity: Any, candles: CandleSeries, initial: float) -> dict[str, An
     }
 
 
-def _report(played: Played) -> dict[str, Any]:
-    names = ("path", "fallback", "bars", "open_position", "refused_count", "skipped_at_holes")
-    return {name: plain(getattr(played, name)) for name in names}
+def _figures(played: Played) -> dict[str, Any]:
+    held = played.open_position
+    return {
+        **plain(played.metrics),
+        "open_position": None if held is None else plain(held),
+        "refused_count": played.refused_count,
+        "refusals": [{"time": each.time_ms, "reason": each.reason} for each in played.refusals],
+        "skipped_at_holes": played.skipped_at_holes,
+    }
 
 
 def _coverage(played: Played, candles: Candles) -> dict[str, Any]:
     return {**plain(played.checks.coverage), "verified": candles.verified}
 
 
-def _assumptions(played: Played, target: Target, fees: Fees) -> list[list[str]]:
+def _assumptions(played: Played, target: Target, fees: Fees) -> list[dict[str, str]]:
     ours = {
         "Origine des frais": fees.origin,
         "Source des bougies": target.source,
         "Première bougie jouée": f"{target.first:%Y-%m-%d %H:%M} UTC",
         "Fin de la dernière bougie": f"{target.until:%Y-%m-%d %H:%M} UTC",
     }
-    theirs = {each.name: each.value for each in played.assumptions}
-    return [[name, value] for name, value in {**theirs, **ours}.items()]
+    return [*plain(played.assumptions), *({"name": name, "value": value} for name, value in ours.items())]
 
 
 def _from(series: CandleSeries, first: int) -> CandleSeries:

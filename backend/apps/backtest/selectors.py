@@ -5,7 +5,7 @@ from django.db.models import F, QuerySet
 from apps.backtest.models import BacktestResult, BacktestSweep, BacktestSweepRun
 from domain.errors import Conflict, NotFound
 
-_HEAVY = ("trades_detail", "refusals_detail", "curves", "code")
+_HEAVY = ("trades_detail", "curves", "code")
 
 
 def runs_of(user_id: int) -> "QuerySet[BacktestResult]":

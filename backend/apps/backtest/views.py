@@ -59,7 +59,7 @@ class BacktestViewSet(GenericViewSet[BacktestResult]):
     @extend_schema(responses=BacktestDetailSerializer)
     def retrieve(self, request: Request, pk: str) -> Response:
         row = selectors.own_run(request.user.pk, int(pk))
-        return Response({**run_body(row), "code": row.code, "refusals": row.refusals_detail})
+        return Response({**run_body(row), "code": row.code})
 
     @extend_schema(request=BacktestInputSerializer, responses={201: BacktestSerializer})
     def create(self, request: Request) -> Response:

@@ -265,6 +265,7 @@ def _insert(
         "source": OrderSource.MANUAL.value if external else trade.source,
         "owner": trade.owner,
         "intent": trade.intent,
+        "position_id": trade.position_id,
         "client_order_id": params["client_order_id"],
         "symbol": trade.symbol,
         "stop_loss": trade.stop_loss,

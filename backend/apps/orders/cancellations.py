@@ -1,6 +1,6 @@
 """Wishes to cancel. The legs of a stop loss + take profit are cancelled together."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from django.db import transaction
@@ -8,7 +8,7 @@ from django.db import transaction
 from apps.orders import admission, amend_steps, ledger, order_state, pair_book, selectors
 from apps.orders.models import Trade
 from domain.errors import Conflict, NotFound
-from domain.orders import OrderStatus
+from domain.orders import OrderSource, OrderStatus
 
 
 @transaction.atomic
@@ -16,7 +16,8 @@ def cancel(*, trade_id: int, user_id: int, now: datetime) -> Trade:
     """Ask for an order to be cancelled; asking twice is harmless.
 
     An order that has not been claimed is cancelled here and now; otherwise a command waits for terminal 5.
-    The other leg of a pair is cancelled with it.
+    The other leg of a pair is cancelled with it. The protection of a position traded by hand is given up with
+    its order; a bot's or a webhook's is placed again.
 
     Raises:
         NotFound: no such order of this user.
@@ -34,6 +35,8 @@ def cancel(*, trade_id: int, user_id: int, now: datetime) -> Trade:
             code="order_already_final",
         )
     _cancel_locked(trade, now=now)
+    if trade.position_id is not None and trade.source == OrderSource.MANUAL:
+        ledger.give_up_protection(trade.position_id)  # what he placed by hand, he may take away
     trade.refresh_from_db()
     return trade
 
@@ -54,12 +57,17 @@ def cancel_all(
     admission.own_broker(broker_id, user_id)
     wanted = selectors.live_orders(broker_id=broker_id, symbol=symbol, owner=owner).filter(user_id=user_id)
     ids = list(wanted.values_list("id", flat=True))
-    order_state.lock_all(ids)
-    for trade_id in ids:
+    cancel_each(ids, now=now)
+    return list(Trade.objects.filter(id__in=ids).order_by("id"))
+
+
+def cancel_each(trade_ids: Collection[int], *, now: datetime) -> None:
+    """Ask for several orders to be cancelled, those already over left alone; in the caller's transaction."""
+    order_state.lock_all(trade_ids)
+    for trade_id in sorted(trade_ids):
         trade = order_state.locked(trade_id)
         if not OrderStatus(trade.status).is_final:
             _cancel_locked(trade, now=now)
-    return list(Trade.objects.filter(id__in=ids).order_by("id"))
 
 
 def _cancel_locked(trade: Trade, *, now: datetime) -> None:

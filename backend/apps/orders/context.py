@@ -19,6 +19,7 @@ class OrderContext:
         owner: key of the position: "manual", "bot:12", "webhook:3".
         now: wall time; the order must leave before `now + valid_for`.
         intent: a `Trade.Intent`; empty: an order is an entry and a pair is a protection.
+        position_id: the position that the order protects or leaves.
         market_time: time of the decision on the market's clock.
         client_order_id: given again, the order already made under it is returned and nothing is done. Of a
             pair it is the stop loss's; the take profit's and the pair's are derived from it.
@@ -34,6 +35,7 @@ class OrderContext:
     bot_id: int | None = None
     strategy_id: int | None = None
     webhook_id: int | None = None
+    position_id: int | None = None
     market_time: datetime | None = None
     valid_for: timedelta = timedelta(seconds=20)
     client_order_id: str | None = None
@@ -49,6 +51,7 @@ class OrderContext:
             "bot_id": self.bot_id,
             "strategy_id": self.strategy_id,
             "webhook_id": self.webhook_id,
+            "position_id": self.position_id,
             "source": self.source.value,
             "owner": self.owner,
             "intent": self.intent or intent,

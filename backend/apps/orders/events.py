@@ -1,6 +1,6 @@
 """Events of the orders room: how rows look to a browser, and their sending once the transaction is committed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from apps.alerts.services import recording
 from apps.orders.models import OrderCommand, Position, Trade
+from apps.orders.protection_state import protection_body
 from apps.orders.signals import order_event, orders_waiting
 from domain.alerts import AlertKind
 
@@ -33,6 +34,7 @@ def trade_body(trade: Trade) -> dict[str, Any]:
         "broker": trade.broker_id,
         "bot": trade.bot_id,
         "strategy": trade.strategy_id,
+        "webhook": trade.webhook_id,
         "source": trade.source,
         "intent": trade.intent,
         "symbol": trade.symbol,
@@ -57,8 +59,12 @@ def trade_body(trade: Trade) -> dict[str, Any]:
     }
 
 
-def position_body(position: Position) -> dict[str, Any]:
-    """Return the JSON body of a position, as in the API."""
+def position_body(position: Position, legs: Sequence[Trade] | None = None) -> dict[str, Any]:
+    """Return the JSON body of a position, as in the API.
+
+    Args:
+        legs: its live protection orders; None looks them up.
+    """
     amounts = (
         "quantity",
         "entry_price",
@@ -77,14 +83,20 @@ def position_body(position: Position) -> dict[str, Any]:
         "side": position.side,
         **{name: amount(getattr(position, name)) for name in amounts},
         "status": position.status,
+        "closing_reason": position.closing_reason,
+        "protection": protection_body(position, legs),
         "opened_at": _iso(position.opened_at),
         "closed_at": _iso(position.closed_at),
     }
 
 
 def trade_changed(trade: Trade) -> None:
-    """Send the trade to its user's browsers after the commit."""
+    """Send the trade to its user's browsers after the commit, and the position that it protects."""
     _emit("orders", "trade", trade_body(trade), trade.user_id)
+    if trade.position_id is not None and trade.intent == Trade.Intent.PROTECTION:
+        position = Position.objects.filter(id=trade.position_id).first()
+        if position is not None:
+            position_changed(position)
 
 
 def position_changed(position: Position, *, bot_realized_pnl: Decimal | None = None) -> None:

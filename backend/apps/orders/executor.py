@@ -18,10 +18,12 @@ from apps.orders.claims import Followed, Key
 from apps.orders.commands import CommandRunner
 from apps.orders.database import DatabaseDown, in_database
 from apps.orders.follower import OrderFollower
+from apps.orders.keeper import PositionKeeper
 from apps.orders.lease import AdvisoryLease, Lease, LeaseLost
 from apps.orders.reconciliation import recover
 from apps.orders.relay import EventRelay
 from apps.orders.sender import OrderSender
+from apps.orders.signals import orders_waiting
 from apps.orders.stream_board import StreamBoard
 from apps.orders.timings import ExecutorTimings
 from domain.errors import AristobotError, AuthenticationFailed, NotFound
@@ -67,6 +69,7 @@ class OrderExecutor:
             follower=self._follower,
             sender=self._sender,
         )
+        self._keeper = PositionKeeper(clock)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._running: set[Hashable] = set()
@@ -88,19 +91,30 @@ class OrderExecutor:
     async def run(self) -> None:
         """Execute orders until cancelled."""
         self._loop = asyncio.get_running_loop()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._relay.run(), name="orders-relay")
-            while True:
-                try:
-                    await self._lease.acquire()
-                    self._holds_lease, self._must_recover = True, True
-                    await self._serve(group)
-                except LeaseLost as exc:
-                    # Orders on their way finish in their own tasks; no new one is claimed.
-                    log.warning("orders.lease_lost", error=exc.message)
-                finally:
-                    self._holds_lease = False
-                    await self._lease.release()
+        orders_waiting.connect(self._on_orders_waiting, dispatch_uid=id(self))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._relay.run(), name="orders-relay")
+                while True:
+                    await self._hold_lease(group)
+        finally:
+            orders_waiting.disconnect(dispatch_uid=id(self))
+
+    async def _hold_lease(self, group: asyncio.TaskGroup) -> None:
+        try:
+            await self._lease.acquire()
+            self._holds_lease, self._must_recover = True, True
+            await self._serve(group)
+        except LeaseLost as exc:
+            # Orders on their way finish in their own tasks; no new one is claimed.
+            log.warning("orders.lease_lost", error=exc.message)
+        finally:
+            self._holds_lease = False
+            await self._lease.release()
+
+    def _on_orders_waiting(self, **_: object) -> None:
+        """What this very process committed is looked at as soon as what others did."""
+        self.wake()
 
     async def cycle(self) -> None:
         """Take the lease for granted, look at the queue once and finish all that is due (recovery first)."""
@@ -145,6 +159,7 @@ class OrderExecutor:
             self._start(group, ("command", broker_id, command_id), partial(self._commands.run, command_id))
         for key, command_id in found.amends:
             self._start(group, ("amend", *key, command_id), partial(self._amend, key, command_id))
+        self._start(group, "positions", self._keeper.run)
         by_key: dict[Key, list[Followed]] = defaultdict(list)
         for order in found.followed:
             by_key[order.broker_id, order.symbol].append(order)

@@ -191,15 +191,14 @@ def mark_closing(position_id: int, *, reason: str) -> bool:
 
 
 @transaction.atomic
-def reopen_closing(position_id: int) -> bool:
-    """Put a position back to open when its exit was refused; False when it is not being left."""
-    position = Position.objects.select_for_update().filter(id=position_id, status=Position.Status.CLOSING).first()
+def give_up_protection(position_id: int) -> None:
+    """Forget the stop loss and take profit of a position that stays open."""
+    position = Position.objects.select_for_update().filter(id=position_id, status=Position.Status.OPEN).first()
     if position is None:
-        return False
-    position.status, position.closing_reason = Position.Status.OPEN, ""
-    position.save(update_fields=["status", "closing_reason", "updated_at"])
+        return
+    position.stop_loss = position.take_profit = None
+    position.save(update_fields=["stop_loss", "take_profit", "updated_at"])
     events.position_changed(position)
-    return True
 
 
 def _check_same_order(trade: Trade, report: OrderReport) -> None:

@@ -1,7 +1,7 @@
 """Advisory locks of PostgreSQL, held until the end of the transaction.
 
-Order of taking, everywhere: the trade's row, then the position's key. The money lock is taken first and alone
-by those who insert orders, who hold no trade row.
+Order of taking, everywhere: the bot's row, the owner, the broker's money, the trades' rows, the position's key,
+the position's row. Those who insert orders hold no trade row when they take the money lock.
 """
 
 from django.db import connection
@@ -10,6 +10,11 @@ from django.db import connection
 def lock_broker_money(broker_id: int) -> None:
     """Let one transaction at a time commit new orders of a broker (reservations are then exact)."""
     _lock(f"orders:money:{broker_id}")
+
+
+def lock_owner(*, broker_id: int, symbol: str, owner: str) -> None:
+    """Let one transaction at a time decide what an owner's position in a market needs: protection, or a sale."""
+    _lock(f"orders:owner:{broker_id}:{symbol}:{owner}")
 
 
 def lock_position_key(*, broker_id: int, symbol: str, owner: str) -> None:

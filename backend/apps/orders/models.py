@@ -48,6 +48,8 @@ class Trade(models.Model):
     # The two legs of a stop loss + take profit share a link: held by the exchange (oco) or by us (linked).
     link_id = models.CharField(max_length=36, blank=True, db_index=True)
     link_mode = models.CharField(max_length=8, blank=True, choices=_choices(PairMode))
+    # The position that this order protects or leaves; empty: an order that some person or signal asked for.
+    position = models.ForeignKey("orders.Position", on_delete=models.SET_NULL, null=True, related_name="orders")
     replaces = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="replacements")
     stop_loss = models.DecimalField(**AMOUNT, null=True)  # price of the protection wanted once filled
     take_profit = models.DecimalField(**AMOUNT, null=True)

@@ -37,6 +37,7 @@ def update_positions(trade: Trade) -> None:
     for row in rows:
         if row is not None:
             events.position_changed(row, bot_realized_pnl=total)
+    events.wake_executor()  # what protects or leaves the position follows what is held
 
 
 def fill_report(fill: Fill) -> FillReport:
@@ -97,7 +98,10 @@ def _write_rows(
     """Write one row per holding (None for a sale of what was never bought here)."""
     kept = [holding for holding in holdings if not _is_foreign_sale(holding)]
     for surplus in affected[len(kept) :]:
-        surplus.delete()  # a late fill joined two positions into one
+        # A late fill joined two positions into one, which what protects or leaves them now belongs to.
+        if kept:
+            Trade.objects.filter(position=surplus).update(position=affected[len(kept) - 1])
+        surplus.delete()
     rows: list[Position | None] = []
     reusable = iter(affected)
     start = 0

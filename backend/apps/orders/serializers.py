@@ -30,6 +30,7 @@ class TradeSerializer(_RowSerializer):
     broker = serializers.IntegerField()
     bot = serializers.IntegerField(allow_null=True)
     strategy = serializers.IntegerField(allow_null=True)
+    webhook = serializers.IntegerField(allow_null=True, help_text="Appel de webhook dont l'ordre est né.")
     source = serializers.ChoiceField(choices=[source.value for source in OrderSource])
     intent = serializers.ChoiceField(choices=Trade.Intent.choices)
     symbol = serializers.CharField()
@@ -58,6 +59,17 @@ class TradeSerializer(_RowSerializer):
         return trade_body(instance)
 
 
+HOLDERS = ["none", "exchange", "placing", "engine"]
+
+
+class ProtectionSerializer(serializers.Serializer):
+    """Who holds the two sides of a position's protection, and how to say it."""
+
+    stop_loss = serializers.ChoiceField(choices=HOLDERS)
+    take_profit = serializers.ChoiceField(choices=HOLDERS)
+    text = serializers.CharField(help_text="« SL 61 200 · TP 63 900, chez l'exchange »")
+
+
 class PositionSerializer(_RowSerializer):
     """One position."""
 
@@ -75,6 +87,10 @@ class PositionSerializer(_RowSerializer):
     realized_pnl = serializers.DecimalField(**_AMOUNT)
     unrealized_pnl = serializers.DecimalField(**_AMOUNT, allow_null=True)
     status = serializers.ChoiceField(choices=Position.Status.choices)
+    closing_reason = serializers.CharField(
+        help_text="user, signal, stop_loss, take_profit ou unprotected ; vide tant que la position est ouverte."
+    )
+    protection = ProtectionSerializer(allow_null=True)
     opened_at = serializers.DateTimeField()
     closed_at = serializers.DateTimeField(allow_null=True)
 

@@ -13,9 +13,9 @@ from typing import Any
 from django.db import transaction
 
 from apps.alerts.services import recording
-from apps.orders import desk, ledger
+from apps.orders import closing, desk
 from apps.orders.context import OrderContext
-from apps.orders.locks import lock_broker_money
+from apps.orders.locks import lock_broker_money, lock_owner
 from apps.orders.models import Position, Trade
 from apps.orders.selectors import live_position, reserved_by_currency
 from apps.trading_engine.jobs import Job, blocked_markets, live_orders, owner_of
@@ -57,6 +57,7 @@ def settle(job: Job, answer: Answer, *, now: datetime, max_age: timedelta) -> Bo
             age = (max_age - fresh_for).total_seconds()
             row.action, row.reason = "none", f"manqué : évaluation terminée {age:.0f} s après le signal"
             return _close(row, "missed", now=now)
+        lock_owner(broker_id=job.broker_id, symbol=job.symbol, owner=owner_of(job.bot_id))
         changed = _what_changed(job, bot)
         wanted = NoOrder(changed) if changed else _size(job, answer)
         if isinstance(wanted, OrderRequest):
@@ -169,13 +170,25 @@ def _order(
     """Submit; a refusal (filters, minimum) is a decision too, with the refused attempt kept as a row."""
     row.action = request.side.value
     try:
-        row.trade = submit(job, request, price=answer.price, now=now, valid_for=min(ORDER_VALID_FOR, fresh_for))
+        if request.side is Side.SELL and job.position_id is not None:
+            row.trade = _leave(job, answer, now=now)
+        else:
+            valid_for = min(ORDER_VALID_FOR, fresh_for)
+            row.trade = submit(job, request, price=answer.price, now=now, valid_for=valid_for)
     except InvalidInput as exc:
         row.reason, row.trade_id = exc.message, exc.details.get("trade_id")
         return
     row.reason = _order_reason(row.trade, request, answer.price)
-    if request.side is Side.SELL and job.position_id is not None:
-        ledger.mark_closing(job.position_id, reason="signal")
+
+
+def _leave(job: Job, answer: Answer, *, now: datetime) -> Trade | None:
+    """Begin to leave the position; None while its protection is cancelled first: the sale follows by itself."""
+    if job.position_id is None:
+        return None
+    progress = closing.begin(
+        job.position_id, reason=closing.SIGNAL, price=answer.price, now=now, market_time=job.close_time
+    )
+    return progress.trade
 
 
 def submit(job: Job, request: OrderRequest, *, price: Decimal, now: datetime, valid_for: timedelta) -> Trade:
@@ -197,8 +210,13 @@ def submit(job: Job, request: OrderRequest, *, price: Decimal, now: datetime, va
     return desk.submit(context, request, market=job.market, reference_price=price)
 
 
-def _order_reason(trade: Trade, request: OrderRequest, price: Decimal) -> str:
+def _order_reason(trade: Trade | None, request: OrderRequest, price: Decimal) -> str:
     base, quote = request.symbol.split("/")
+    if trade is None:
+        return (
+            f"signal de vente vers {number(price)} {quote} : la protection est annulée chez l'exchange, puis ce "
+            "qui reste est vendu"
+        )
     quantity = f"{number(trade.quantity)} {base} vers {number(price)} {quote}"
     return f"signal d'achat : {quantity}" if request.side is Side.BUY else f"signal de vente : {quantity}"
 

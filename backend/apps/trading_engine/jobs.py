@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Q
 
 from apps.market_data.selectors import candle_source_of, market_for
 from apps.orders.events import amount
@@ -118,12 +119,19 @@ def build_jobs(decisions: Sequence[BotDecision], bots: Mapping[int, ActiveStrate
 
 
 def live_orders(bot_ids: Sequence[int]) -> dict[int, str]:
-    """Return, for each bot with an order that is not final, why it must wait."""
+    """Return, for each bot with an order that is not final, why it must wait.
+
+    What protects an open position is meant to rest: it is cancelled first when the position is left.
+    """
     found: dict[int, str] = {}
-    live = Trade.objects.filter(bot_id__in=bot_ids, status__in=LIVE_STATUSES)
-    for bot_id, status in live.values_list("bot_id", "status"):
+    protecting = Q(intent=Trade.Intent.PROTECTION)
+    resting = protecting & Q(position__status=Position.Status.OPEN) & ~Q(status=OrderStatus.UNKNOWN)
+    live = Trade.objects.filter(bot_id__in=bot_ids, status__in=LIVE_STATUSES).exclude(resting)
+    for bot_id, status, intent in live.values_list("bot_id", "status", "intent"):
         if status == OrderStatus.UNKNOWN:
             found[bot_id] = "ordre de statut inconnu : recherché auprès de l'exchange par son identifiant"
+        elif intent == Trade.Intent.PROTECTION:
+            found.setdefault(bot_id, "protection de la position en cours d'annulation")
         else:
             found.setdefault(bot_id, "ordre en cours")
     return found

@@ -1,7 +1,8 @@
-"""Watches the bots' open positions: shows their value move, and sells when a protection is reached.
+"""Watches open positions: shows their value move, and leaves them when a price is reached that it watches over.
 
-One price serves all the positions of a market on an account. A position in `closing` whose order ended
-without closing it is sold again; `exits.leave` keeps one live exit order at most.
+One price serves all the positions of a market on an account. A stop loss or take profit that rests at the
+exchange is left to the exchange for a while; the engine steps in when it does not execute. Each market minute
+it also lets every protection be asked for at its exchange, and mended where it is not what is held.
 """
 
 import asyncio
@@ -11,14 +12,16 @@ from datetime import datetime
 from decimal import Decimal
 
 import structlog
+from django.db.models import Q
 
 from apps.market_data.selectors import market_now
-from apps.orders import ledger
+from apps.orders import closing, keeper, ledger, protection
 from apps.orders.models import Position
-from apps.trading_engine import exits
+from apps.orders.protection_state import ENGINE, guards_of, holder_of, legs_of
 from apps.trading_engine.database import Database, DatabaseDown
 from domain.errors import AristobotError
 from domain.ports import Clock, Gateway
+from domain.protection import reached
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +29,11 @@ Group = tuple[int, int, str]  # broker, user, symbol
 
 
 class PositionWatch:
-    """Looks at every open position each `period_s`, and at once when woken (each market minute)."""
+    """Looks at every open position each `period_s`, and at once when woken (each market minute).
+
+    Args:
+        patience_s: how long a price may be beyond a protection that rests at the exchange before it is sold.
+    """
 
     def __init__(
         self,
@@ -36,22 +43,29 @@ class PositionWatch:
         clock: Clock,
         period_s: float = 5.0,
         price_timeout_s: float = 5.0,
+        patience_s: float = 15.0,
     ) -> None:
         self._gateway = gateway
         self._database = database
         self._clock = clock
         self._period_s = period_s
         self._price_timeout_s = price_timeout_s
+        self._patience_s = patience_s
+        self._left_to_exchange: dict[int, float] = {}  # position: monotonic time since when
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
-        """Look now rather than at the end of the period."""
+        """Look now rather than at the end of the period, at the protections too."""
         self._woken.set()
 
     async def run(self) -> None:
         """Work until cancelled."""
         while True:
+            is_minute = self._woken.is_set()
+            self._woken.clear()
             try:
+                if is_minute:
+                    await self.verify()
                 await self.look()
             except DatabaseDown as exc:
                 log.warning("watch.database_down", error=str(exc).strip())
@@ -66,6 +80,13 @@ class PositionWatch:
             for group, position_ids in groups.items():
                 tasks.create_task(self._look_at(group, position_ids))
 
+    async def verify(self) -> None:
+        """Let the protections be asked for at their exchanges, and mend those that are not what is held."""
+        run = self._database.run
+        await run(protection.ask_exchange, now=self._clock.now())
+        for due in await run(keeper.survey):
+            await run(keeper.take_step, due, now=self._clock.now())
+
     async def _pause(self) -> None:
         waits = [
             asyncio.ensure_future(self._clock.sleep(self._period_s)),
@@ -76,7 +97,6 @@ class PositionWatch:
         finally:
             for wait in waits:
                 wait.cancel()
-        self._woken.clear()
 
     async def _look_at(self, group: Group, position_ids: Sequence[int]) -> None:
         """Task boundary of one market on one account: the others go on."""
@@ -95,38 +115,54 @@ class PositionWatch:
             log.exception("watch.market_failed", broker_id=broker_id, symbol=symbol)
 
     async def _judge(self, position_id: int, price: Decimal) -> None:
+        now, since = self._clock.monotonic(), self._left_to_exchange.get(position_id)
+        is_overdue = since is not None and now - since >= self._patience_s
         try:
-            await self._database.run(judge, position_id, price, now=self._clock.now())
+            left = await self._database.run(judge, position_id, price, now=self._clock.now(), is_overdue=is_overdue)
         except AristobotError as exc:
             log.error("watch.exit_refused", position_id=position_id, reason=exc.message)
+            return
+        if left:
+            self._left_to_exchange.setdefault(position_id, now)
+        else:
+            self._left_to_exchange.pop(position_id, None)
 
 
 def open_positions() -> dict[Group, list[int]]:
-    """Return the bots' positions that are not closed, by market of an account."""
+    """Return the positions to watch, by market of an account: the bots', and whichever are protected or left."""
     groups: dict[Group, list[int]] = defaultdict(list)
-    live = Position.objects.filter(bot__isnull=False).exclude(status=Position.Status.CLOSED)
+    wanted = Q(bot__isnull=False) | Q(stop_loss__isnull=False) | Q(take_profit__isnull=False)
+    live = Position.objects.filter(wanted | Q(status=Position.Status.CLOSING))
+    live = live.exclude(status=Position.Status.CLOSED)
     for position_id, *group in live.values_list("id", "broker_id", "user_id", "symbol"):
         groups[(group[0], group[1], group[2])].append(position_id)
     return dict(groups)
 
 
-def judge(position_id: int, price: Decimal, *, now: datetime) -> None:
-    """Mark a position to the price, and leave it when its protection is reached or its exit must be resumed."""
+def judge(position_id: int, price: Decimal, *, now: datetime, is_overdue: bool = False) -> bool:
+    """Mark a position to the price, and leave it when it must be left.
+
+    Args:
+        is_overdue: a price that the exchange watches over was reached long ago.
+
+    Returns:
+        Whether a price is reached and left to the order that rests for it at the exchange.
+    """
     ledger.update_mark(position_id, price)
     position = Position.objects.select_related("broker").filter(id=position_id).first()
     if position is None or position.status == Position.Status.CLOSED:
-        return
-    reason = _why_leave(position, price)
-    if reason is None or not exits.may_retry(position, now=now):
-        return
+        return False
     market_time = market_now(position.broker.exchange, now=now)
-    trade = exits.leave(position_id, reason=reason, price=price, now=now, market_time=market_time)
-    if trade is not None:
-        log.info("watch.exit", position_id=position_id, reason=reason, price=str(price), trade_id=trade.id)
-
-
-def _why_leave(position: Position, price: Decimal) -> str | None:
     if position.status == Position.Status.CLOSING:
-        return position.closing_reason or exits.USER
-    reached = exits.crossing(position, price)
-    return None if reached is None else reached.reason
+        closing.advance(position_id, now=now, price=price, market_time=market_time)
+        return False
+    side = reached(guards_of(position), price)
+    if side is None:
+        return False
+    if not is_overdue and holder_of(side, legs_of(position_id)) != ENGINE:
+        protection.ask_exchange(now=now)
+        return True
+    log.info("watch.exit", position_id=position_id, reason=side, price=str(price), is_overdue=is_overdue)
+    if closing.may_retry(position, now=now):
+        closing.begin(position_id, reason=side, price=price, now=now, market_time=market_time)
+    return False

@@ -73,7 +73,11 @@ def _realized(bot_ids: list[int]) -> dict[int, Decimal]:
 
 def _last_trades(bot_ids: list[int]) -> Mapping[int, list[Trade]]:
     rank = Window(RowNumber(), partition_by=[F("bot_id")], order_by=F("id").desc())
-    rows = Trade.objects.filter(bot_id__in=bot_ids).annotate(rank=rank).filter(rank__lte=SHOWN_TRADES)
+    shown = Trade.objects.filter(bot_id__in=bot_ids).exclude(
+        intent=Trade.Intent.PROTECTION,
+        filled_quantity=0,  # placed, moved and cancelled: told by the position
+    )
+    rows = shown.annotate(rank=rank).filter(rank__lte=SHOWN_TRADES)
     found: dict[int, list[Trade]] = {}
     for trade in rows.order_by("-id"):
         found.setdefault(trade.bot_id, []).append(trade)

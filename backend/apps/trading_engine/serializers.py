@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.orders.serializers import ProtectionSerializer
 from domain.timeframes import Timeframe
 
 TIMEFRAMES = [timeframe.value for timeframe in Timeframe]
@@ -55,6 +56,8 @@ class BotPositionSerializer(serializers.Serializer[Any]):
     realized_pnl = serializers.CharField()
     unrealized_pnl = serializers.CharField(allow_null=True)
     status = serializers.ChoiceField(choices=["open", "closing", "closed"])
+    closing_reason = serializers.CharField()
+    protection = ProtectionSerializer(allow_null=True)
     opened_at = serializers.DateTimeField()
     closed_at = serializers.DateTimeField(allow_null=True)
 

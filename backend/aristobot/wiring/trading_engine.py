@@ -19,6 +19,7 @@ from apps.core.adapters.redis_bell import RedisBell
 from apps.core.adapters.redis_connection import connect
 from apps.core.adapters.redis_requests import RedisRequestBus
 from apps.core.adapters.redis_signals import RedisSignalStream
+from apps.core.adapters.redis_wake_up import RedisWakeUp
 from apps.core.adapters.strategy_host.host import SandboxedStrategyHost
 from apps.core.adapters.strategy_requests import StrategyRequestServer
 from apps.core.services.ccxt_client import CcxtClient
@@ -30,11 +31,13 @@ from apps.trading_engine.database import Database
 from apps.trading_engine.engine import TradingEngine
 from apps.trading_engine.evaluation import Evaluator
 from apps.trading_engine.position_watch import PositionWatch
+from apps.webhooks.inbox import Inbox
 from aristobot.wiring.alerts import alert_works
 from aristobot.wiring.backtests import BacktestWorks
 from aristobot.wiring.outgoing_events import OutgoingEvents, join_wake_up
 from domain.candles import Candle
 from domain.errors import Unavailable
+from domain.messages import WEBHOOKS_WAITING
 from domain.ports import Gateway
 from domain.timeframes import Timeframe
 
@@ -107,11 +110,19 @@ async def run() -> None:
             clock=clock,
         )
         relay = EventRelay(events)
+        inbox = Inbox(
+            gateway=gateway,
+            database=database,
+            publisher=events,
+            wake_up=RedisWakeUp(redis, WEBHOOKS_WAITING, clock=clock),
+            clock=clock,
+        )
         works = (
             events,
             relay,
             engine,
             watch,
+            inbox,
             requests,
             presence,
             backtests,

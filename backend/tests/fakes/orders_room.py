@@ -13,6 +13,7 @@ from django.db import connections
 
 from apps.accounts.models import User
 from apps.brokers.models import Broker, Exchange
+from apps.market_data.models import ExchangeSymbol
 from apps.orders import desk
 from apps.orders.admission import Purse
 from apps.orders.context import OrderContext
@@ -57,6 +58,7 @@ class OrdersRoom:
         price: str | None = None,
         *,
         stop_loss: Decimal | None = None,
+        take_profit: Decimal | None = None,
         **more: Any,
     ) -> Trade:
         """Commit a market order, or a limit order when `price` is given."""
@@ -67,6 +69,7 @@ class OrdersRoom:
             quantity=Decimal(quantity),
             price=None if price is None else Decimal(price),
             stop_loss=stop_loss,
+            take_profit=take_profit,
         )
         context, wanted = self._asked(request, more)
         return desk.submit(context, wanted, market=BTC_USDT, reference_price=self._price(), **more)
@@ -138,6 +141,27 @@ def make_room() -> OrdersRoom:
     exchange.deposit(broker.id, "USDT", 10_000)
     exchange.deposit(broker.id, "BTC", 10)
     return OrdersRoom(user, broker, clock, exchange, FakePublisher())
+
+
+def know_market(room: OrdersRoom) -> None:
+    """Let the rows say what the exchange trades and takes, as terminal 5 would have stored them."""
+    ExchangeSymbol.objects.get_or_create(
+        exchange=room.broker.exchange,
+        symbol=BTC_USDT.symbol,
+        defaults={
+            "exchange_symbol": BTC_USDT.exchange_id,
+            "base": BTC_USDT.base,
+            "quote": BTC_USDT.quote,
+            "min_amount": BTC_USDT.min_quantity,
+            "max_amount": BTC_USDT.max_quantity,
+            "min_notional": BTC_USDT.min_notional,
+            "price_precision": BTC_USDT.tick_size,
+            "amount_precision": BTC_USDT.step_size,
+            "maker_fee_ratio": BTC_USDT.maker_fee_ratio,
+            "taker_fee_ratio": BTC_USDT.taker_fee_ratio,
+        },
+    )
+    room.become(room.exchange.abilities)
 
 
 @asynccontextmanager

@@ -32,6 +32,7 @@ from apps.core.consumers import EventsConsumer
 from apps.orders.models import Fill, OrderCommand, Position, Trade
 from apps.strategies.models import StrategyVersion
 from apps.trading_engine.models import BotDecision
+from apps.webhooks.models import Webhook, WebhookSource
 from aristobot.routing import websocket_application
 from domain.alerts import AlertKind
 from domain.messages import TOPICS, USER_TOPICS
@@ -158,6 +159,18 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/api/trades/{id}/"): Route(ADDRESSED, "trade"),
     ("GET", "/api/positions/"): Route(LISTED),
     ("GET", "/api/positions/{id}/"): Route(ADDRESSED, "position"),
+    ("GET", "/api/webhooks/"): Route(LISTED),
+    ("GET", "/api/webhooks/{id}/"): Route(ADDRESSED, "webhook"),
+    ("GET", "/api/webhooks/summary/"): Route(CALLER, body={"since": "2020-01-01T00:00:00Z"}),
+    ("GET", "/api/webhooks/sources/"): Route(LISTED),
+    ("POST", "/api/webhooks/sources/"): Route(ADDRESSED, body={"name": "Autre", "broker": "{broker}"}),
+    ("GET", "/api/webhooks/sources/{id}/"): Route(ADDRESSED, "webhook_source"),
+    ("PATCH", "/api/webhooks/sources/{id}/"): Route(ADDRESSED, "webhook_source", {"name": "Pris"}),
+    ("DELETE", "/api/webhooks/sources/{id}/"): Route(ADDRESSED, "webhook_source"),
+    ("POST", "/api/webhooks/sources/{id}/rotate/"): Route(ADDRESSED, "webhook_source"),
+    ("POST", "/api/webhooks/sources/{id}/revoke/"): Route(ADDRESSED, "webhook_source"),
+    ("POST", "/api/webhooks/sources/{id}/read/"): Route(ADDRESSED, "webhook_source", {"body": "cancel BTCUSDT"}),
+    ("POST", "/api/webhooks/sources/{id}/test/"): Route(ADDRESSED, "webhook_source", {"body": "cancel BTCUSDT"}),
     **{
         ("GET", f"/api/stats/{panel}/"): Route(NARROWED, body={"broker": "{broker}"}, reads=False)  # sums
         for panel in (
@@ -277,10 +290,21 @@ def make_world() -> World:
         "position": position.pk,
         "alert_address": address.pk,
         "device": device.pk,
+        **_webhook(lea, broker),
         "backtest": run.pk,
         "sweep": sweep.pk,
     }
     return World(lea, other, ids)
+
+
+def _webhook(user: User, broker: Broker) -> dict[str, int | str]:
+    source = WebhookSource.objects.create(
+        user=user, broker=broker, name=MARK, token_hash=MARK, token_hint=MARK[:16], secret=secrets.encrypt(MARK)
+    )
+    call = Webhook.objects.create(
+        user=user, origin=source, source=MARK, body=MARK, reason=MARK, created_at=CLOSE, processed=True
+    )
+    return {"webhook": call.pk, "webhook_source": source.pk}
 
 
 def _trade(user: User, broker: Broker, bot: Any) -> Trade:

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from django.db.models import QuerySet
 
+from apps.orders import selectors
 from apps.orders.models import Position, Trade
-from apps.trading_engine import exits, jobs
 from apps.trading_engine.database import Database
-from apps.trading_engine.exits import crossing
 from apps.trading_engine.models import ActiveStrategy
 from apps.trading_engine.position_watch import PositionWatch
 from domain.errors import Unavailable
@@ -42,27 +43,6 @@ async def exits_of(world: World) -> list[Trade]:
 
 async def position_of(world: World, bot: ActiveStrategy) -> Position:
     return await world.database.run(lambda: Position.objects.get(bot=bot))
-
-
-@pytest.mark.parametrize(
-    ("price", "reason"),
-    [
-        ("98.01", None),
-        ("98", "stop_loss"),
-        ("90", "stop_loss"),
-        ("103.99", None),
-        ("104", "take_profit"),
-        ("110", "take_profit"),
-    ],
-)
-def test_a_protection_is_reached_at_its_price(price: str, reason: str | None) -> None:
-    position = Position(stop_loss=Decimal(98), take_profit=Decimal(104))
-    reached = crossing(position, Decimal(price))
-    assert (None if reached is None else reached.reason) == reason
-
-
-def test_no_protection_is_never_reached() -> None:
-    assert crossing(Position(stop_loss=None, take_profit=None), Decimal("0.01")) is None
 
 
 async def test_a_price_between_the_protections_only_moves_the_value(world: World, bot: ActiveStrategy) -> None:
@@ -101,14 +81,14 @@ async def test_an_exit_that_fills_while_the_watch_looks_is_not_made_again(
     world.gateway.prices[SYMBOL] = Decimal(97)
     guard = watch(world)
     await guard.look()
-    really = jobs.live_orders
+    really = selectors.live_orders
 
-    def fills_meanwhile(bot_ids: list[int]) -> dict[int, str]:
+    def fills_meanwhile(**criteria: Any) -> QuerySet[Trade]:
         Trade.objects.update(status="filled")  # terminal 5 commits both at once
         Position.objects.update(status="closed")
-        return really(bot_ids)
+        return really(**criteria)
 
-    monkeypatch.setattr(exits, "live_orders", fills_meanwhile)
+    monkeypatch.setattr(selectors, "live_orders", fills_meanwhile)
     await guard.look()
     assert len(await exits_of(world)) == 1
 

@@ -213,7 +213,6 @@ def test_closing_is_noted_once_and_marks_move_the_latent_result(room: OrdersRoom
     # 2 held for 200.1: at 120 the latent result is 39.9
     assert marked is not None
     assert (marked.status, marked.unrealized_pnl) == ("closing", Decimal("39.9"))
-    assert ledger.reopen_closing(position.id)
     sale = sent(room, Side.SELL, "2")
     apply(room, sale, report(sale, "2", OrderStatus.FILLED, "2", fill(room, "2", 2, "2", "120")))
     assert ledger.update_mark(position.id, Decimal(130)) is None

@@ -27,9 +27,50 @@ export interface Checks {
   coverage?: { ratio: number; present: number; expected: number; hole_count: number; holes: { from_ms: number; to_ms: number; missing: number }[] }
 }
 
-export type Run = Omit<Schemas['Backtest'], 'metrics' | 'checks'> & { metrics: Metrics; checks: Checks }
-export type Refusal = Schemas['Refusal']
+/** What is still held at the end, valued at the last close, before the fees of a sale. */
+export interface OpenPosition {
+  entry_time_ms: number
+  quantity: string
+  entry_price: string
+  entry_fee: string
+  value: string
+  unrealized_profit: string
+}
 
+/** An entry that the exchange's filters or the balance would have refused. */
+export interface Refusal {
+  time: number
+  reason: string
+}
+
+/** What stands among the figures and is none. */
+export interface Leftovers {
+  open_position: OpenPosition | null
+  refused_count: number
+  refusals: Refusal[]
+  skipped_at_holes: number
+}
+
+/** How a result was computed, with its seconds; `fallback` is French: why a faster path was not taken. */
+export interface Engine {
+  path: 'vectorised' | 'prefix_view' | 'literal'
+  fallback: string
+  bars: number
+  engine_s: number
+  proof_s: number
+  total_s: number
+}
+
+export type Run = Omit<Schemas['Backtest'], 'metrics' | 'checks' | 'assumptions'> & {
+  /** Figures by name, and `leftovers(run)`; null until the run is done, like the others. */
+  metrics: Metrics | null
+  checks: Checks | null
+  hashes: Record<string, string> | null
+  engine: Engine | null
+  assumptions: { name: string; value: string }[]
+}
+
+export const leftovers = (run: Pick<Run, 'metrics'>): Leftovers | null => run.metrics as unknown as Leftovers | null
 /** How far a backtest or a sweep has come in its present phase, 0 to 1; `detail` is French, with the time left. */
 export interface BacktestProgress {
   id: number
@@ -53,14 +94,12 @@ const HISTORY = 50
 const TRADES_A_PAGE = 5000
 const one = (id: number) => ({ params: { path: { id: String(id) } } })
 const cursorOf = (address: string): string | undefined => new URL(address, location.origin).searchParams.get('cursor') ?? undefined
-const asRun = async (call: Promise<Schemas['Backtest']>): Promise<Run> => (await call) as Run
+const asRun = async (call: Promise<Schemas['Backtest']>): Promise<Run> => (await call) as unknown as Run
 
 /** The newest runs, or the page at `address`. */
 export const fetchRuns = async (address?: string): Promise<Page<Run>> =>
-  (await answer(api.GET('/api/backtests/', { params: { query: { limit: HISTORY, cursor: address && cursorOf(address) } } }))) as Page<Run>
-/** One run with the text that was played and the entries that were refused. */
-export const fetchRun = async (id: number): Promise<Run & { code: string; refusals: Refusal[] }> =>
-  (await answer(api.GET('/api/backtests/{id}/', one(id)))) as Run & { code: string; refusals: Refusal[] }
+  (await answer(api.GET('/api/backtests/', { params: { query: { limit: HISTORY, cursor: address && cursorOf(address) } } }))) as unknown as Page<Run>
+export const fetchRun = (id: number): Promise<Run> => asRun(answer(api.GET('/api/backtests/{id}/', one(id))))
 export const createRun = (body: NewRun): Promise<Run> => asRun(answer(api.POST('/api/backtests/', { body })))
 export const cancelRun = (id: number): Promise<Run> => asRun(answer(api.POST('/api/backtests/{id}/cancel/', one(id))))
 export const deleteRun = (id: number): Promise<unknown> => answer(api.DELETE('/api/backtests/{id}/', one(id)))

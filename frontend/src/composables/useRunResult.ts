@@ -1,5 +1,5 @@
 import { computed, ref, shallowRef, watch } from 'vue'
-import { fetchCurves, fetchRun, fetchTrades, type Curves, type Refusal, type Run, type RunTrade } from '@/api/backtests'
+import { fetchCurves, fetchTrades, type Curves, type Run, type RunTrade } from '@/api/backtests'
 import { messageOf } from '@/api/errors'
 import { timeframeMs } from '@/utils/timeframe'
 
@@ -14,7 +14,6 @@ const AROUND = 120
 export function useRunResult(run: () => Run | null) {
   const curves = shallowRef<Curves | null>(null)
   const trades = shallowRef<readonly RunTrade[]>([])
-  const refusals = shallowRef<readonly Refusal[]>([])
   const message = ref<string | null>(null)
   const pending = ref(false)
   /** The candles of the part that is looked at; null for the whole run. */
@@ -28,15 +27,14 @@ export function useRunResult(run: () => Run | null) {
     message.value = null
     if (wanted?.status !== 'done') {
       curves.value = null
-      trades.value = refusals.value = []
+      trades.value = []
       pending.value = false
       return
     }
     pending.value = true
     try {
-      const [nextCurves, nextTrades, whole] = await Promise.all([fetchCurves(wanted.id), fetchTrades(wanted.id), fetchRun(wanted.id)])
+      const [nextCurves, nextTrades] = await Promise.all([fetchCurves(wanted.id), fetchTrades(wanted.id)])
       if (ticket !== asked) return
-      refusals.value = whole.refusals
       curves.value = nextCurves
       trades.value = nextTrades
     } catch (error) {
@@ -59,7 +57,7 @@ export function useRunResult(run: () => Run | null) {
   }
 
   watch(() => [run()?.id, run()?.status] as const, load, { immediate: true })
-  return { curves, trades, refusals, message, pending, part, exact, load, lookAt, whole: () => (part.value = null) }
+  return { curves, trades, message, pending, part, exact, load, lookAt, whole: () => (part.value = null) }
 }
 
 export type RunResult = ReturnType<typeof useRunResult>

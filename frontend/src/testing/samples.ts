@@ -41,12 +41,12 @@ export const decision = (over: Partial<Decision> = {}): Decision => ({
 export const position = (over: Partial<Position> = {}): Position => ({
   id: 7, broker: 1, bot: 1, symbol: 'BTC/USDT', owner: 'bot', side: 'long', quantity: '0.06', entry_price: '94012.4',
   current_price: '94218.4', stop_loss: '93400', take_profit: '94780', realized_pnl: '0', unrealized_pnl: '12.36',
-  status: 'open', opened_at: '2026-11-22T11:00:00Z', closed_at: null,
+  status: 'open', closing_reason: '', protection: null, opened_at: '2026-11-22T11:00:00Z', closed_at: null,
   ...over,
 })
 
 export const trade = (id: number, over: Partial<Trade> = {}): Trade => ({
-  id, client_order_id: `c${id}`, broker: 1, bot: 1, strategy: 1, source: 'strategy', intent: 'entry', symbol: 'BTC/USDT',
+  id, client_order_id: `c${id}`, broker: 1, bot: 1, strategy: 1, webhook: null, source: 'strategy', intent: 'entry', symbol: 'BTC/USDT',
   side: 'buy', type: 'market', quantity: '0.06', price: null, average_price: '94012.4', filled_quantity: '0.06',
   fee: '1', fee_currency: 'USDT', status: 'filled', error_message: '', profit_loss: null,
   stop_price: null, quote_amount: null, link_id: '', link_mode: '', replaces: null,

@@ -35,8 +35,9 @@ export function divergences(runs: readonly Run[]): Divergence[] {
     ['Fin', (run) => run.end_date],
     ['Montant', (run) => `${run.initial_amount} ${run.quote_currency}`],
   ]
-  const rules = [...new Set(runs.flatMap((run) => Object.keys(run.assumptions)))]
-  const all = [...asked, ...rules.map((name): [string, (run: Run) => string] => [name, (run) => String(run.assumptions[name] ?? '—')])]
+  const rules = [...new Set(runs.flatMap((run) => run.assumptions.map(({ name }) => name)))]
+  const ruleOf = (run: Run, name: string): string => run.assumptions.find((rule) => rule.name === name)?.value ?? '—'
+  const all = [...asked, ...rules.map((name): [string, (run: Run) => string] => [name, (run) => ruleOf(run, name)])]
   return all.map(([label, of]) => ({ label, values: runs.map(of) })).filter(({ values }) => new Set(values).size > 1)
 }
 

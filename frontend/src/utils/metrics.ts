@@ -81,4 +81,4 @@ export function metricTone({ kind, signed }: MetricSpec, value: Value): '' | 'up
   return signed ? toneOf(value) : ''
 }
 
-export const metricOf = (run: Pick<Run, 'metrics'>, key: string): Value => run.metrics[key] as Value
+export const metricOf = (run: Pick<Run, 'metrics'>, key: string): Value => run.metrics?.[key]

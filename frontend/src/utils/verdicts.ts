@@ -1,5 +1,5 @@
 /** What the checks of a backtest mean, in plain French, and what to do about it. */
-import type { ColumnDifference, Run } from '@/api/backtests'
+import type { Checks, ColumnDifference, Run } from '@/api/backtests'
 import { formatMoney, formatNumber, formatRatio, plural } from './format'
 
 export interface Finding {
@@ -19,7 +19,7 @@ export function columnNames(columns: readonly ColumnDifference[]): string {
   return names.slice(0, MAX_NAMED).join(', ') + (rest > 0 ? ` et ${plural(rest, 'autre')}` : '')
 }
 
-function lookAhead({ look_ahead: check }: Run['checks']): Finding {
+function lookAhead({ look_ahead: check }: Checks): Finding {
   if (check?.verdict === 'ok') {
     return { tone: 'ok', title: 'Aucun biais d’anticipation', text: `Relue sur ${plural(check.bars_checked, 'vraie fenêtre', 'vraies fenêtres')}, chaque décision est la même.`, todo: '' }
   }
@@ -37,7 +37,7 @@ function lookAhead({ look_ahead: check }: Run['checks']): Finding {
   }
 }
 
-function window({ window: check }: Run['checks']): Finding[] {
+function window({ window: check }: Checks): Finding[] {
   if (!check || check.verdict === 'ok') return []
   if (check.verdict === 'unproven') {
     return [{ tone: 'warn', title: 'Fenêtre non vérifiée', text: `Rien ne prouve que ${formatNumber(check.size)} bougies suffisent aux indicateurs.`, todo: '' }]
@@ -49,7 +49,7 @@ function window({ window: check }: Run['checks']): Finding[] {
   }]
 }
 
-function coverage({ coverage: check }: Run['checks']): Finding[] {
+function coverage({ coverage: check }: Checks): Finding[] {
   if (!check || check.hole_count === 0) return []
   return [{
     tone: check.ratio < 0.99 ? 'bad' : 'warn', title: `Couverture ${formatRatio(String(check.ratio)).replace('+', '')}`,
@@ -58,7 +58,7 @@ function coverage({ coverage: check }: Run['checks']): Finding[] {
   }]
 }
 
-function ambiguity({ ambiguous_candles: check }: Run['checks'], quote: string): Finding[] {
+function ambiguity({ ambiguous_candles: check }: Checks, quote: string): Finding[] {
   if (!check || check.count === 0) return []
   const band = `entre ${formatMoney(check.worst, quote)} et ${formatMoney(check.best, quote, { unit: quote })}`
   return [{
@@ -70,11 +70,12 @@ function ambiguity({ ambiguous_candles: check }: Run['checks'], quote: string): 
 
 /** What is to be known before the gain is looked at; the first one is always about the future. */
 export function findings(run: Pick<Run, 'checks' | 'quote_currency'>): Finding[] {
-  return [lookAhead(run.checks), ...window(run.checks), ...coverage(run.checks), ...ambiguity(run.checks, run.quote_currency)]
+  const checks = run.checks ?? {}
+  return [lookAhead(checks), ...window(checks), ...coverage(checks), ...ambiguity(checks, run.quote_currency)]
 }
 
 /** The worst tone of a run's findings: what its line in the history says. */
 export function trust(run: Pick<Run, 'checks' | 'quote_currency'>): Finding['tone'] {
   const tones = findings(run).map((finding) => finding.tone)
-  return tones.includes('bad') ? 'bad' : run.checks.look_ahead?.verdict === 'ok' ? 'ok' : 'warn'
+  return tones.includes('bad') ? 'bad' : run.checks?.look_ahead?.verdict === 'ok' ? 'ok' : 'warn'
 }

@@ -1,0 +1,52 @@
+"""Who owns a position, and in whose name its protection and its sale are asked for."""
+
+from datetime import datetime
+
+from apps.orders.context import OrderContext
+from apps.orders.locks import lock_owner
+from apps.orders.models import Position
+from apps.orders.selectors import BOT_OWNER
+from domain.orders import OrderSource
+
+_WEBHOOK_OWNER = "webhook:"
+
+
+def source_of(owner: str) -> OrderSource:
+    """Return the source of the orders of an owner."""
+    if owner.startswith(BOT_OWNER):
+        return OrderSource.STRATEGY
+    return OrderSource.WEBHOOK if owner.startswith(_WEBHOOK_OWNER) else OrderSource.MANUAL
+
+
+def locked_position(position_id: int) -> Position | None:
+    """Lock what the owner of a position may decide about it; return it as it is then, None when it is gone."""
+    key = Position.objects.filter(id=position_id).values("broker_id", "symbol", "owner").first()
+    if key is None:
+        return None
+    lock_owner(**key)
+    return current(position_id)
+
+
+def current(position_id: int) -> Position | None:
+    """Return a position as committed, with its broker and bot."""
+    rows = Position.objects.select_related("broker", "bot").filter(id=position_id)
+    found: Position | None = rows.first()
+    return found
+
+
+def context_for(
+    position: Position, *, intent: str, now: datetime, market_time: datetime | None = None
+) -> OrderContext:
+    """Return the context of an order that protects or leaves a position."""
+    return OrderContext(
+        user_id=position.user_id,
+        broker_id=position.broker_id,
+        source=source_of(position.owner),
+        owner=position.owner,
+        now=now,
+        intent=intent,
+        bot_id=position.bot_id,
+        strategy_id=None if position.bot is None else position.bot.strategy_id,
+        position_id=position.id,
+        market_time=market_time,
+    )
