@@ -14,6 +14,7 @@ from domain.messages import GatewayReply, GatewayRequest, Priority, Signal
 from domain.order_abilities import OrderAbilities
 from domain.orders import FillReport, OrderHandle, OrderReport, OrderTicket, PairTicket
 from domain.strategies.contract import Evaluation, EvaluationJob, Validation
+from domain.strategies.replay import ReplayAnswer, ReplayJob
 from domain.timeframes import Timeframe
 
 
@@ -289,6 +290,10 @@ class StrategyHost(Protocol):
 
     async def quick_test(self, job: QuickTestJob, *, timeout_s: float = 20.0) -> QuickTestResult:
         """Play a strategy over a few hundred candles; raises as `evaluate`."""
+        ...
+
+    async def replay(self, job: ReplayJob, *, timeout_s: float = 60.0) -> Sequence[ReplayAnswer]:
+        """Ask again what was decided, when nothing else is asked; raises as `evaluate`."""
         ...
 
     async def close(self) -> None: ...

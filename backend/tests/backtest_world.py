@@ -134,7 +134,7 @@ class Browsers:
 
 
 class HandBell:
-    """A `Bell` that the test rings."""
+    """A `WakeUp` that the test rings."""
 
     def __init__(self) -> None:
         self._rung = asyncio.Event()
@@ -142,9 +142,9 @@ class HandBell:
     def ring(self) -> None:
         self._rung.set()
 
-    async def wait(self, seconds: float) -> None:
+    async def wait(self, timeout_s: float) -> None:
         try:
-            await asyncio.wait_for(self._rung.wait(), seconds)
+            await asyncio.wait_for(self._rung.wait(), timeout_s)
         except TimeoutError:
             return
         self._rung.clear()
@@ -173,7 +173,7 @@ class World:
         """Run the supervisor for the length of a block."""
         supervisor = Supervisor(
             players=self.players(),
-            bell=self.bell,
+            wake_up=self.bell,
             queries=self.queries,
             publisher=self.browsers,
             clock=SystemClock(),

@@ -30,10 +30,10 @@ MAX_AT_WORK = 5  # of each kind; one a user
 Player = Callable[[Any, Work], Awaitable[None]]
 
 
-class Bell(Protocol):
+class WakeUp(Protocol):
     """Wakes the supervisor when a row was committed for it."""
 
-    async def wait(self, seconds: float) -> None: ...
+    async def wait(self, timeout_s: float) -> None: ...
 
 
 class Supervisor:
@@ -48,14 +48,14 @@ class Supervisor:
         self,
         *,
         players: Mapping[type[Job], Player],
-        bell: Bell,
+        wake_up: WakeUp,
         queries: Queries,
         publisher: Publisher,
         clock: Clock,
         lease: timedelta = queue.LEASE,
     ) -> None:
         self._players = players
-        self._bell = bell
+        self._wake_up = wake_up
         self._queries = queries
         self._publisher = publisher
         self._clock = clock
@@ -145,7 +145,7 @@ class Supervisor:
     async def _woken(self) -> None:
         """Return when rung, when a run has ended, or after a second."""
         waits = {
-            asyncio.create_task(self._bell.wait(_LOOKS_EVERY_S)),
+            asyncio.create_task(self._wake_up.wait(_LOOKS_EVERY_S)),
             asyncio.create_task(self._one_ended.wait()),
         }
         try:

@@ -5,7 +5,7 @@ import structlog
 from apps.backtest.models import BacktestResult
 from apps.backtest.run_player import Loader, RunPlayer
 from apps.backtest.supervisor import Supervisor
-from apps.core.adapters.redis_bell import RedisBell
+from apps.core.adapters.redis_wake_up import RedisWakeUp
 from apps.core.adapters.strategy_host.backtest_host import BacktestHost
 from apps.market_data.services.candle_history import CandleHistory, Queries
 from domain.errors import Unavailable
@@ -18,7 +18,7 @@ class BacktestWorks:
     """Runs until cancelled; its workers end with it."""
 
     def __init__(
-        self, *, bell: RedisBell, gateway: Gateway, queries: Queries, publisher: Publisher, clock: Clock
+        self, *, wake_up: RedisWakeUp, gateway: Gateway, queries: Queries, publisher: Publisher, clock: Clock
     ) -> None:
         self._host = BacktestHost()
         history = CandleHistory(gateway, queries=queries, clock=clock)
@@ -26,7 +26,7 @@ class BacktestWorks:
         runs = RunPlayer(loader=loader, host=self._host, queries=queries, clock=clock)
         self._supervisor = Supervisor(
             players={BacktestResult: runs.play},
-            bell=bell,
+            wake_up=wake_up,
             queries=queries,
             publisher=publisher,
             clock=clock,

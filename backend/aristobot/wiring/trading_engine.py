@@ -9,13 +9,12 @@ from typing import Any
 import structlog
 from django.conf import settings
 
-from apps.backtest.announce import BELL
+from apps.backtest.announce import BACKTESTS_WAITING
 from apps.backtest.quick_test import QuickTests
 from apps.core.adapters.browser_events import ChannelsPublisher
 from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.database import close_database
 from apps.core.adapters.presence import Presence
-from apps.core.adapters.redis_bell import RedisBell
 from apps.core.adapters.redis_connection import connect
 from apps.core.adapters.redis_requests import RedisRequestBus
 from apps.core.adapters.redis_signals import RedisSignalStream
@@ -30,6 +29,7 @@ from apps.trading_engine.announce import Announcer
 from apps.trading_engine.database import Database
 from apps.trading_engine.engine import TradingEngine
 from apps.trading_engine.evaluation import Evaluator
+from apps.trading_engine.parity.watch import ParityWatch
 from apps.trading_engine.position_watch import PositionWatch
 from apps.webhooks.inbox import Inbox
 from aristobot.wiring.alerts import alert_works
@@ -82,6 +82,7 @@ async def run() -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     clock, database, host = SystemClock(), Database(), SandboxedStrategyHost()
     database_of_backtests = Database(threads=3)  # its long reads must not keep a bot's waiting
+    parity_database = Database(threads=1)
     redis = connect(settings.REDIS_URL)
     gateway = CcxtClient(RedisRequestBus(redis, clock=clock), clock=clock)
     try:
@@ -103,7 +104,7 @@ async def run() -> None:
         quick_tests = QuickTests(gateway=gateway, host=host, clock=clock)
         requests = StrategyRequestServer(redis, host=host, clock=clock, handlers={"quick_test": quick_tests.run})
         backtests = BacktestWorks(
-            bell=RedisBell(redis, BELL, clock=clock),
+            wake_up=RedisWakeUp(redis, BACKTESTS_WAITING, clock=clock),
             gateway=gateway,
             queries=database_of_backtests,
             publisher=events,
@@ -126,6 +127,7 @@ async def run() -> None:
             requests,
             presence,
             backtests,
+            ParityWatch(host=host, publisher=events, database=parity_database, clock=clock),
             StatsUpkeep(clock=clock),
             *alert_works(watched=("heartbeat", "ccxt_service"), clock=clock),
         )
@@ -137,6 +139,7 @@ async def run() -> None:
         await close_database()
         database.close()
         database_of_backtests.close()
+        parity_database.close()
         log.info("trading_engine.stopped")
 
 

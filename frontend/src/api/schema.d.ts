@@ -341,6 +341,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/bots/{id}/parity/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The market days that were replayed, with the decisions that come out otherwise. */
+        get: operations["bots_parity_list"];
+        put?: never;
+        /** @description Replay the newest market day now; the result comes as an event `parity` of the topic `bots`. */
+        post: operations["bots_parity_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/bots/{id}/resume/": {
         parameters: {
             query?: never;
@@ -1838,6 +1856,14 @@ export interface components {
             supported: boolean;
             note: string;
         };
+        /**
+         * @description * `candle_missing` - candle_missing
+         *     * `candle_revised` - candle_revised
+         *     * `code_changed` - code_changed
+         *     * `not_reproducible` - not_reproducible
+         * @enum {string}
+         */
+        CauseEnum: "candle_missing" | "candle_revised" | "code_changed" | "not_reproducible";
         CodeError: {
             line: number | null;
             column: number | null;
@@ -2308,6 +2334,19 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Exchange"][];
         };
+        PaginatedParityRunList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["ParityRun"][];
+        };
         PaginatedPositionList: {
             /**
              * Format: uri
@@ -2441,6 +2480,39 @@ export interface components {
          * @enum {string}
          */
         ParamSpecTypeEnum: "int" | "float" | "bool" | "choice";
+        ParityDifference: {
+            decision: number;
+            /** Format: date-time */
+            close_time: string;
+            live: components["schemas"]["Wish"];
+            replayed: components["schemas"]["Wish"] | null;
+            cause: components["schemas"]["CauseEnum"];
+            explanation: string;
+        };
+        ParityRun: {
+            id: number;
+            bot: number;
+            /** Format: date */
+            day: string;
+            status: components["schemas"]["ParityRunStatusEnum"];
+            is_complete: boolean;
+            checked: number;
+            differing: number;
+            unverifiable: number;
+            reason: string;
+            /** Format: date-time */
+            asked_at: string;
+            /** Format: date-time */
+            done_at: string | null;
+            differences: components["schemas"]["ParityDifference"][];
+        };
+        /**
+         * @description * `queued` - queued
+         *     * `done` - done
+         *     * `failed` - failed
+         * @enum {string}
+         */
+        ParityRunStatusEnum: "queued" | "done" | "failed";
         PasswordChangeRequest: {
             old_password: string;
             new_password: string;
@@ -2900,6 +2972,8 @@ export interface components {
             profit_factor: string | null;
             fees: string;
             owner: string;
+            /** @description Vide quand la source et ses appels ont été supprimés. */
+            name: string;
         };
         /**
          * @description * `queued` - queued
@@ -3253,6 +3327,15 @@ export interface components {
          * @enum {string}
          */
         WindowCheckVerdictEnum: "ok" | "too_short" | "unproven";
+        /** @description What a strategy wants. `error` alone: it failed when it was asked again. */
+        Wish: {
+            should_long?: boolean;
+            should_short?: boolean;
+            position_size?: string;
+            stop_loss?: string;
+            take_profit?: string;
+            error?: string;
+        };
         _DayResult: {
             /** Format: date */
             day: string;
@@ -3279,6 +3362,8 @@ export interface components {
             /** Format: date-time */
             time: string;
             net: string;
+            /** @description Sous le plus haut atteint, positif. */
+            drawdown: string;
             sources: {
                 [key: string]: string;
             };
@@ -4049,6 +4134,53 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PaginatedDecisionList"];
+                };
+            };
+        };
+    };
+    bots_parity_list: {
+        parameters: {
+            query?: {
+                /** @description La valeur du curseur de pagination. */
+                cursor?: string;
+                /** @description Nombre de résultats à retourner par page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedParityRunList"];
+                };
+            };
+        };
+    };
+    bots_parity_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ParityRun"];
                 };
             };
         };

@@ -5,12 +5,13 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from apps.core.adapters.strategy_host import protocol, quick_test_wire
+from apps.core.adapters.strategy_host import protocol, quick_test_wire, replay_wire
 from apps.core.adapters.strategy_host.jail import Jail, JailFailed, die_with_parent
 from domain.backtest.quick_test import quick_test
 from domain.errors import StrategyError, StrategyMemory
 from domain.strategies.evaluate import evaluate
 from domain.strategies.loader import load
+from domain.strategies.replay import replay
 from domain.strategies.sample import sample_window
 from domain.strategies.validate import validate
 
@@ -88,6 +89,8 @@ def _answer(payload: bytes, scope: Mapping[str, Any]) -> bytes:
         header, raw = protocol.split_request(payload)
         if header["mode"] == quick_test_wire.MODE:
             return quick_test_wire.pack_result(quick_test(quick_test_wire.unpack_quick_test(header, raw), scope))
+        if header["mode"] == replay_wire.MODE:
+            return replay_wire.pack_answers(replay(replay_wire.unpack_replay(header, raw), scope))
         job = protocol.unpack_evaluation_job(header, raw)
         if header["mode"] == "validate":
             return protocol.pack_reply(validate(job.code, scope))

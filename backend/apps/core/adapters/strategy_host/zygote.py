@@ -74,7 +74,7 @@ class Zygote:
         pid = self._pids.get(order["id"])  # None: it is dead and reaped, its pid may be another's by now
         if pid is not None and order["op"] == "kill":
             os.kill(pid, signal.SIGKILL)
-        elif pid is not None and order["op"] == "demote" and _cpu_seconds(pid) > LONG_S:
+        elif pid is not None and (order["op"] == "demote" or _cpu_seconds(pid) > LONG_S):
             _give_way(pid)
         return True
 

@@ -64,9 +64,13 @@ class ChildProcess:
         self.writer.transport.abort()
         self._client.order("kill", self.number)
 
+    def demote(self) -> None:
+        """Let everybody else go first from now on."""
+        self._client.order("demote", self.number)
+
     def demote_if_busy(self) -> None:
         """Let everybody else go first from now on, if it has calculated for long."""
-        self._client.order("demote", self.number)
+        self._client.order("demote_if_busy", self.number)
 
     async def exit_code(self) -> int | None:
         """Return how it ended (negative: a signal's number), None if that is not known in time.
