@@ -54,7 +54,7 @@ class QuickTestSerializer(serializers.Serializer[Any]):
 
 
 STATUSES = ["queued", "loading", "running", "done", "cancelled", "failed"]
-OBJECTIVES = ["sharpe", "sortino", "calmar", "net_return", "profit_factor", "sqn"]
+OBJECTIVES = ["sharpe", "sortino", "calmar", "net_return", "profit_factor"]  # names of `domain.backtest.metrics`
 TRADE_ORDERINGS = [
     *("number", "entry_time", "exit_time", "quantity", "entry_price", "exit_price"),
     *("fees", "profit", "profit_ratio", "balance", "reason"),

@@ -2201,10 +2201,9 @@ export interface components {
          *     * `calmar` - calmar
          *     * `net_return` - net_return
          *     * `profit_factor` - profit_factor
-         *     * `sqn` - sqn
          * @enum {string}
          */
-        ObjectiveEnum: "sharpe" | "sortino" | "calmar" | "net_return" | "profit_factor" | "sqn";
+        ObjectiveEnum: "sharpe" | "sortino" | "calmar" | "net_return" | "profit_factor";
         OllamaSettings: {
             url: string;
             model: string;
