@@ -77,6 +77,7 @@ def equity_of(bot: ActiveStrategy) -> dict[str, Any]:
         for at, profit, so_far in rows.values_list("market_time", "profit_loss", "total")
     ]
     return {
+        "strategy_name": bot.strategy.name,
         "quote_currency": bot.symbol.partition("/")[2],
         "realized_pnl": amount(_realized([bot.id]).get(bot.id, Decimal(0))),
         "unrealized_pnl": None if position is None else amount(position.unrealized_pnl),

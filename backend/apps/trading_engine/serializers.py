@@ -31,7 +31,7 @@ class BotInputSerializer(serializers.Serializer[Any]):
 
 class StopInputSerializer(serializers.Serializer[Any]):
     confirm = serializers.BooleanField(default=False)
-    sell = serializers.BooleanField(default=False, help_text="Vendre la position ouverte au marché.")
+    sell = serializers.BooleanField(required=False, help_text="Vendre la position ouverte au marché.")
 
 
 class DecisionSerializer(serializers.Serializer[Any]):
@@ -163,6 +163,7 @@ class EquityPointSerializer(serializers.Serializer[Any]):
 
 
 class EquitySerializer(serializers.Serializer[Any]):
+    strategy_name = serializers.CharField()
     quote_currency = serializers.CharField()
     realized_pnl = serializers.CharField()
     unrealized_pnl = serializers.CharField(allow_null=True)

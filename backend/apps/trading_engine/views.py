@@ -75,7 +75,9 @@ class BotViewSet(GenericViewSet[ActiveStrategy]):
     @action(detail=True, methods=["post"])
     def stop(self, request: Request, pk: str) -> Response:
         asked = _validated(StopInputSerializer(data=request.data))
-        stopped = bots.stop(request.user.pk, int(pk), confirm=asked["confirm"], sell=asked["sell"], now=_now())
+        stopped = bots.stop(
+            request.user.pk, int(pk), confirm=asked["confirm"], sell=asked.get("sell", False), now=_now()
+        )
         return _answer(stopped)
 
     @extend_schema(request=None, responses=BotSerializer)

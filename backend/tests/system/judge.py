@@ -81,7 +81,8 @@ def _judge_row(
     verdict: Verdict, row: Mapping[str, Any], found: Sequence[Mapping[str, Any]], fills: Sequence[Decimal]
 ) -> None:
     name = f"trade {row['id']} ({row['status']})"
-    if row["status"] in NEVER_SENT and not row["exchange_order_id"]:
+    never_left = row["status"] in NEVER_SENT or row["sending_at"] is None  # cancelled before anybody claimed it
+    if never_left and not row["exchange_order_id"]:
         verdict.check("unsent row has no order", not found, f"{name} exists at the exchange")
         return
     verdict.check("sent row has an order", len(found) == 1, f"{name}: {len(found)} orders at the exchange")

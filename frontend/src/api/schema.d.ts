@@ -2052,6 +2052,7 @@ export interface components {
          */
         DisplayTimezoneEnum: "UTC" | "local";
         Equity: {
+            strategy_name: string;
             quote_currency: string;
             realized_pnl: string;
             unrealized_pnl: string | null;
@@ -3110,11 +3111,8 @@ export interface components {
         StopInputRequest: {
             /** @default false */
             confirm: boolean;
-            /**
-             * @description Vendre la position ouverte au marché.
-             * @default false
-             */
-            sell: boolean;
+            /** @description Vendre la position ouverte au marché. */
+            sell?: boolean;
         };
         /**
          * @description * `none` - none
