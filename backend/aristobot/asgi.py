@@ -13,4 +13,5 @@ from aristobot.routing import websocket_application  # noqa: E402
 from aristobot.wiring import web  # noqa: E402
 
 web.prepare()
-application = ProtocolTypeRouter({"http": django_application, "websocket": websocket_application})
+http_application = web.with_webhook_door(django_application)
+application = ProtocolTypeRouter({"http": http_application, "websocket": websocket_application})

@@ -21,6 +21,9 @@ ARISTOBOT_HOST: str = env.str("ARISTOBOT_HOST", default="127.0.0.1")
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 if ARISTOBOT_HOST not in ("127.0.0.1", "0.0.0.0", *ALLOWED_HOSTS):  # noqa: S104 — compared, not bound
     ALLOWED_HOSTS.append(ARISTOBOT_HOST)
+# Webhooks: who may say on whose behalf it calls (X-Forwarded-For), and the address that the world reaches us by.
+TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", default=[])
+PUBLIC_URL: str = env.str("PUBLIC_URL", default="").rstrip("/")
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 ARISTOBOT_DATA_DIR = Path(env.str("ARISTOBOT_DATA_DIR", default=str(ROOT_DIR / ".aristobot")))

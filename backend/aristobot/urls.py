@@ -10,7 +10,17 @@ from apps.core.views.spa import CockpitView, UnknownApiView
 from aristobot.wiring import web
 
 # Rooms that bring routes of their own.
-ROOMS = ("alerts", "brokers", "market_data", "strategies", "orders", "trading_engine", "backtest", "stats")
+ROOMS = (
+    "alerts",
+    "brokers",
+    "market_data",
+    "strategies",
+    "orders",
+    "trading_engine",
+    "backtest",
+    "stats",
+    "webhooks",
+)
 
 _health = web.health_service()
 

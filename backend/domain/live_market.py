@@ -1,4 +1,4 @@
-"""What a trader watches while it moves: the order book, the day's ticker, the candle still open.
+"""What a trader watches while it moves: order book, last trades, the day's ticker, the candle still open.
 
 Public data of one market, the same for every account there: no user and no broker is in it. Amounts are
 exact; on the wire they are text without an exponent, except a candle's, which charts read as numbers.
@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 from domain.candles import Candle
+from domain.orders import Side
 from domain.timeframes import Timeframe, to_ms
 
 Level = tuple[Decimal, Decimal]  # price, quantity
@@ -68,6 +69,31 @@ class Ticker:
 
 
 @dataclass(frozen=True, slots=True)
+class TapeTrade:
+    """One trade of the market: who took it, at what price."""
+
+    at_ms: int
+    price: Decimal
+    quantity: Decimal
+    side: Side  # of the one who took the offer
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """The last trades of the market, the newest first."""
+
+    symbol: str
+    trades: tuple[TapeTrade, ...]
+
+    def to_wire(self) -> dict[str, Any]:
+        rows = [
+            [each.at_ms, amount_text(each.price), amount_text(each.quantity), each.side.value]
+            for each in self.trades
+        ]
+        return {"symbol": self.symbol, "trades": rows}
+
+
+@dataclass(frozen=True, slots=True)
 class LiveCandle:
     """A candle as it stands; `closed` once a later one has begun."""
 
@@ -91,6 +117,7 @@ class StreamKind(enum.StrEnum):
     BOOK = "book"
     TICKER = "ticker"
     CANDLE = "candle"
+    TAPE = "tape"
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ class Market:
         notional = quantity * price
         if self.min_notional is not None and notional < self.min_notional:
             raise InvalidInput(
-                f"{head} : notionnel {number(notional)} {self.quote} inférieur au minimum "
+                f"{head} : valeur {number(notional)} {self.quote} inférieure au minimum "
                 f"{number(self.min_notional)} {self.quote}.",
                 details={"notional": str(notional), "minimum": str(self.min_notional)},
                 code="notional_too_small",

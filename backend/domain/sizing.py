@@ -5,6 +5,7 @@ Nothing here knows an exchange's filters: `Market` rounds and checks once, when 
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 from domain.french import number
 from domain.markets import Market
@@ -12,11 +13,12 @@ from domain.orders import OrderRequest, OrderType, Side
 from domain.strategies.contract import Evaluation
 
 # A float that went through `Decimal(str(x))` may exceed the balance it came from by its last digit.
-_FLOAT_SLACK = Decimal("1e-9")
+_SLACK = 1 + Decimal("1e-9")
 
 
 # How far a market buy may run above the price that sized it: the balance must still pay for it.
 MARKET_PRICE_MARGIN = Decimal("0.005")
+_WITH_MARGIN = 1 + MARKET_PRICE_MARGIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,32 +73,54 @@ def _leave(evaluation: Evaluation, *, market: Market, held: Decimal) -> OrderReq
 
 
 def _enter(evaluation: Evaluation, *, market: Market, price: Decimal, funds: Funds) -> OrderRequest | NoOrder:
-    wanted = _decimal(evaluation.position_size)
-    if wanted <= 0:
-        return NoOrder(f"taille nulle : la stratégie demande {_text(wanted)} {market.quote}")
-    spend = wanted if funds.cap is None else min(wanted, funds.cap)
-    if spend > funds.available * (1 + _FLOAT_SLACK):
-        return NoOrder(
-            f"solde insuffisant : {_text(spend)} {market.quote} demandés, {_text(funds.available)} disponibles "
-            f"({_text(funds.free)} libres, {_text(funds.reserved)} réservés)"
-        )
-    if evaluation.stop_loss >= 1:
-        return NoOrder(
-            f"stop loss de {_text(_decimal(evaluation.stop_loss) * 100)} % impossible : il doit rester sous 100 %"
-        )
+    terms = (evaluation.position_size, evaluation.stop_loss, evaluation.take_profit)
+    entry = size_entry(market, price, terms, funds)
+    if isinstance(entry, NoOrder):
+        return entry
+    quote_amount, stop_loss, take_profit = entry
     return OrderRequest(
         symbol=market.symbol,
         side=Side.BUY,
         order_type=OrderType.MARKET,
-        quote_amount=min(spend, _payable(funds.available, market)),
-        stop_loss=_exit_price(market, price=price, change=-_decimal(evaluation.stop_loss)),
-        take_profit=_exit_price(market, price=price, change=_decimal(evaluation.take_profit)),
+        quote_amount=quote_amount,
+        stop_loss=stop_loss,
+        take_profit=take_profit,
+    )
+
+
+# What to spend in quote, the stop's price and the take profit's; None = no such protection.
+Entry = tuple[Decimal, Decimal | None, Decimal | None]
+
+
+def size_entry(market: Market, price: Decimal, terms: tuple[float, float, float], funds: Funds) -> Entry | NoOrder:
+    """Turn a strategy's terms into the amounts of a market buy: live orders and backtests pass through here.
+
+    Args:
+        terms: quote amount wanted, stop loss and take profit as fractions of `price` (0.0 = none).
+    """
+    size, stop, target = terms
+    available, cap = funds.available, funds.cap
+    wanted = _decimal(size)
+    if wanted <= 0:
+        return NoOrder(f"taille nulle : la stratégie demande {_text(wanted)} {market.quote}")
+    spend = wanted if cap is None else min(wanted, cap)
+    if spend > available * _SLACK:
+        return NoOrder(
+            f"solde insuffisant : {_text(spend)} {market.quote} demandés, {_text(available)} disponibles "
+            f"({_text(funds.free)} libres, {_text(funds.reserved)} réservés)"
+        )
+    if stop >= 1:
+        return NoOrder(f"stop loss de {_text(_ratio(stop) * 100)} % impossible : il doit rester sous 100 %")
+    return (
+        min(spend, _payable(available, market)),
+        _exit_price(market, price=price, change=-_ratio(stop)),
+        _exit_price(market, price=price, change=_ratio(target)),
     )
 
 
 def _payable(available: Decimal, market: Market) -> Decimal:
     """Return what may be ordered so that the fee and a price that ran away are still paid for."""
-    return available / ((1 + MARKET_PRICE_MARGIN) * (1 + market.taker_fee_ratio))
+    return available / (_WITH_MARGIN * (1 + market.taker_fee_ratio))
 
 
 def _exit_price(market: Market, *, price: Decimal, change: Decimal) -> Decimal | None:
@@ -105,6 +129,10 @@ def _exit_price(market: Market, *, price: Decimal, change: Decimal) -> Decimal |
 
 def _decimal(value: float) -> Decimal:
     return Decimal(str(value))
+
+
+# Stops and take profits are mostly the same few fractions.
+_ratio = lru_cache(maxsize=256)(_decimal)
 
 
 def _text(value: Decimal) -> str:

@@ -59,6 +59,12 @@ def order_abilities(exchange: str) -> OrderAbilities | None:
     return OrderAbilities.from_wire(wire) if wire else None
 
 
+def exchange_name(exchange: str) -> str:
+    """Return the name shown to people: "Binance", "Simulateur"; the id while terminal 5 has not said it."""
+    name = Exchange.objects.filter(pk=exchange).values_list("name", flat=True).first()
+    return name or exchange
+
+
 def trading_mode(broker: Broker) -> str:
     """Return "simulation", "testnet" or "real": which money an order of this broker moves."""
     if broker.exchange == "simex":

@@ -24,6 +24,7 @@ from apps.orders.models import OrderCommand, Trade
 from apps.orders.selectors import LIVE_COMMANDS
 from domain.french import number
 from domain.order_terms import OrderTerms
+from domain.order_words import status_word
 from domain.orders import OrderSource, OrderStatus, OrderType, Side
 
 _VALID_FOR = timedelta(seconds=20)  # of what is sent after a cancellation
@@ -175,7 +176,7 @@ def _settle_by_replacement(
 
 
 def _refused(command: OrderCommand, trade: Trade, new: Trade, *, now: datetime) -> None:
-    cause = new.error_message or f"statut « {new.status} »"
+    cause = new.error_message or f"statut « {status_word(new.status)} »"
     error = f"Modification sans effet : le nouvel ordre n'existe pas. Cause : {cause}"
     if trade.status in (OrderStatus.CANCELLED, OrderStatus.EXPIRED):
         error = f"L'ordre {_named(trade)} est annulé et son remplaçant n'existe pas. Cause : {cause}"
@@ -207,8 +208,9 @@ def _gone(trade: Trade) -> str:
         return f"Modification sans effet : l'ordre {_named(trade)} était déjà entièrement exécuté."
     if OrderStatus(trade.status).is_final:
         return (
-            f"Modification abandonnée : l'ordre {_named(trade)} était déjà terminé (statut « {trade.status} ») "
-            "sans certitude que ce soit par nous ; rien n'est envoyé à sa place."
+            f"Modification abandonnée : l'ordre {_named(trade)} était déjà terminé "
+            f"(statut « {status_word(trade.status)} ») sans certitude que ce soit par nous ; "
+            "rien n'est envoyé à sa place."
         )
     return f"Modification abandonnée : l'ordre {_named(trade)} a commencé à s'exécuter."
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from django.db import transaction
 
-from apps.brokers.selectors import order_abilities
+from apps.brokers.selectors import exchange_name, order_abilities
 from apps.orders import admission, events, order_state
 from apps.orders.models import OrderCommand, Trade
 from apps.orders.selectors import LIVE_COMMANDS
@@ -15,6 +15,7 @@ from domain.errors import Conflict, InvalidInput, NotFound
 from domain.french import number
 from domain.markets import Market
 from domain.order_terms import OrderTerms, order_terms
+from domain.order_words import order_of_side, status_word
 from domain.orders import OrderRequest, OrderSource, OrderStatus, OrderType, Side
 
 
@@ -97,7 +98,7 @@ def _check_amendable(trade: Trade) -> None:
     status = OrderStatus(trade.status)
     if status.is_final:
         raise Conflict(
-            f"{_head(trade)} : l'ordre est déjà terminé (statut « {status} »).",
+            f"{_head(trade)} : l'ordre est déjà terminé (statut « {status_word(status)} »).",
             details={"status": status.value},
             code="order_already_final",
         )
@@ -148,8 +149,9 @@ def _new_terms(
         stop_price=trade.stop_price if stop_price is None else stop_price,
     )
     exchange = trade.broker.exchange
+    name, abilities = exchange_name(exchange), order_abilities(exchange)
     try:
-        return order_terms(request, market, reference_price, exchange=exchange, abilities=order_abilities(exchange))
+        return order_terms(request, market, reference_price, exchange=name, abilities=abilities)
     except InvalidInput as exc:
         message = exc.message.replace("Ordre refusé avant envoi", "Modification refusée avant envoi", 1)
         raise InvalidInput(message, details=exc.details, code=exc.error_code) from exc
@@ -177,4 +179,4 @@ def _check_money(trade: Trade, terms: OrderTerms, purse: admission.Purse) -> Non
 
 
 def _head(trade: Trade) -> str:
-    return f"Modification refusée (ordre {trade.side} {trade.symbol} n° {trade.id})"
+    return f"Modification refusée ({order_of_side(trade.side)} {trade.symbol} n° {trade.id})"

@@ -8,6 +8,7 @@ from django.db import transaction
 from apps.orders import admission, amend_steps, ledger, order_state, pair_book, selectors
 from apps.orders.models import Trade
 from domain.errors import Conflict, NotFound
+from domain.order_words import order_of_side, status_word
 from domain.orders import OrderSource, OrderStatus
 
 
@@ -29,8 +30,8 @@ def cancel(*, trade_id: int, user_id: int, now: datetime) -> Trade:
     status = OrderStatus(trade.status)
     if status.is_final:
         raise Conflict(
-            f"Annulation impossible : l'ordre {trade.side} {trade.symbol} n° {trade_id} est déjà terminé "
-            f"(statut « {status} »).",
+            f"Annulation impossible : l'{order_of_side(trade.side)} {trade.symbol} n° {trade_id} est déjà terminé "
+            f"(statut « {status_word(status)} »).",
             details={"status": status.value},
             code="order_already_final",
         )

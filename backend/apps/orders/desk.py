@@ -13,7 +13,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from apps.brokers.models import Broker
-from apps.brokers.selectors import order_abilities
+from apps.brokers.selectors import exchange_name, order_abilities
 from apps.orders import admission, events, pairs
 from apps.orders.admission import PURSE_UNSEEN, Purse
 from apps.orders.amendments import amend as amend
@@ -124,15 +124,17 @@ def submit_pair(
 
 
 def _terms(request: OrderRequest, market: Market, reference_price: Decimal, *, broker: Broker) -> OrderTerms:
-    exchange = broker.exchange
-    return order_terms(request, market, reference_price, exchange=exchange, abilities=order_abilities(exchange))
+    abilities = order_abilities(broker.exchange)
+    name = exchange_name(broker.exchange)
+    return order_terms(request, market, reference_price, exchange=name, abilities=abilities)
 
 
 def _pair_terms(
     request: OrderRequest, market: Market, reference_price: Decimal, *, broker: Broker
 ) -> tuple[OrderTerms, OrderTerms]:
-    exchange = broker.exchange
-    return pair_terms(request, market, reference_price, exchange=exchange, abilities=order_abilities(exchange))
+    abilities = order_abilities(broker.exchange)
+    name = exchange_name(broker.exchange)
+    return pair_terms(request, market, reference_price, exchange=name, abilities=abilities)
 
 
 def _insert_pending(row: dict[str, Any], terms: OrderTerms, *, purse: Purse, broker: Broker) -> Trade:

@@ -34,6 +34,7 @@ def trade_body(trade: Trade) -> dict[str, Any]:
         "broker": trade.broker_id,
         "bot": trade.bot_id,
         "strategy": trade.strategy_id,
+        "webhook": trade.webhook_id,
         "source": trade.source,
         "intent": trade.intent,
         "symbol": trade.symbol,

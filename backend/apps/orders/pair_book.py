@@ -14,6 +14,7 @@ from apps.orders.models import OrderCommand, Trade
 from apps.orders.selectors import LIVE_COMMANDS
 from domain.french import number
 from domain.order_abilities import PairMode
+from domain.order_words import status_word
 from domain.orders import OrderStatus, OrderType
 
 _NAMES = {OrderType.STOP_LOSS: "stop loss", OrderType.TAKE_PROFIT: "take profit"}
@@ -53,7 +54,11 @@ def ask_cancel(trade: Trade) -> OrderCommand:
 
 def _end_unsent(trade: Trade, twin: Trade, *, now: datetime) -> None:
     status = OrderStatus.EXPIRED if trade.status == OrderStatus.EXPIRED else OrderStatus.CANCELLED
-    why = "a commencé à s'exécuter" if trade.filled_quantity > 0 else f"est terminé (statut « {trade.status} »)"
+    why = (
+        "a commencé à s'exécuter"
+        if trade.filled_quantity > 0
+        else f"est terminé (statut « {status_word(trade.status)} »)"
+    )
     message = f"Ordre jamais envoyé : le {_name(trade)} auquel il est lié {why}."
     order_state.finish(twin, status, code="pair_ended", message=message, now=now)
 
@@ -69,7 +74,7 @@ def _stay_alone(trade: Trade, twin: Trade) -> None:
     cause = f" Cause : {trade.error_message}" if trade.error_message else ""
     message = (
         f"Protection incomplète ({trade.symbol}) : le {_name(trade)} à {_price(trade)} est terminé sans exécution "
-        f"(statut « {trade.status} ») ; le {_name(twin)} à {_price(twin)} reste seul.{cause}"
+        f"(statut « {status_word(trade.status)} ») ; le {_name(twin)} à {_price(twin)} reste seul.{cause}"
     )
     events.alert(trade, code="pair_incomplete", message=message)
 

@@ -84,7 +84,9 @@ def by_webhook(scope: Scope) -> list[dict[str, Any]]:
     """Return the results of each webhook source, the best first."""
     rows = scope.results().filter(source=OrderSource.WEBHOOK.value)
     rows = rows.values("owner").annotate(**_TALLY, fees=Sum("fee_in_quote")).order_by()
-    return _best_first([{"owner": row["owner"], **_group(row)} for row in rows])
+    return _best_first(
+        [{"owner": row["owner"], "name": _webhook_name(scope, row["owner"]), **_group(row)} for row in rows]
+    )
 
 
 def by_symbol(scope: Scope) -> list[dict[str, Any]]:
@@ -97,7 +99,8 @@ def equity(scope: Scope) -> dict[str, Any]:
     """Return the cumulated net result and each source's share of it.
 
     Returns:
-        `step` ("trade" or "day") and `points`, oldest first: time, net, and one amount by source.
+        `step` ("trade" or "day") and `points`, oldest first: time, net, how far it is below its highest point so
+        far (the line begins at zero), and one amount by source.
     """
     count = scope.results().aggregate(total=Sum("trade_count"))["total"] or 0
     if count <= MAX_TRADE_POINTS:
@@ -105,11 +108,13 @@ def equity(scope: Scope) -> dict[str, Any]:
     else:
         step, moves = "day", _day_moves(scope)
     totals: defaultdict[str, Decimal] = defaultdict(Decimal)
+    peak = _ZERO
     points: list[dict[str, Any]] = []
     nets = cumulate([amount for _, _, amount in moves])
     for (moment, source, amount), net in zip(moves, nets, strict=True):
         totals[source] += amount
-        point = {"time": moment, "net": net, "sources": dict(totals)}
+        peak = max(peak, net)
+        point = {"time": moment, "net": net, "drawdown": peak - net, "sources": dict(totals)}
         if points and points[-1]["time"] == moment:
             points[-1] = point  # of one moment the last state counts
         else:
@@ -169,6 +174,12 @@ def _group(row: Row) -> dict[str, Any]:
         "profit_factor": tally.profit_factor,
         "fees": row["fees"] or _ZERO,
     }
+
+
+def _webhook_name(scope: Scope, owner: str) -> str:
+    """Return what the source was called at its latest order; sources are few."""
+    orders = Trade.objects.filter(user_id=scope.user_id, owner=owner, webhook__isnull=False).order_by("-created_at")
+    return orders.values_list("webhook__source", flat=True).first() or ""
 
 
 def _tally(row: Row) -> Tally:

@@ -68,6 +68,7 @@ class StatsStrategySerializer(_GroupSerializer):
 
 class StatsWebhookSerializer(_GroupSerializer):
     owner = serializers.CharField()
+    name = serializers.CharField(help_text="Vide quand la source et ses appels ont été supprimés.")
 
 
 class StatsSymbolSerializer(_GroupSerializer):
@@ -129,6 +130,7 @@ class StatsSummarySerializer(serializers.Serializer[Any]):
 class _PointSerializer(serializers.Serializer[Any]):
     time = serializers.DateTimeField()
     net = AmountField()
+    drawdown = AmountField(help_text="Sous le plus haut atteint, positif.")
     sources = serializers.DictField(child=AmountField())
 
 

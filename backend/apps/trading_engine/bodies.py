@@ -8,7 +8,7 @@ from typing import Any
 from apps.brokers.models import Broker
 from apps.orders.events import amount, position_body, trade_body
 from apps.orders.models import Position, Trade
-from apps.trading_engine.models import ActiveStrategy, BotDecision
+from apps.trading_engine.models import ActiveStrategy, BotDecision, ParityRun
 
 STOPPED_AT = datetime.fromisoformat("2001-01-01T00:00:00+00:00")
 
@@ -25,6 +25,44 @@ def decision_body(row: BotDecision) -> dict[str, Any]:
         "details": row.details,
         "decided_at": _iso(row.decided_at),
         "trade": row.trade_id,
+    }
+
+
+def parity_body(run_id: int) -> dict[str, Any] | None:
+    """Return the JSON body of a replayed day without its differences; None when it was deleted meanwhile."""
+    run = ParityRun.objects.filter(id=run_id).first()
+    return None if run is None else _parity_summary(run)
+
+
+def parity_run_body(run: ParityRun) -> dict[str, Any]:
+    """Return the JSON body of a replayed day; its differences are prefetched."""
+    differences = [
+        {
+            "decision": each.decision_id,
+            "close_time": _iso(each.close_time),
+            "live": each.live,
+            "replayed": each.replayed,
+            "cause": each.cause,
+            "explanation": each.explanation,
+        }
+        for each in run.differences.all()
+    ]
+    return {**_parity_summary(run), "differences": differences}
+
+
+def _parity_summary(run: ParityRun) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "bot": run.bot_id,
+        "day": run.day.isoformat(),
+        "status": run.status,
+        "is_complete": run.is_complete,
+        "checked": run.checked,
+        "differing": run.differing,
+        "unverifiable": run.unverifiable,
+        "reason": run.reason,
+        "asked_at": _iso(run.asked_at),
+        "done_at": _iso(run.done_at),
     }
 
 

@@ -27,6 +27,7 @@ from domain.orders import OrderRequest, OrderSource, Side
 from domain.ports import Balance
 from domain.sizing import Funds, NoOrder, size_order
 from domain.strategies.contract import Evaluation
+from domain.strategies.parity import Seen
 
 ORDER_VALID_FOR = timedelta(seconds=20)
 
@@ -39,6 +40,7 @@ class Answer:
     balance: Balance
     asked_at: datetime
     price: Decimal  # close of the candle that just closed
+    seen: Seen  # what the strategy was shown, for its replay
 
 
 def settle(job: Job, answer: Answer, *, now: datetime, max_age: timedelta) -> BotDecision | None:
@@ -64,7 +66,7 @@ def settle(job: Job, answer: Answer, *, now: datetime, max_age: timedelta) -> Bo
             _order(job, row, wanted, answer, now=now, fresh_for=fresh_for)
         else:
             row.action, row.reason = "none", wanted.reason
-        row.details = _details(answer)
+        row.details, row.seen = _details(answer), answer.seen.body()
         return _close(row, "decided", now=now)
 
 
@@ -123,7 +125,7 @@ def _lock(job: Job) -> tuple[ActiveStrategy | None, BotDecision | None]:
 def _close(row: BotDecision, status: str, *, now: datetime) -> BotDecision:
     row.status, row.lease_until, row.decided_at = status, None, now
     row.save(
-        update_fields=["status", "action", "reason", "details", "trade", "lease_until", "decided_at"],
+        update_fields=["status", "action", "reason", "details", "seen", "trade", "lease_until", "decided_at"],
     )
     return row
 

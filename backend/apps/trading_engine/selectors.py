@@ -5,13 +5,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import F, QuerySet, Sum, Window
+from django.db.models import F, Prefetch, QuerySet, Sum, Window
 from django.db.models.functions import RowNumber
 
 from apps.market_data.selectors import market_now
 from apps.orders.models import Position, Trade
 from apps.trading_engine.bodies import bot_body, bot_settings_body
-from apps.trading_engine.models import ActiveStrategy, BotDecision
+from apps.trading_engine.models import ActiveStrategy, BotDecision, ParityDifference, ParityRun
 
 SHOWN_TRADES = 10
 
@@ -19,6 +19,12 @@ SHOWN_TRADES = 10
 def bots_of(user_id: int) -> "QuerySet[ActiveStrategy]":
     """Return the user's bots, newest first."""
     return ActiveStrategy.objects.filter(user_id=user_id).select_related("strategy", "broker").order_by("-id")
+
+
+def parity_runs_of(bot_id: int) -> "QuerySet[ParityRun]":
+    """Return the replayed market days of a bot, with their differences in the order of time."""
+    ordered = ParityDifference.objects.order_by("close_time")
+    return ParityRun.objects.filter(bot_id=bot_id).prefetch_related(Prefetch("differences", queryset=ordered))
 
 
 def decisions_of(bot_id: int) -> "QuerySet[BotDecision]":

@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.orders.serializers import ProtectionSerializer
+from domain.strategies.parity import Cause
 from domain.timeframes import Timeframe
 
 TIMEFRAMES = [timeframe.value for timeframe in Timeframe]
@@ -39,6 +40,41 @@ class DecisionSerializer(serializers.Serializer[Any]):
     details = serializers.DictField()
     decided_at = serializers.DateTimeField(allow_null=True)
     trade = serializers.IntegerField(allow_null=True)
+
+
+class WishSerializer(serializers.Serializer[Any]):
+    """What a strategy wants. `error` alone: it failed when it was asked again."""
+
+    should_long = serializers.BooleanField(required=False)
+    should_short = serializers.BooleanField(required=False)
+    position_size = serializers.CharField(required=False)
+    stop_loss = serializers.CharField(required=False)
+    take_profit = serializers.CharField(required=False)
+    error = serializers.CharField(required=False)
+
+
+class ParityDifferenceSerializer(serializers.Serializer[Any]):
+    decision = serializers.IntegerField()
+    close_time = serializers.DateTimeField()
+    live = WishSerializer()
+    replayed = WishSerializer(allow_null=True)
+    cause = serializers.ChoiceField(choices=[cause.value for cause in Cause])
+    explanation = serializers.CharField()
+
+
+class ParityRunSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    bot = serializers.IntegerField()
+    day = serializers.DateField()
+    status = serializers.ChoiceField(choices=["queued", "done", "failed"])
+    is_complete = serializers.BooleanField()
+    checked = serializers.IntegerField()
+    differing = serializers.IntegerField()
+    unverifiable = serializers.IntegerField()
+    reason = serializers.CharField()
+    asked_at = serializers.DateTimeField()
+    done_at = serializers.DateTimeField(allow_null=True)
+    differences = ParityDifferenceSerializer(many=True)
 
 
 class BotPositionSerializer(serializers.Serializer[Any]):

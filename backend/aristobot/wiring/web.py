@@ -19,18 +19,26 @@ from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.presence import RedisPresenceReader
 from apps.core.adapters.redis_connection import connect
 from apps.core.adapters.redis_requests import RedisRequestBus
+from apps.core.adapters.redis_wake_up import RedisWakeUp
 from apps.core.services.ccxt_client import CcxtClient
 from apps.core.services.gateway_access import short_lived_gateway
 from apps.core.services.health import HealthService
 from apps.core.services.live_feeds import Event, LiveFeed
 from apps.orders.signals import order_event, orders_waiting
+from apps.trading_engine.database import Database
 from apps.trading_engine.models import ActiveStrategy
 from apps.trading_manual.services.liveness import ServiceWatch
 from apps.trading_manual.services.terminal import Terminal
+from apps.webhooks.arrivals import LiveArrivals
+from apps.webhooks.door import PREFIX, WebhookDoor
+from apps.webhooks.gate import Gate, Limits
+from domain.messages import WEBHOOKS_WAITING
+from domain.webhooks.origins import networks
 
 log = structlog.get_logger(__name__)
 
 STATUS_PERIOD_S = 2.0
+_DOOR_THREADS = 6  # commits that may wait for the disk together
 SIMEX = "simex"
 
 
@@ -77,6 +85,28 @@ def join_orders() -> None:
 async def _wake_terminal_5() -> None:
     async with short_lived_gateway() as gateway:
         await gateway.wake_orders()
+
+
+def with_webhook_door(application: Any) -> Any:
+    """Return the HTTP application with the public address of the webhooks in front of it."""
+    clock = SystemClock()
+
+    def parts() -> tuple[ChannelsPublisher, RedisWakeUp]:
+        return ChannelsPublisher(clock), RedisWakeUp(connect(settings.REDIS_URL), WEBHOOKS_WAITING, clock=clock)
+
+    door = WebhookDoor(
+        gate=Gate(Limits(clock.monotonic)),
+        database=Database(threads=_DOOR_THREADS),
+        arrivals=LiveArrivals(parts),
+        clock=clock,
+        trusted_proxies=networks(settings.TRUSTED_PROXIES),
+    )
+
+    async def http(scope: Any, receive: Any, send: Any) -> None:
+        chosen = door if scope["path"].startswith(PREFIX) else application
+        await chosen(scope, receive, send)
+
+    return http
 
 
 def presence_reader() -> RedisPresenceReader:

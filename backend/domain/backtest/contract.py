@@ -70,7 +70,8 @@ class Touch(enum.StrEnum):
     TARGET_FIRST = "target_first"
 
 
-@dataclass(frozen=True, slots=True)
+# Made once for each trade: to freeze a dataclass costs three times its making.
+@dataclass(slots=True)
 class EntryTerms:
     """What a strategy answers when it wants to buy; as `Evaluation`, floats of the user's code."""
 
@@ -79,7 +80,7 @@ class EntryTerms:
     take_profit: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HeldPosition:
     """The open position of a run. Bars are indices into the series."""
 
@@ -107,12 +108,12 @@ class Decisions(Protocol):
         """Return size and protection wanted at that bar."""
         ...
 
-    def next_exit(self, position: HeldPosition, last: int, balance: float) -> int | None:
-        """Return the first bar from the entry bar to `last` at whose close the strategy wants to leave."""
+    def next_exit(self, position: HeldPosition, first: int, last: int, balance: float) -> int | None:
+        """Return the first bar in first..last (inclusive) at whose close the strategy wants to leave."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BacktestTrade:
     """One round trip. Times are opening times of candles, in ms; amounts in quote unless said."""
 
@@ -165,6 +166,7 @@ class Outcome:
     refused_count: int
     ambiguous_count: int
     skipped_at_holes: int = field(default=0)  # entries wanted at the last close before a hole
+    decided_count: int = 0  # candles that met both protections, decided by finer ones
 
 
 class EnginePath(enum.StrEnum):

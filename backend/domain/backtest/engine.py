@@ -29,14 +29,15 @@ from domain.backtest.contract import (
     Refusal,
     Touch,
 )
-from domain.backtest.touches import Touched, TouchIndex
+from domain.backtest.touches import Touched, TouchIndex, floats
 from domain.errors import InvalidInput
 from domain.french import number
-from domain.orders import OrderRequest, Side
-from domain.sizing import Funds, NoOrder, size_order
-from domain.strategies.contract import Evaluation
+from domain.orders import Side
+from domain.sizing import Funds, NoOrder, size_entry
 
 MAX_LISTED_REFUSALS = 200
+_ZERO = Decimal(0)
+_FIRST_STRETCH = 64  # candles looked through at first for the end of a position
 
 # Tells, from finer candles, which protection a candle met first; None when that is not known.
 Inside = Callable[[int, HeldPosition], Touch | None]
@@ -87,18 +88,21 @@ class _Run:
     inside: Inside | None
     progress: Progress | None
     cash: Decimal = field(init=False)
-    drawn: int = field(init=False)
+    # Entry bar, bar after the last one held, cash before, spent, quantity.
+    held: list[tuple[int, int, Decimal, Decimal, Decimal]] = field(default_factory=list)
     trades: list[BacktestTrade] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     refused_count: int = 0
     skipped_at_holes: int = 0
+    decided_count: int = 0
     open_position: OpenPosition | None = None
 
     def __post_init__(self) -> None:
         self.cash = self.settings.initial_amount
         self.touches = TouchIndex(self.candles)
-        self.equity = np.empty(len(self.candles))
-        self.drawn = self.settings.first_bar  # the equity line is drawn up to here
+        self.opens, self.closes = floats(self.candles.open), floats(self.candles.close)
+        self.times = memoryview(np.ascontiguousarray(self.candles.open_time_ms, dtype="int64"))
+        self.dearer, self.cheaper = 1 + self.settings.slippage_ratio, 1 - self.settings.slippage_ratio
         # Bars after which the next candle is missing, and the very last one.
         steps = np.diff(self.candles.open_time_ms)
         self.ends = [int(bar) for bar in np.flatnonzero(steps != self.candles.step_ms)] + [len(self.candles) - 1]
@@ -134,30 +138,26 @@ class _Run:
             return None
 
     def _bought(self, signal: int) -> HeldPosition:
-        market, seen = self.settings.market, _price(self.candles.close[signal])
-        order = self._order(signal, seen)
-        quantity = market.round_quantity((order.quote_amount or Decimal(0)) / seen)
+        market, seen = self.settings.market, _price(self.closes[signal])
+        terms = self.decisions.entry_terms(signal, float(self.cash))
+        sizes = (terms.position_size, terms.stop_loss, terms.take_profit)
+        entry = size_entry(market, seen, sizes, Funds(self.cash, _ZERO, self.settings.amount_cap))
+        if isinstance(entry, NoOrder):
+            raise _Refused(entry.reason)
+        quote_amount, stop, target = entry
+        quantity = market.round_quantity(quote_amount / seen)
         self._check(quantity, seen)
-        if order.stop_loss is not None:
-            self._check(quantity, order.stop_loss)  # what its own stop could not sell is not bought
-        price = self._worse(_price(self.candles.open[signal + 1]), Side.BUY)
-        fee = market.round_up(quantity * price * self.settings.taker_fee_ratio)
-        cost = quantity * price + fee
-        if cost > self.cash:
+        if stop is not None:
+            self._check(quantity, stop)  # what its own stop could not sell is not bought
+        price = market.round_price(_price(self.opens[signal + 1]) * self.dearer, side=Side.BUY)
+        worth = quantity * price
+        fee = market.round_up(worth * self.settings.taker_fee_ratio)
+        if worth + fee > self.cash:
             raise _Refused(
-                f"solde insuffisant à l'ouverture : {number(cost)} {market.quote} nécessaires, "
+                f"solde insuffisant à l'ouverture : {number(worth + fee)} {market.quote} nécessaires, "
                 f"{number(self.cash)} disponibles"
             )
-        return HeldPosition(signal, signal + 1, quantity, price, fee, order.stop_loss, order.take_profit)
-
-    def _order(self, signal: int, seen: Decimal) -> OrderRequest:
-        terms = self.decisions.entry_terms(signal, float(self.cash))
-        evaluation = Evaluation(True, False, terms.position_size, terms.stop_loss, terms.take_profit, 0.0)
-        funds = Funds(free=self.cash, reserved=Decimal(0), cap=self.settings.amount_cap)
-        order = size_order(evaluation, market=self.settings.market, price=seen, funds=funds, held=None)
-        if isinstance(order, NoOrder):
-            raise _Refused(order.reason)
-        return order
+        return HeldPosition(signal, signal + 1, quantity, price, fee, stop, target)
 
     def _check(self, quantity: Decimal, price: Decimal) -> None:
         try:
@@ -168,45 +168,47 @@ class _Run:
     def _hold(self, position: HeldPosition, end: int) -> int:
         """Follow a position to its end; return the bar at whose close the strategy is flat again."""
         spent = position.quantity * position.entry_price + position.entry_fee
-        touched = self.touches.first(position.entry_bar, end, position.stop_loss, position.take_profit)
-        last = end if touched is None else touched.bar - 1  # a protection met in a candle precedes its close
-        signal = self._leave_signal(position, last, spent)
-        leaving = self._exit(position, touched, signal, end)
+        leaving = self._leave(position, end, float(self.cash - spent))
+        self.held.append(
+            (position.entry_bar, end + 1 if leaving is None else leaving.bar, self.cash, spent, position.quantity)
+        )
         if leaving is None:
             self._keep(position, end, spent)
             return end + 1
-        self._value(position, leaving.bar, self.cash - spent)
         self._close(position, leaving, spent)
         return leaving.bar
 
-    def _leave_signal(self, position: HeldPosition, last: int, spent: Decimal) -> int | None:
-        if last < position.entry_bar:
-            return None
-        return self.decisions.next_exit(position, last, float(self.cash - spent))
+    def _leave(self, position: HeldPosition, end: int, balance: float) -> _Exit | None:
+        """Look for what ends a position, in stretches that grow: most positions are short."""
+        start, length = position.entry_bar, _FIRST_STRETCH
+        while start <= end:
+            stop = min(start + length - 1, end)
+            touched = self.touches.first(start, stop, position.stop_loss, position.take_profit)
+            last = stop if touched is None else touched.bar - 1  # a protection met in a candle precedes its close
+            signal = self.decisions.next_exit(position, start, last, balance) if last >= start else None
+            if signal is not None and signal < end:
+                return self._sold(signal + 1, self.opens[signal + 1], ExitReason.SIGNAL)
+            if signal is None and touched is not None:
+                return self._protected_exit(position, touched)
+            start, length = stop + 1, length * 4
+        return None if end == self.ends[-1] else self._sold(end, self.closes[end], ExitReason.HOLE)
 
-    def _exit(self, position: HeldPosition, touched: Touched | None, signal: int | None, end: int) -> _Exit | None:
-        settings = self.settings
-        if signal is not None and signal < end:
-            price = self._worse(_price(self.candles.open[signal + 1]), Side.SELL)
-            return _Exit(signal + 1, price, settings.taker_fee_ratio, ExitReason.SIGNAL)
-        if signal is None and touched is not None:
-            return self._protected_exit(position, touched)
-        if end == self.ends[-1]:
-            return None
-        price = self._worse(_price(self.candles.close[end]), Side.SELL)
-        return _Exit(end, price, settings.taker_fee_ratio, ExitReason.HOLE)
+    def _sold(self, bar: int, price: float, reason: ExitReason) -> _Exit:
+        return _Exit(bar, self._worse(_price(price)), self.settings.taker_fee_ratio, reason)
 
     def _protected_exit(self, position: HeldPosition, touched: Touched) -> _Exit:
         bar, both = touched.bar, touched.stop and touched.target
-        known = self.inside(bar, position) if both and self.inside is not None else None
-        opened = _price(self.candles.open[bar])
+        opened = _price(self.opens[bar])
         stopped_at_open = touched.stop and position.stop_loss is not None and opened <= position.stop_loss
+        asked = both and not stopped_at_open and self.inside is not None
+        known = self.inside(bar, position) if asked and self.inside is not None else None
+        self.decided_count += known is not None
         first = Touch.STOP_FIRST if stopped_at_open else known or self.ambiguous
         if touched.stop and (not touched.target or first is Touch.STOP_FIRST) and position.stop_loss is not None:
-            price = self._worse(min(opened, position.stop_loss), Side.SELL)
+            price = self._worse(min(opened, position.stop_loss))
             reason, fee_ratio = ExitReason.STOP_LOSS, self.settings.taker_fee_ratio
         else:
-            price = position.take_profit or Decimal(0)
+            price = position.take_profit or _ZERO
             reason, fee_ratio = ExitReason.TAKE_PROFIT, self.settings.maker_fee_ratio
         unclear = both and known is None and not stopped_at_open
         return _Exit(bar, price, fee_ratio, reason, ambiguous=unclear)
@@ -216,30 +218,28 @@ class _Run:
         fee = self.settings.market.round_up(received * leaving.fee_ratio)
         profit = received - fee - spent
         self.cash += profit
-        times = self.candles.open_time_ms
         self.trades.append(
             BacktestTrade(
-                entry_bar=position.entry_bar,
-                exit_bar=leaving.bar,
-                entry_time_ms=int(times[position.entry_bar]),
-                exit_time_ms=int(times[leaving.bar]),
-                quantity=position.quantity,
-                entry_price=position.entry_price,
-                exit_price=leaving.price,
-                fees=position.entry_fee + fee,
-                profit=profit,
-                balance=self.cash,
-                reason=leaving.reason,
-                ambiguous=leaving.ambiguous,
+                position.entry_bar,
+                leaving.bar,
+                self.times[position.entry_bar],
+                self.times[leaving.bar],
+                position.quantity,
+                position.entry_price,
+                leaving.price,
+                position.entry_fee + fee,
+                profit,
+                self.cash,
+                leaving.reason,
+                leaving.ambiguous,
             )
         )
 
     def _keep(self, position: HeldPosition, end: int, spent: Decimal) -> None:
-        self._value(position, end + 1, self.cash - spent)
-        value = position.quantity * _price(self.candles.close[end])
+        value = position.quantity * _price(self.closes[end])
         self.open_position = OpenPosition(
             entry_bar=position.entry_bar,
-            entry_time_ms=int(self.candles.open_time_ms[position.entry_bar]),
+            entry_time_ms=self.times[position.entry_bar],
             quantity=position.quantity,
             entry_price=position.entry_price,
             entry_fee=position.entry_fee,
@@ -248,31 +248,43 @@ class _Run:
         )
         self.cash += value - spent
 
-    def _value(self, position: HeldPosition, until: int, rest: Decimal) -> None:
-        """Draw the equity line: flat up to the entry candle, then the holding up to the candle before `until`."""
-        held = slice(position.entry_bar, until)
-        self.equity[self.drawn : position.entry_bar] = float(self.cash)
-        self.equity[held] = float(rest) + float(position.quantity) * self.candles.close[held]
-        self.drawn = until
+    def _worse(self, price: Decimal) -> Decimal:
+        return self.settings.market.round_price(price * self.cheaper, side=Side.SELL)
 
-    def _worse(self, price: Decimal, side: Side) -> Decimal:
-        sign = 1 if side is Side.BUY else -1
-        return self.settings.market.round_price(price * (1 + sign * self.settings.slippage_ratio), side=side)
+    def _equity(self) -> Any:
+        """Return the value at each close: what was held, between stretches of cash alone.
+
+        A position's exit candle is already cash.
+        """
+        lengths: list[int] = []
+        cash: list[float] = []
+        quantities: list[float] = []
+        drawn = self.settings.first_bar
+        for entered, until, before, spent, quantity in self.held:
+            lengths += (entered - drawn, until - entered)
+            cash += (float(before), float(before - spent))
+            quantities += (0.0, float(quantity))
+            drawn = until
+        lengths.append(len(self.candles) - drawn)
+        cash.append(float(self.cash))
+        quantities.append(0.0)
+        closes = self.candles.close[self.settings.first_bar :]
+        return np.repeat(cash, lengths) + np.repeat(quantities, lengths) * closes
 
     def _outcome(self) -> Outcome:
-        self.equity[self.drawn :] = float(self.cash)
         return Outcome(
             trades=self.trades,
             refusals=self.refusals,
             open_position=self.open_position,
             final_balance=self.cash,
-            equity=self.equity[self.settings.first_bar :],
+            equity=self._equity(),
             holes=len(self.ends) - 1,
             refused_count=self.refused_count,
             ambiguous_count=sum(trade.ambiguous for trade in self.trades),
             skipped_at_holes=self.skipped_at_holes,
+            decided_count=self.decided_count,
         )
 
 
-def _price(value: Any) -> Decimal:
-    return Decimal(str(float(value)))
+def _price(value: float) -> Decimal:
+    return Decimal(str(value))

@@ -11,7 +11,7 @@ from typing import Any
 from domain.backtest.contract import CandleSeries, EntryTerms, HeldPosition
 from domain.strategies.base import Strategy
 from domain.strategies.contract import CandleWindow, Evaluation, PositionView
-from domain.strategies.evaluate import evaluate
+from domain.strategies.evaluate import Asked
 
 
 class LiteralDecisions:
@@ -41,6 +41,7 @@ class LiteralDecisions:
         self._code = code
         self._tick = tick
         self._last: tuple[int, float, Evaluation] | None = None
+        self.asked: Asked | None = None  # the last instance made
 
     def next_entry(self, first: int, last: int, balance: float) -> int | None:
         """Raises StrategyError when the user's code fails, as every method here."""
@@ -50,8 +51,8 @@ class LiteralDecisions:
         answer = self.at(bar, balance)
         return EntryTerms(answer.position_size, answer.stop_loss, answer.take_profit)
 
-    def next_exit(self, position: HeldPosition, last: int, balance: float) -> int | None:
-        for bar in range(position.entry_bar, last + 1):
+    def next_exit(self, position: HeldPosition, first: int, last: int, balance: float) -> int | None:
+        for bar in range(first, last + 1):
             if self.at(bar, balance, position).should_short:
                 return bar
         return None
@@ -64,7 +65,8 @@ class LiteralDecisions:
             self._tick(bar)
         view = None if position is None else position_view(self._candles, position, bar)
         window = seen_at(self._candles, bar, self._window)
-        answer = evaluate(self._fresh(), window, balance, view, self._params, code=self._code)
+        self.asked = Asked(self._fresh(), window, balance, view, self._params, code=self._code)
+        answer = self.asked.answer()
         if position is None:
             self._last = (bar, balance, answer)
         return answer

@@ -14,18 +14,17 @@ from domain.backtest.contract import (
     BacktestReport,
     CandleSeries,
     Checks,
-    EnginePath,
-    LookAheadCheck,
+    Decisions,
     Outcome,
     Timing,
-    Verdict,
-    WindowCheck,
+    Touch,
 )
 from domain.backtest.engine import simulate
-from domain.backtest.literal import LiteralDecisions
+from domain.backtest.finer import FinerCandles
+from domain.backtest.route import Route
+from domain.backtest.source import Source
 from domain.errors import StrategyInvalid
-from domain.strategies.base import Strategy
-from domain.strategies.loader import check_class, invalid, load
+from domain.strategies.loader import check_class, invalid
 from domain.strategies.params import declared_params
 
 # Progress is told a fraction of 1 at most this often; a caller that stops a run raises from it.
@@ -69,48 +68,62 @@ class _Runner:
         finer: CandleSeries | None,
         progress: Callable[[float], None] | None,
     ) -> None:
-        self._job, self._candles, self._scope, self._finer = job, candles, scope, finer
+        self._job, self._candles, self._finer = job, candles, finer
+        self._source = Source(job.code, scope, job.params)
         self._progress = progress
         self._told_at = 0.0
+        self._inside = None if finer is None else FinerCandles(candles, finer)
 
     def report(self) -> BacktestReport:
         started = time.perf_counter()
         self._check()
         random.seed(self._job.seed)
         np.random.seed(self._job.seed % 2**32)
-        decisions = LiteralDecisions(
-            self._fresh,
-            self._candles,
-            self._job.params,
-            window=self._job.settings.window,
-            code=self._job.code,
-            tick=self._tell,
-        )
-        outcome = simulate(self._candles, decisions, self._job.settings)
-        engine_s = time.perf_counter() - started
-        checks = Checks(
-            LookAheadCheck(Verdict.UNPROVEN, (), 0, 0, "chemin exact"),
-            WindowCheck(Verdict.UNPROVEN, self._job.settings.window, ()),
-            AmbiguityCheck(outcome.ambiguous_count, 0, outcome.final_balance, outcome.final_balance),
-            facts.coverage(self._candles),
-        )
+        route = Route(self._source, self._job, self._candles, self._tell)
+        outcome, proved = route.play(self._play)
+        engine_s = time.perf_counter() - started - proved.seconds
+        settings = self._job.settings
         return BacktestReport(
             outcome=outcome,
             metrics=self._metrics(outcome),
-            checks=checks,
-            path=EnginePath.LITERAL,
-            fallback="",
-            bars=len(self._candles) - self._job.settings.first_bar,
-            assumptions=facts.assumptions(self._job.settings, finer=self._finer),
+            checks=Checks(
+                look_ahead=proved.look_ahead,
+                window=proved.window,
+                ambiguous_candles=self._band(outcome, route.decisions),
+                coverage=facts.coverage(self._candles),
+            ),
+            path=route.path,
+            fallback=route.fallback,
+            bars=len(self._candles) - settings.first_bar,
+            assumptions=facts.assumptions(settings, finer=self._finer),
             hashes=facts.hashes(self._job, self._candles, self._finer),
-            timing=Timing(engine_s, 0.0, time.perf_counter() - started),
+            timing=Timing(engine_s, proved.seconds, time.perf_counter() - started),
         )
 
-    def _fresh(self) -> type[Strategy]:
-        return load(self._job.code, self._scope)
+    def _play(self, decisions: Decisions, *, ambiguous: Touch = Touch.STOP_FIRST) -> Outcome:
+        return simulate(
+            self._candles,
+            decisions,
+            self._job.settings,
+            ambiguous=ambiguous,
+            inside=self._inside,
+            progress=self._tell,
+        )
+
+    def _band(self, outcome: Outcome, decisions: Decisions) -> AmbiguityCheck:
+        """Play the run again with every undecided candle turned well."""
+        best = outcome
+        if outcome.ambiguous_count:
+            best = self._play(decisions, ambiguous=Touch.TARGET_FIRST)
+        return AmbiguityCheck(
+            count=outcome.ambiguous_count,
+            decided=outcome.decided_count,
+            worst=min(outcome.final_balance, best.final_balance),
+            best=max(outcome.final_balance, best.final_balance),
+        )
 
     def _check(self) -> None:
-        problems = [*check_class(self._fresh()), *declared_params(self._job.code).errors]
+        problems = [*check_class(self._source.fresh()), *declared_params(self._job.code).errors]
         if problems:
             raise invalid(problems)
         if not 0 <= self._job.settings.first_bar < len(self._candles):

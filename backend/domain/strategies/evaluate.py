@@ -38,27 +38,58 @@ def evaluate(
         MemoryError: it ate its memory.
     """
     started = time.perf_counter()
-    asker = _Asker(code, len(window))
-    strategy.params = {**strategy.params, **params}  # a child serves one evaluation: the class is its own
-    instance = asker.call(lambda: strategy(_frame(window), balance, _position(position)))
-    long = _boolean("should_long", asker.call(instance.should_long))
-    short = _boolean("should_short", asker.call(instance.should_short))
-    if ask_all or (long and position is None):
-        size, stop, target = (_number(name, asker.call(getattr(instance, name))) for name in METHODS[2:])
-    else:
+    asked = Asked(strategy, window, balance, position, params, code=code)
+    return asked.answer(ask_all=ask_all, started=started)
+
+
+class Asked:
+    """An instance of a strategy on a window of candles, asked one method at a time; `user` is the instance.
+
+    Raises:
+        StrategyError: as `evaluate`, here and in every method.
+    """
+
+    def __init__(
+        self,
+        strategy: type[Strategy],
+        window: CandleWindow,
+        balance: float,
+        position: PositionView | None,
+        params: Mapping[str, Any],
+        *,
+        code: str = "",
+    ) -> None:
+        self._asker = Asker(code, len(window))
+        self._flat = position is None
+        self.length = len(window)
+        strategy.params = {**strategy.params, **params}  # a child serves one evaluation: the class is its own
+        self.user = self._asker.call(lambda: strategy(candle_frame(window), balance, strategy_position(position)))
+
+    def answer(self, *, ask_all: bool = False, started: float | None = None) -> Evaluation:
+        """Return what the strategy wants, as `evaluate`; `started` is where the duration counts from."""
+        began = time.perf_counter() if started is None else started
+        long, short = self.boolean("should_long"), self.boolean("should_short")
         size = stop = target = 0.0
-    return Evaluation(
-        should_long=long,
-        should_short=short,
-        position_size=size,
-        stop_loss=stop,
-        take_profit=target,
-        duration_ms=(time.perf_counter() - started) * 1000,
-    )
+        if ask_all or (long and self._flat):
+            size, stop, target = (self.number(name) for name in METHODS[2:])
+        return Evaluation(
+            should_long=long,
+            should_short=short,
+            position_size=size,
+            stop_loss=stop,
+            take_profit=target,
+            duration_ms=(time.perf_counter() - began) * 1000,
+        )
+
+    def boolean(self, method: str) -> bool:
+        return self._asker.boolean(method, lambda: getattr(self.user, method)())
+
+    def number(self, method: str) -> float:
+        return self._asker.number(method, lambda: getattr(self.user, method)())
 
 
-class _Asker:
-    """Calls user code and gives its exceptions their line."""
+class Asker:
+    """Calls user code, gives its exceptions their line and checks its answers."""
 
     def __init__(self, code: str, candle_count: int) -> None:
         self._code = code
@@ -72,13 +103,20 @@ class _Asker:
         except BaseException as exc:  # SystemExit and KeyboardInterrupt too: they come from user code
             raise failed(describe(exc, self._code, candle_count=self._candle_count)) from exc
 
+    def boolean(self, method: str, function: Callable[[], Any]) -> bool:
+        return _boolean(method, self.call(function))
 
-def _frame(window: CandleWindow) -> Any:
+    def number(self, method: str, function: Callable[[], Any]) -> float:
+        return _number(method, self.call(function))
+
+
+def candle_frame(window: CandleWindow) -> Any:
+    """Return the DataFrame that a strategy is given, each column contiguous in memory."""
     import numpy as np
     import pandas as pd
 
     columns = ("open", "high", "low", "close", "volume")
-    values: Any = np.empty((len(window), len(columns)), dtype="float64")
+    values: Any = np.empty((len(columns), len(window)), dtype="float64").T
     for number, name in enumerate(columns):
         values[:, number] = getattr(window, name)
     times = np.asarray(window.open_time_ms, dtype="int64").view("datetime64[ms]")
@@ -86,7 +124,8 @@ def _frame(window: CandleWindow) -> Any:
     return pd.DataFrame(values, index=index, columns=list(columns))
 
 
-def _position(view: PositionView | None) -> StrategyPosition | None:
+def strategy_position(view: PositionView | None) -> StrategyPosition | None:
+    """Return a position as `self.position` holds it."""
     if view is None:
         return None
     return StrategyPosition(

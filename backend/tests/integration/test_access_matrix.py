@@ -31,7 +31,8 @@ from apps.core.adapters.clock import SystemClock
 from apps.core.consumers import EventsConsumer
 from apps.orders.models import Fill, OrderCommand, Position, Trade
 from apps.strategies.models import StrategyVersion
-from apps.trading_engine.models import BotDecision
+from apps.trading_engine.models import BotDecision, ParityDifference, ParityRun
+from apps.webhooks.models import Webhook, WebhookSource
 from aristobot.routing import websocket_application
 from domain.alerts import AlertKind
 from domain.messages import TOPICS, USER_TOPICS
@@ -154,10 +155,24 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/api/bots/{id}/resume/"): Route(ADDRESSED, "bot"),
     ("POST", "/api/bots/{id}/sell/"): Route(ADDRESSED, "bot"),
     ("GET", "/api/bots/{id}/decisions/"): Route(ADDRESSED, "bot"),
+    ("GET", "/api/bots/{id}/parity/"): Route(ADDRESSED, "bot"),
+    ("POST", "/api/bots/{id}/parity/"): Route(ADDRESSED, "bot"),
     ("GET", "/api/trades/"): Route(LISTED),
     ("GET", "/api/trades/{id}/"): Route(ADDRESSED, "trade"),
     ("GET", "/api/positions/"): Route(LISTED),
     ("GET", "/api/positions/{id}/"): Route(ADDRESSED, "position"),
+    ("GET", "/api/webhooks/"): Route(LISTED),
+    ("GET", "/api/webhooks/{id}/"): Route(ADDRESSED, "webhook"),
+    ("GET", "/api/webhooks/summary/"): Route(CALLER, body={"since": "2020-01-01T00:00:00Z"}),
+    ("GET", "/api/webhooks/sources/"): Route(LISTED),
+    ("POST", "/api/webhooks/sources/"): Route(ADDRESSED, body={"name": "Autre", "broker": "{broker}"}),
+    ("GET", "/api/webhooks/sources/{id}/"): Route(ADDRESSED, "webhook_source"),
+    ("PATCH", "/api/webhooks/sources/{id}/"): Route(ADDRESSED, "webhook_source", {"name": "Pris"}),
+    ("DELETE", "/api/webhooks/sources/{id}/"): Route(ADDRESSED, "webhook_source"),
+    ("POST", "/api/webhooks/sources/{id}/rotate/"): Route(ADDRESSED, "webhook_source"),
+    ("POST", "/api/webhooks/sources/{id}/revoke/"): Route(ADDRESSED, "webhook_source"),
+    ("POST", "/api/webhooks/sources/{id}/read/"): Route(ADDRESSED, "webhook_source", {"body": "cancel BTCUSDT"}),
+    ("POST", "/api/webhooks/sources/{id}/test/"): Route(ADDRESSED, "webhook_source", {"body": "cancel BTCUSDT"}),
     **{
         ("GET", f"/api/stats/{panel}/"): Route(NARROWED, body={"broker": "{broker}"}, reads=False)  # sums
         for panel in (
@@ -251,8 +266,12 @@ def make_world() -> World:
         entry_price=1,
         opened_at=CLOSE,
     )
-    BotDecision.objects.create(
+    decision = BotDecision.objects.create(
         bot=bot, feed="x", signal_id="5m_1", close_time=CLOSE, status="decided", reason=MARK, trade=trade
+    )
+    replayed = ParityRun.objects.create(bot=bot, day=CLOSE.date(), asked_at=CLOSE, reason=MARK)
+    ParityDifference.objects.create(
+        run=replayed, decision=decision, close_time=CLOSE, live={}, cause="code_changed", explanation=MARK
     )
     address = AlertAddress.objects.create(user=lea, address=secrets.encrypt(f"json://{MARK}/"))
     recording.record(lea.pk, kind=AlertKind.ORDER, code="x", subject=MARK, message=MARK, now=CLOSE)
@@ -277,10 +296,21 @@ def make_world() -> World:
         "position": position.pk,
         "alert_address": address.pk,
         "device": device.pk,
+        **_webhook(lea, broker),
         "backtest": run.pk,
         "sweep": sweep.pk,
     }
     return World(lea, other, ids)
+
+
+def _webhook(user: User, broker: Broker) -> dict[str, int | str]:
+    source = WebhookSource.objects.create(
+        user=user, broker=broker, name=MARK, token_hash=MARK, token_hint=MARK[:16], secret=secrets.encrypt(MARK)
+    )
+    call = Webhook.objects.create(
+        user=user, origin=source, source=MARK, body=MARK, reason=MARK, created_at=CLOSE, processed=True
+    )
+    return {"webhook": call.pk, "webhook_source": source.pk}
 
 
 def _trade(user: User, broker: Broker, bot: Any) -> Trade:
@@ -370,6 +400,7 @@ def test_the_snapshot_holds_all_that_a_user_owns(world: World) -> None:
             "Strategy",
             "ActiveStrategy",
             "BotDecision",
+            "ParityRun",
             "Trade",
             "Fill",
             "OrderCommand",

@@ -396,7 +396,7 @@ async def test_an_order_below_the_minimum_is_a_decision_with_its_refusal(world: 
     (row,) = await world.decisions()
     (trade,) = await trades(world)
     assert (row.status, row.action, row.trade_id) == ("decided", "buy", trade.id)
-    assert "notionnel 2 USDT inférieur au minimum 5 USDT" in row.reason
+    assert "valeur 2 USDT inférieure au minimum 5 USDT" in row.reason
     assert trade.status == "rejected"
 
 

@@ -128,7 +128,12 @@ async def test_trader_sees_book_ticker_and_candle_move_until_nobody_looks(world:
         opened = await looker.wait_for("candle", closed=False)
         assert closed["timeframe"] == "5m"
         assert (opened["candle"][0] - closed["candle"][0]) % 300_000 == 0
-        assert await world.listeners() == 3
+        tape = await looker.wait_for("tape")
+        times = [row[0] for row in tape["trades"]]
+        assert len(times) > 10  # the past, not only what came since
+        assert times == sorted(times, reverse=True)
+        assert {row[3] for row in tape["trades"]} == {"buy", "sell"}
+        assert await world.listeners() == 4
         await world.redis.delete(INTEREST_KEY)
         await world.nobody_listens()
         assert feeds.open_feeds == 0
@@ -155,12 +160,17 @@ async def test_restarted_terminal_5_finds_its_feeds_by_the_leases(world: World) 
     await world.nobody_listens()
     async with world.feeds() as feeds:
         await looker.wait_for("book")
-        assert feeds.open_feeds == 2
+        assert feeds.open_feeds == 3
 
 
 async def test_asked_once_the_exchange_says_the_same_as_its_streams(world: World) -> None:
     sources = CcxtMarketSources(world.gateway.manager, clock=CLOCK)
-    for kind, timeframe in ((StreamKind.BOOK, None), (StreamKind.TICKER, None), (StreamKind.CANDLE, Timeframe.M1)):
+    for kind, timeframe in (
+        (StreamKind.BOOK, None),
+        (StreamKind.TICKER, None),
+        (StreamKind.TAPE, None),
+        (StreamKind.CANDLE, Timeframe.M1),
+    ):
         key = MarketStreamKey("simex", "ETH/USDT", kind, timeframe)
         assert await sources.can_stream(key, 1)
         stream = await sources.open_stream(key, 1)

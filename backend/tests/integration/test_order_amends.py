@@ -340,7 +340,7 @@ async def test_a_change_that_waits_holds_what_it_needs_beyond_its_order(room: Or
         ({"price": Decimal("89.999"), "quantity": Decimal("3.000001")}, InvalidInput, "rien ne change"),
         ({"quantity": Decimal(1)}, InvalidInput, "1 BTC déjà exécutés"),
         ({"quantity": Decimal("NaN")}, InvalidInput, "quantité NaN"),
-        ({"quantity": Decimal("1.01")}, InvalidInput, "notionnel 0,9 USDT inférieur au minimum"),
+        ({"quantity": Decimal("1.01")}, InvalidInput, "valeur 0,9 USDT inférieure au minimum"),
         ({"price": Decimal(-1)}, InvalidInput, "Modification refusée avant envoi"),
         ({"stop_price": Decimal(120)}, InvalidInput, "un prix de déclenchement est interdit"),
         ({"user_id": 0}, NotFound, "n'existe pas"),

@@ -46,7 +46,7 @@ def test_a_limit_buy_reserves_its_notional_and_fee_and_a_sale_its_quantity(room:
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        (market_buy(quantity=Decimal("0.04")), "notionnel 4 USDT inférieur au minimum 5 USDT"),
+        (market_buy(quantity=Decimal("0.04")), "valeur 4 USDT inférieure au minimum 5 USDT"),
         (market_buy(quantity=Decimal("0.000001")), "quantité nulle après arrondi"),
         (market_buy(quantity=Decimal("NaN")), "nombre positif attendu"),
         (market_buy(quantity=Decimal("-1")), "nombre positif attendu"),

@@ -185,6 +185,21 @@ def test_summary_of_three_trades_by_hand() -> None:
 
 
 @pytest.mark.django_db
+def test_line_of_four_trades_by_hand() -> None:
+    # Net 7, 3, 9, −1; below the highest so far by 0, 4, 0, 10.
+    desk = Desk()
+    for hour, result in enumerate((7, -4, 6, -10)):
+        desk.trade(profit_loss=Decimal(result), market_time=BEGIN + timedelta(hours=hour))
+    points = desk.get("equity")["points"]
+    assert [(point["net"], point["drawdown"]) for point in points] == [
+        ("7", "0"),
+        ("3", "4"),
+        ("9", "0"),
+        ("-1", "10"),
+    ]
+
+
+@pytest.mark.django_db
 def test_nothing_traded_gives_nulls_and_no_rows() -> None:
     desk = Desk()
     found = desk.get("summary")
@@ -218,8 +233,8 @@ def test_period_and_sources_narrow_every_panel_to_the_same_trades() -> None:
     assert (named["name"], named["strategy"], named["net"]) == ("Croisement", desk.strategy.id, "2")
     points = desk.get("equity", since="2026-01-01")["points"]
     assert points == [
-        {"time": "2026-01-01T00:00:00Z", "net": "2", "sources": {"strategy": "2"}},
-        {"time": "2026-01-02T00:00:00Z", "net": "5", "sources": {"strategy": "2", "manual": "3"}},
+        {"time": "2026-01-01T00:00:00Z", "net": "2", "drawdown": "0", "sources": {"strategy": "2"}},
+        {"time": "2026-01-02T00:00:00Z", "net": "5", "drawdown": "0", "sources": {"strategy": "2", "manual": "3"}},
     ]
 
 

@@ -110,6 +110,7 @@ async def test_positions_are_valued_when_asked_and_as_the_price_moves(world: Ter
     (body,) = (await page.data("positions", broker=world.broker.pk))["results"]
     # 0.5 bought at 90, now at 100.
     assert (body["market_value"], body["unrealized_pnl"], body["owner"]) == ("50", "5", "manual")
+    assert body["unrealized_pnl_ratio"] == "0.111111111111111111"  # 100 for 90
     first = await page.event("position")
     assert (first["data"]["id"], first["data"]["unrealized_pnl"]) == (position.pk, "5")
     await MARKETS.publish("simex", SYMBOL, "ticker", {"symbol": SYMBOL, "last": "80"})

@@ -134,7 +134,13 @@ async def test_preview_of_a_limit_buy(world: TerminalWorld, page: Page) -> None:
     assert (data["quantity"], data["price"], data["notional"], data["quote_amount"]) == ("0.5", "90", "45", "45")
     assert (data["fee"], data["needed"], data["available"]) == ("0.045", "45.045", "10000")
     assert data["reference_price"] == "100"
-    assert data["summary"][0] == {"label": "Ordre", "value": "Achat limite BTC/USDT"}
+    assert data["summary"] == [
+        {"label": "Achat limite", "value": "0,5 BTC à 90 USDT"},
+        {"label": "Valeur", "value": "45 USDT"},
+        {"label": "Frais estimés", "value": "0,045 USDT"},
+        {"label": "Coût total", "value": "45,045 USDT"},
+        {"label": "Restera disponible", "value": "9\u202f954,955 USDT"},
+    ]
     assert "10 % au-dessous" in data["warnings"][0]
     assert await trades() == []
 
@@ -186,13 +192,13 @@ HOSTILE: list[tuple[dict[str, Any], str, str]] = [
     ({"quote_amount": "5"}, "quantity", "soit une quantité, soit un montant"),
     ({"price": "12.3.4"}, "price", "n'est pas un nombre"),
     ({"price": None}, "price", "un prix est obligatoire"),
-    ({"price": "0.00000123"}, "quantity", "inférieur au minimum"),
+    ({"price": "0.00000123"}, "quantity", "inférieure au minimum"),
     ({"price": "0.001", "side": "sell"}, "price", "nul après arrondi"),
     ({"stop_price": "90"}, "stop_price", "interdit"),
     ({"stop_loss": "80"}, "stop_loss", "SL + TP"),
     ({"side": "prendre"}, "side", "prendre"),
     ({"order_type": "iceberg"}, "order_type", "iceberg"),
-    ({"quantity": "0.00001"}, "quantity", "inférieur au minimum 5 USDT"),
+    ({"quantity": "0.00001"}, "quantity", "inférieure au minimum 5 USDT"),
     ({"quantity": "0.000001"}, "quantity", "quantité nulle après arrondi"),
     ({"quantity": "9001"}, "quantity", "supérieure au maximum"),
     ({"quantity": "112"}, "quantity", "solde insuffisant"),
@@ -532,10 +538,17 @@ async def test_search_among_3000_symbols_answers_while_one_types(world: Terminal
         )
 
     await sync_to_async(fill)()
-    for text in ("", "x", "xak", "xaku", "usd", "k", "btcusdt", "zzz"):
+
+    async def best(kind: str, **asked: Any) -> float:
+        """The best of five: the others meet whatever else the machine does."""
         taken = []
         for _ in range(5):
             started = time.perf_counter()
-            await page.data("symbols", broker=world.broker.pk, search=text, limit=200)
+            await page.data(kind, broker=world.broker.pk, **asked)
             taken.append(time.perf_counter() - started)
-        assert min(taken) < 0.05, text  # the best of five: the others meet whatever else the machine does
+        return min(taken)
+
+    # On a machine that is busy throughout, as many times what the shortest answer of the same server takes.
+    bare = await best("orders")
+    for text in ("", "x", "xak", "xaku", "usd", "k", "btcusdt", "zzz"):
+        assert await best("symbols", search=text, limit=200) < max(0.05, 12 * bare), text

@@ -110,6 +110,19 @@ def test_quote_gives_the_exchanges_own_sentence() -> None:
     )
 
 
+def test_an_exchanges_english_is_explained_before_its_own_words() -> None:
+    error = ccxt.InsufficientFunds(words(-2010, "Account has insufficient balance for requested action."))
+    refused = order_error(error, exchange="Binance", target="BTC/USDT")
+    assert str(refused) == (
+        "Ordre refusé par Binance (BTC/USDT) : solde libre insuffisant sur le compte — "
+        "Account has insufficient balance for requested action. (code -2010)"
+    )
+    unheard = read_error(
+        ccxt.ExchangeError(words(-9000, "Something new.")), exchange="Binance", action="Lecture du solde"
+    )
+    assert str(unheard) == "Lecture du solde impossible chez Binance : Something new. (code -9000)"
+
+
 def test_quote_says_why_no_answer_came() -> None:
     error = because(ccxt.RequestTimeout("binance POST https://api.binance.com/api/v3/order"), TimeoutError())
     assert quote(error) == "POST https://api.binance.com/api/v3/order : TimeoutError"

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from decimal import Decimal
 
 from apps.core.services.market_feeds import MOST_STREAMS, MarketFeeds
 from domain.errors import NotFound, Unavailable
-from domain.live_market import Interest, StreamKind
+from domain.live_market import Interest, StreamKind, Tape, TapeTrade
+from domain.orders import Side
 from domain.timeframes import Timeframe
 from tests.fakes.clock import FakeClock
 from tests.fakes.market_sources import FakeMarketPublisher, FakeMarketSources, book
@@ -92,15 +94,28 @@ async def test_two_users_of_one_exchange_share_their_feeds() -> None:
             "binance BTC/USDT book",
             "binance BTC/USDT candle 1m",
             "binance BTC/USDT candle 5m",
+            "binance BTC/USDT tape",
             "binance BTC/USDT ticker",
         ]
+
+
+async def test_last_trades_are_told_again_to_those_who_come_later() -> None:
+    async with running() as world:
+        world.leases.now = [Interest(1, "BTC/USDT")]
+        await world.pass_time(2)
+        tape = Tape("BTC/USDT", (TapeTrade(1_000, Decimal("90.10"), Decimal("0.5"), Side.SELL),))
+        next(stream for key, _, stream in world.sources.opened if key.kind is StreamKind.TAPE).say(tape)
+        await world.pass_time(12)
+        told = [data for _, _, kind, data in world.publisher.events if kind == "tape"]
+        assert len(told) >= 2
+        assert told[0] == {"symbol": "BTC/USDT", "trades": [[1_000, "90.10", "0.5", "sell"]]}
 
 
 async def test_testnet_is_another_market() -> None:
     async with running() as world:
         world.leases.now = [Interest(1, "BTC/USDT"), Interest(3, "BTC/USDT")]
         await world.pass_time(2)
-        assert len(world.followed()) == 4
+        assert len(world.followed()) == 6
 
 
 async def test_interest_that_ended_ends_its_feeds_and_leaves_the_others() -> None:
@@ -109,7 +124,7 @@ async def test_interest_that_ended_ends_its_feeds_and_leaves_the_others() -> Non
         await world.pass_time(2)
         world.leases.now = [Interest(1, "ETH/USDT")]
         await world.pass_time(2)
-        assert world.followed() == ["binance ETH/USDT book", "binance ETH/USDT ticker"]
+        assert world.followed() == ["binance ETH/USDT book", "binance ETH/USDT tape", "binance ETH/USDT ticker"]
         world.leases.now = []
         await world.pass_time(2)
         assert (world.followed(), world.feeds.open_feeds) == ([], 0)
@@ -123,7 +138,7 @@ async def test_service_that_stands_by_follows_nothing_until_it_takes_over() -> N
         assert world.feeds.open_feeds == 0
         world.stands_by = False
         await world.pass_time(2)
-        assert world.feeds.open_feeds == 2
+        assert world.feeds.open_feeds == 3
         world.stands_by = True
         await world.pass_time(2)
         assert world.followed() == []
@@ -153,12 +168,12 @@ async def test_redis_away_keeps_the_feeds_for_half_a_minute() -> None:
         await world.pass_time(2)
         world.leases.away = True
         await world.pass_time(25)
-        assert world.feeds.open_feeds == 2
+        assert world.feeds.open_feeds == 3
         await world.pass_time(8)
         assert world.feeds.open_feeds == 0
         world.leases.away = False
         await world.pass_time(2)
-        assert world.feeds.open_feeds == 2
+        assert world.feeds.open_feeds == 3
 
 
 async def test_state_is_said_when_it_changes_and_repeated_for_late_comers() -> None:

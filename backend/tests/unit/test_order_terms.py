@@ -76,7 +76,7 @@ def test_an_amount_is_turned_into_a_quantity_at_the_price_that_will_apply() -> N
         (SELL, STOP, {"stop_price": "NaN"}, "prix de déclenchement NaN invalide"),
         (SELL, STOP, {"stop_price": "-1"}, "prix de déclenchement -1 invalide"),
         # The minimum is judged at the price that will apply: 0.06 × 90 = 5.4 passes, × 80 = 4.8 does not.
-        (SELL, STOP, {"quantity": "0.06", "stop_price": "80"}, "notionnel 4,8 USDT inférieur au minimum 5 USDT"),
+        (SELL, STOP, {"quantity": "0.06", "stop_price": "80"}, "valeur 4,8 USDT inférieure au minimum 5 USDT"),
     ],
 )
 def test_what_no_exchange_would_take_is_refused_in_french(

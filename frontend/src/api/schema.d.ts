@@ -341,6 +341,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/bots/{id}/parity/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The market days that were replayed, with the decisions that come out otherwise. */
+        get: operations["bots_parity_list"];
+        put?: never;
+        /** @description Replay the newest market day now; the result comes as an event `parity` of the topic `bots`. */
+        post: operations["bots_parity_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/bots/{id}/resume/": {
         parameters: {
             query?: never;
@@ -1119,6 +1137,155 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/webhooks/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The journal, newest first. */
+        get: operations["webhooks_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The journal, newest first. */
+        get: operations["webhooks_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/sources/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["webhooks_sources_list"];
+        put?: never;
+        post: operations["webhooks_sources_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/sources/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["webhooks_sources_retrieve"];
+        put?: never;
+        post?: never;
+        delete: operations["webhooks_sources_destroy"];
+        options?: never;
+        head?: never;
+        patch: operations["webhooks_sources_partial_update"];
+        trace?: never;
+    };
+    "/api/webhooks/sources/{id}/read/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description How a message would be read now; nothing is ordered. */
+        post: operations["webhooks_sources_read_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/sources/{id}/revoke/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: operations["webhooks_sources_revoke_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/sources/{id}/rotate/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: operations["webhooks_sources_rotate_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/sources/{id}/test/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Send a message as if it had come from outside; never where real money would move. */
+        post: operations["webhooks_sources_test_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/summary/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The journal, newest first. */
+        get: operations["webhooks_summary_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1186,6 +1353,13 @@ export interface components {
         AlertTest: {
             elapsed_ms: number;
         };
+        /** @description Candles that met stop and target; `worst` and `best` final amounts. */
+        AmbiguityCheck: {
+            count: number;
+            decided: number;
+            worst: string;
+            best: string;
+        };
         /**
          * @description * `atomic` - atomic
          *     * `cancel_first` - cancel_first
@@ -1198,6 +1372,11 @@ export interface components {
             is_on: boolean;
             openrouter: components["schemas"]["OpenRouterSettings"];
             ollama: components["schemas"]["OllamaSettings"];
+        };
+        /** @description One rule of the run, French, in the order to show them. */
+        Assumption: {
+            name: string;
+            value: string;
         };
         /** @description One run; what it gave is null or empty until `status` is `done`. */
         Backtest: {
@@ -1243,15 +1422,17 @@ export interface components {
             max_drawdown: number | null;
             /** Format: double */
             sharpe_ratio: number | null;
-            metrics: {
-                [key: string]: unknown;
-            };
-            checks: {
-                [key: string]: unknown;
-            };
-            assumptions: {
-                [key: string]: unknown;
-            };
+            metrics: components["schemas"]["BacktestMetrics"] | null;
+            checks: components["schemas"]["BacktestChecks"] | null;
+            assumptions: components["schemas"]["Assumption"][];
+            hashes: components["schemas"]["BacktestHashes"] | null;
+            engine: components["schemas"]["BacktestEngine"] | null;
+        };
+        BacktestChecks: {
+            look_ahead: components["schemas"]["LookAhead"];
+            window: components["schemas"]["WindowCheck"];
+            ambiguous_candles: components["schemas"]["AmbiguityCheck"];
+            coverage: components["schemas"]["Coverage"];
         };
         /** @description `candles` are [open time in ms, open, high, low, close, volume], each of `candle_ms`. */
         BacktestCurves: {
@@ -1304,16 +1485,33 @@ export interface components {
             max_drawdown: number | null;
             /** Format: double */
             sharpe_ratio: number | null;
-            metrics: {
-                [key: string]: unknown;
-            };
-            checks: {
-                [key: string]: unknown;
-            };
-            assumptions: {
-                [key: string]: unknown;
-            };
+            metrics: components["schemas"]["BacktestMetrics"] | null;
+            checks: components["schemas"]["BacktestChecks"] | null;
+            assumptions: components["schemas"]["Assumption"][];
+            hashes: components["schemas"]["BacktestHashes"] | null;
+            engine: components["schemas"]["BacktestEngine"] | null;
             code: string;
+        };
+        /** @description How it was computed; `fallback` is French, why a faster path was not taken. */
+        BacktestEngine: {
+            path: components["schemas"]["PathEnum"];
+            fallback: string;
+            bars: number;
+            /** Format: double */
+            engine_s: number;
+            /** Format: double */
+            proof_s: number;
+            /** Format: double */
+            total_s: number;
+        };
+        /** @description SHA-256 of the inputs, and of the result: the same run gives the same one. */
+        BacktestHashes: {
+            code: string;
+            candles: string;
+            params: string;
+            settings: string;
+            finer: string;
+            result: string;
         };
         /** @description What is played. `timeframe` is the strategy's by default; `fee_ratio` the account's own. */
         BacktestInputRequest: {
@@ -1334,6 +1532,52 @@ export interface components {
             params?: {
                 [key: string]: unknown;
             };
+        };
+        /** @description Amounts in quote as text, ratios as fractions; null is « n/a ». */
+        BacktestMetrics: {
+            initial_amount: string;
+            final_balance: string;
+            net_profit: string;
+            /** Format: double */
+            net_return: number | null;
+            fees: string;
+            trade_count: number;
+            won: number;
+            lost: number;
+            /** Format: double */
+            win_rate: number | null;
+            average_win: string | null;
+            average_loss: string | null;
+            largest_win: string | null;
+            largest_loss: string | null;
+            expectancy: string | null;
+            /** Format: double */
+            profit_factor: number | null;
+            /** Format: double */
+            max_drawdown: number | null;
+            /** Format: double */
+            max_drawdown_amount: number | null;
+            max_drawdown_duration_ms: number | null;
+            /** Format: double */
+            recovery_factor: number | null;
+            /** Format: double */
+            sharpe: number | null;
+            /** Format: double */
+            sortino: number | null;
+            /** Format: double */
+            calmar: number | null;
+            /** Format: double */
+            cagr: number | null;
+            /** Format: double */
+            sqn: number | null;
+            /** Format: double */
+            exposure: number | null;
+            /** Format: double */
+            buy_and_hold: number | null;
+            open_position: components["schemas"]["OpenPosition"] | null;
+            refused_count: number;
+            refusals: components["schemas"]["QuickRefusal"][];
+            skipped_at_holes: number;
         };
         /** @description One round trip; times are opening times of candles in ms, amounts in quote currency. */
         BacktestTrade: {
@@ -1499,6 +1743,54 @@ export interface components {
             /** @default false */
             is_testnet: boolean;
         };
+        Call: {
+            id: number;
+            source: number | null;
+            source_name: string;
+            broker_name: string;
+            status: components["schemas"]["StatusC11Enum"];
+            code: string;
+            reason: string;
+            symbol: string;
+            action: string;
+            payload: {
+                [key: string]: unknown;
+            };
+            call_id: string;
+            duplicate_of: number | null;
+            remote_address: string;
+            is_test: boolean;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            processed_at: string | null;
+            trades: components["schemas"]["Trade"][];
+        };
+        /** @description With the text that came. */
+        CallDetail: {
+            id: number;
+            source: number | null;
+            source_name: string;
+            broker_name: string;
+            status: components["schemas"]["StatusC11Enum"];
+            code: string;
+            reason: string;
+            symbol: string;
+            action: string;
+            payload: {
+                [key: string]: unknown;
+            };
+            call_id: string;
+            duplicate_of: number | null;
+            remote_address: string;
+            is_test: boolean;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            processed_at: string | null;
+            trades: components["schemas"]["Trade"][];
+            body: string;
+        };
         Candle: {
             /** Format: date-time */
             open_time: string;
@@ -1564,6 +1856,14 @@ export interface components {
             supported: boolean;
             note: string;
         };
+        /**
+         * @description * `candle_missing` - candle_missing
+         *     * `candle_revised` - candle_revised
+         *     * `code_changed` - code_changed
+         *     * `not_reproducible` - not_reproducible
+         * @enum {string}
+         */
+        CauseEnum: "candle_missing" | "candle_revised" | "code_changed" | "not_reproducible";
         CodeError: {
             line: number | null;
             column: number | null;
@@ -1572,10 +1872,32 @@ export interface components {
         CodeRequest: {
             code: string;
         };
+        /** @description A column whose value depends on which candles are known: `whole` with all, `seen` at that bar. */
+        ColumnDifference: {
+            column: string;
+            bar: number;
+            time_ms: number;
+            /** Format: double */
+            whole: number | null;
+            /** Format: double */
+            seen: number | null;
+            /** Format: double */
+            relative_gap: number | null;
+        };
         /** @description A successful test: the balance seen, and how long it took. */
         ConnectionTest: {
             currencies: components["schemas"]["CurrencyAmount"][];
             elapsed_ms: number;
+        };
+        /** @description `verified`: what is missing, the exchange itself lacks. */
+        Coverage: {
+            /** Format: double */
+            ratio: number;
+            present: number;
+            expected: number;
+            hole_count: number;
+            holes: components["schemas"]["Hole"][];
+            verified: boolean;
         };
         CredentialsRequest: {
             username: string;
@@ -1715,6 +2037,11 @@ export interface components {
             messages_per_minute: number | null;
             candles_24h: components["schemas"]["CandleCount"];
         };
+        Hole: {
+            from_ms: number;
+            to_ms: number;
+            missing: number;
+        };
         Incident: {
             id: number;
             kind: components["schemas"]["IncidentKindEnum"];
@@ -1781,6 +2108,21 @@ export interface components {
          * @enum {string}
          */
         LoadStateEnum: "not_loaded" | "loading" | "loaded" | "failed";
+        /** @description Whether the indicators know the future; `reason` is French. */
+        LookAhead: {
+            verdict: components["schemas"]["LookAheadVerdictEnum"];
+            columns: components["schemas"]["ColumnDifference"][];
+            bars_checked: number;
+            prefixes_checked: number;
+            reason: string;
+        };
+        /**
+         * @description * `ok` - ok
+         *     * `biased` - biased
+         *     * `unproven` - unproven
+         * @enum {string}
+         */
+        LookAheadVerdictEnum: "ok" | "biased" | "unproven";
         Marker: {
             time: number;
             side: components["schemas"]["SideEnum"];
@@ -1798,6 +2140,9 @@ export interface components {
             error: string;
             /** Format: date-time */
             loaded_at: string | null;
+        };
+        MessageRequest: {
+            body: string;
         };
         /**
          * @description * `grid` - grid
@@ -1819,6 +2164,35 @@ export interface components {
          * @enum {string}
          */
         ModesEnum: "real" | "testnet" | "simulation";
+        /** @description With the token, once. */
+        NewSource: {
+            id: number;
+            name: string;
+            broker: number;
+            broker_name: string;
+            mode: components["schemas"]["ModeEnum"];
+            token_hint: string;
+            has_secret: boolean;
+            tradingview_only: boolean;
+            is_enabled: boolean;
+            /** Format: date-time */
+            revoked_at: string | null;
+            allowed_symbols: string[];
+            max_quote_amount: string | null;
+            default_quote_amount: string | null;
+            default_percent: string | null;
+            rate_per_minute: number;
+            max_age_s: number;
+            duplicate_window_s: number;
+            /** Format: date-time */
+            created_at: string;
+            call_count: number;
+            /** Format: date-time */
+            last_call_at: string | null;
+            /** @description Adresse, le jeton masqué sauf à sa création. */
+            url: string;
+            token: string;
+        };
         /** @enum {unknown} */
         NullEnum: null;
         /**
@@ -1833,6 +2207,15 @@ export interface components {
         OllamaSettings: {
             url: string;
             model: string;
+        };
+        OpenPosition: {
+            entry_bar: number;
+            entry_time_ms: number;
+            quantity: string;
+            entry_price: string;
+            entry_fee: string;
+            value: string;
+            unrealized_profit: string;
         };
         OpenRouterSettings: {
             has_key: boolean;
@@ -1898,6 +2281,19 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Broker"][];
         };
+        PaginatedCallList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Call"][];
+        };
         PaginatedCandleList: {
             /**
              * Format: uri
@@ -1937,6 +2333,19 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Exchange"][];
         };
+        PaginatedParityRunList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["ParityRun"][];
+        };
         PaginatedPositionList: {
             /**
              * Format: uri
@@ -1949,6 +2358,19 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["Position"][];
+        };
+        PaginatedSourceList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Source"][];
         };
         PaginatedStatsTradeList: {
             /**
@@ -2057,6 +2479,39 @@ export interface components {
          * @enum {string}
          */
         ParamSpecTypeEnum: "int" | "float" | "bool" | "choice";
+        ParityDifference: {
+            decision: number;
+            /** Format: date-time */
+            close_time: string;
+            live: components["schemas"]["Wish"];
+            replayed: components["schemas"]["Wish"] | null;
+            cause: components["schemas"]["CauseEnum"];
+            explanation: string;
+        };
+        ParityRun: {
+            id: number;
+            bot: number;
+            /** Format: date */
+            day: string;
+            status: components["schemas"]["ParityRunStatusEnum"];
+            is_complete: boolean;
+            checked: number;
+            differing: number;
+            unverifiable: number;
+            reason: string;
+            /** Format: date-time */
+            asked_at: string;
+            /** Format: date-time */
+            done_at: string | null;
+            differences: components["schemas"]["ParityDifference"][];
+        };
+        /**
+         * @description * `queued` - queued
+         *     * `done` - done
+         *     * `failed` - failed
+         * @enum {string}
+         */
+        ParityRunStatusEnum: "queued" | "done" | "failed";
         PasswordChangeRequest: {
             old_password: string;
             new_password: string;
@@ -2104,6 +2559,24 @@ export interface components {
             theme?: components["schemas"]["ThemeEnum"];
             display_timezone?: components["schemas"]["DisplayTimezoneEnum"];
         };
+        /** @description Settings of a source. `secret`: what the body of a call must hold; "" takes it away. */
+        PatchedSourceInputRequest: {
+            name?: string;
+            broker?: number;
+            secret?: string;
+            tradingview_only?: boolean;
+            is_enabled?: boolean;
+            allowed_symbols?: string[];
+            /** Format: decimal */
+            max_quote_amount?: string | null;
+            /** Format: decimal */
+            default_quote_amount?: string | null;
+            /** Format: decimal */
+            default_percent?: string | null;
+            rate_per_minute?: number;
+            max_age_s?: number;
+            duplicate_window_s?: number;
+        };
         PatchedStrategyRequest: {
             name?: string;
             /** @default  */
@@ -2111,6 +2584,13 @@ export interface components {
             code?: string;
             timeframe?: components["schemas"]["TimeframeEnum"];
         };
+        /**
+         * @description * `vectorised` - vectorised
+         *     * `prefix_view` - prefix_view
+         *     * `literal` - literal
+         * @enum {string}
+         */
+        PathEnum: "vectorised" | "prefix_view" | "literal";
         /** @description One position. */
         Position: {
             id: number;
@@ -2155,6 +2635,10 @@ export interface components {
          * @enum {string}
          */
         PricesEnum: "simulated" | "real";
+        Profit: {
+            currency: string;
+            amount: string;
+        };
         /** @description Who holds the two sides of a position's protection, and how to say it. */
         Protection: {
             stop_loss: components["schemas"]["StopLossEnum"];
@@ -2215,6 +2699,37 @@ export interface components {
             profit: string;
             reason: components["schemas"]["ReasonEnum"];
         };
+        /** @description How a message would be read: its fields, its market, and what would be done now. */
+        Reading: {
+            verdict: components["schemas"]["ReadingVerdictEnum"];
+            reason: string;
+            payload: {
+                [key: string]: unknown;
+            };
+            symbol: string;
+            order: components["schemas"]["ReadingOrder"] | null;
+        };
+        ReadingOrder: {
+            side: components["schemas"]["SideEnum"];
+            type: string;
+            quantity: string;
+            price: string | null;
+            notional: string;
+            fee: string;
+            fee_currency: string;
+            stop_loss: string | null;
+            take_profit: string | null;
+        };
+        /**
+         * @description * `order` - order
+         *     * `leave` - leave
+         *     * `cancel` - cancel
+         *     * `nothing` - nothing
+         *     * `refused` - refused
+         *     * `unsure` - unsure
+         * @enum {string}
+         */
+        ReadingVerdictEnum: "order" | "leave" | "cancel" | "nothing" | "refused" | "unsure";
         /**
          * @description * `stop_loss` - stop_loss
          *     * `take_profit` - take_profit
@@ -2293,6 +2808,33 @@ export interface components {
          * @enum {string}
          */
         SideEnum: "buy" | "sell";
+        Source: {
+            id: number;
+            name: string;
+            broker: number;
+            broker_name: string;
+            mode: components["schemas"]["ModeEnum"];
+            token_hint: string;
+            has_secret: boolean;
+            tradingview_only: boolean;
+            is_enabled: boolean;
+            /** Format: date-time */
+            revoked_at: string | null;
+            allowed_symbols: string[];
+            max_quote_amount: string | null;
+            default_quote_amount: string | null;
+            default_percent: string | null;
+            rate_per_minute: number;
+            max_age_s: number;
+            duplicate_window_s: number;
+            /** Format: date-time */
+            created_at: string;
+            call_count: number;
+            /** Format: date-time */
+            last_call_at: string | null;
+            /** @description Adresse, le jeton masqué sauf à sa création. */
+            url: string;
+        };
         /**
          * @description * `manual` - manual
          *     * `strategy` - strategy
@@ -2301,6 +2843,24 @@ export interface components {
          * @enum {string}
          */
         SourceEnum: "manual" | "strategy" | "webhook" | "external";
+        /** @description Settings of a source. `secret`: what the body of a call must hold; "" takes it away. */
+        SourceInputRequest: {
+            name: string;
+            broker: number;
+            secret?: string;
+            tradingview_only?: boolean;
+            is_enabled?: boolean;
+            allowed_symbols?: string[];
+            /** Format: decimal */
+            max_quote_amount?: string | null;
+            /** Format: decimal */
+            default_quote_amount?: string | null;
+            /** Format: decimal */
+            default_percent?: string | null;
+            rate_per_minute?: number;
+            max_age_s?: number;
+            duplicate_window_s?: number;
+        };
         /**
          * @description * `not_loaded` - Not Loaded
          *     * `loading` - Loading
@@ -2411,6 +2971,8 @@ export interface components {
             profit_factor: string | null;
             fees: string;
             owner: string;
+            /** @description Vide quand la source et ses appels ont été supprimés. */
+            name: string;
         };
         /**
          * @description * `queued` - queued
@@ -2422,6 +2984,16 @@ export interface components {
          * @enum {string}
          */
         Status784Enum: "queued" | "loading" | "running" | "done" | "cancelled" | "failed";
+        /**
+         * @description * `received` - Received
+         *     * `executed` - Executed
+         *     * `nothing` - Nothing
+         *     * `duplicate` - Duplicate
+         *     * `stale` - Stale
+         *     * `refused` - Refused
+         * @enum {string}
+         */
+        StatusC11Enum: "received" | "executed" | "nothing" | "duplicate" | "stale" | "refused";
         /**
          * @description * `trade` - trade
          *     * `day` - day
@@ -2460,6 +3032,16 @@ export interface components {
             description: string;
             code: string;
             timeframe: components["schemas"]["TimeframeEnum"];
+        };
+        Summary: {
+            calls: number;
+            waiting: number;
+            executed: number;
+            duplicates: number;
+            stale: number;
+            refused: number;
+            order_delay_ms: number | null;
+            profits: components["schemas"]["Profit"][];
         };
         Sweep: {
             id: number;
@@ -2655,6 +3237,8 @@ export interface components {
             broker: number;
             bot: number | null;
             strategy: number | null;
+            /** @description Appel de webhook dont l'ordre est né. */
+            webhook: number | null;
             source: components["schemas"]["SourceEnum"];
             intent: components["schemas"]["IntentEnum"];
             symbol: string;
@@ -2730,6 +3314,27 @@ export interface components {
             /** Format: date-time */
             readonly created_at: string;
         };
+        WindowCheck: {
+            verdict: components["schemas"]["WindowCheckVerdictEnum"];
+            size: number;
+            columns: components["schemas"]["ColumnDifference"][];
+        };
+        /**
+         * @description * `ok` - ok
+         *     * `too_short` - too_short
+         *     * `unproven` - unproven
+         * @enum {string}
+         */
+        WindowCheckVerdictEnum: "ok" | "too_short" | "unproven";
+        /** @description What a strategy wants. `error` alone: it failed when it was asked again. */
+        Wish: {
+            should_long?: boolean;
+            should_short?: boolean;
+            position_size?: string;
+            stop_loss?: string;
+            take_profit?: string;
+            error?: string;
+        };
         _DayResult: {
             /** Format: date */
             day: string;
@@ -2756,6 +3361,8 @@ export interface components {
             /** Format: date-time */
             time: string;
             net: string;
+            /** @description Sous le plus haut atteint, positif. */
+            drawdown: string;
             sources: {
                 [key: string]: string;
             };
@@ -3526,6 +4133,53 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PaginatedDecisionList"];
+                };
+            };
+        };
+    };
+    bots_parity_list: {
+        parameters: {
+            query?: {
+                /** @description La valeur du curseur de pagination. */
+                cursor?: string;
+                /** @description Nombre de résultats à retourner par page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedParityRunList"];
+                };
+            };
+        };
+    };
+    bots_parity_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ParityRun"];
                 };
             };
         };
@@ -4827,6 +5481,291 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Trade"];
+                };
+            };
+        };
+    };
+    webhooks_list: {
+        parameters: {
+            query?: {
+                /** @description La valeur du curseur de pagination. */
+                cursor?: string;
+                /** @description Nombre de résultats à retourner par page. */
+                limit?: number;
+                search?: string;
+                since?: string;
+                source?: number;
+                until?: string;
+                /**
+                 * @description * `executed` - executed
+                 *     * `nothing` - nothing
+                 *     * `duplicate` - duplicate
+                 *     * `stale` - stale
+                 *     * `refused` - refused
+                 *     * `received` - received
+                 */
+                verdict?: "duplicate" | "executed" | "nothing" | "received" | "refused" | "stale";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedCallList"];
+                };
+            };
+        };
+    };
+    webhooks_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CallDetail"];
+                };
+            };
+        };
+    };
+    webhooks_sources_list: {
+        parameters: {
+            query?: {
+                /** @description La valeur du curseur de pagination. */
+                cursor?: string;
+                /** @description Nombre de résultats à retourner par page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedSourceList"];
+                };
+            };
+        };
+    };
+    webhooks_sources_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SourceInputRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewSource"];
+                };
+            };
+        };
+    };
+    webhooks_sources_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
+                };
+            };
+        };
+    };
+    webhooks_sources_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    webhooks_sources_partial_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedSourceInputRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
+                };
+            };
+        };
+    };
+    webhooks_sources_read_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MessageRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reading"];
+                };
+            };
+        };
+    };
+    webhooks_sources_revoke_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
+                };
+            };
+        };
+    };
+    webhooks_sources_rotate_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewSource"];
+                };
+            };
+        };
+    };
+    webhooks_sources_test_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MessageRequest"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Call"];
+                };
+            };
+        };
+    };
+    webhooks_summary_retrieve: {
+        parameters: {
+            query: {
+                /** @description Début de la journée de l'utilisateur. */
+                since: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Summary"];
                 };
             };
         };

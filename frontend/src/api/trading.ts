@@ -106,6 +106,8 @@ export interface Preview {
   needed_currency: string | null
   available: string | null
   reference_price: string | null
+  /** How far the order's price is from the market's, as a ratio. */
+  distance_ratio?: string | null
   summary: { label: string; value: string }[]
   warnings: string[]
 }
@@ -149,6 +151,16 @@ export interface Ticker {
   low: string | null
   volume: string | null
 }
+
+/** The last trades, the newest first: instant in milliseconds, price, quantity, side of who took the offer. */
+export interface Tape {
+  broker: number
+  symbol: string
+  trades: [at: number, price: string, quantity: string, side: Side][]
+}
+
+/** A position as the terminal values it at the last price. */
+export type LivePosition = Position & { market_value?: string | null; unrealized_pnl_ratio?: string | null }
 
 export interface Feed {
   broker: number
@@ -198,7 +210,7 @@ export interface Requests {
   amend: { params: Amendment; answer: { command: { id: number }; client_order_id: string } & Warned }
   orders: { params: ForBroker & { symbol?: string }; answer: { results: Order[] } }
   history: { params: ForBroker & { symbol?: string; before?: number; limit: number }; answer: { results: Order[] } }
-  positions: { params: ForBroker; answer: { results: Position[] } }
+  positions: { params: ForBroker; answer: { results: LivePosition[] } }
   book: { params: ForBroker & { symbol: string; depth: number }; answer: Omit<Book, 'broker' | 'symbol'> }
   candles: { params: ForBroker & { symbol: string; timeframe: string; since?: string; until?: string; limit: number }; answer: Bars }
 }
@@ -207,13 +219,14 @@ export type RequestType = keyof Requests
 /** Data of each event, by `topic/type`. */
 export interface TradingEvents {
   'orders/trade': Order
-  'orders/position': Position
+  'orders/position': LivePosition
   'orders/balance': { broker: number; free: Record<string, string>; locked: Record<string, string> }
   'orders/alert': Alert
   'orders/command': Command
   'market/book': Book
   'market/candle': { broker: number; symbol: string; timeframe: string; candle: Bar; closed: boolean }
   'market/ticker': Ticker
+  'market/tape': Tape
   'market/feed': Feed
 }
 export type TradingEvent = keyof TradingEvents

@@ -47,6 +47,23 @@ afterEach(() => {
 })
 
 describe('while typing', () => {
+  it('computes again when what is free has moved, and leaves a validated order as it is', async () => {
+    const free = (amount: string) => ({ data: preview({ available: amount }) })
+    await open({ preview: free('8211.45') })
+    await writeLimit()
+    expect(ticket.available.value?.free).toBe('8211.45')
+    server.replies.preview = free('100')
+    await trading.refreshPortfolio()
+    await settle()
+    expect(ticket.available.value?.free).toBe('100')
+    await ticket.validate.run()
+    const asked = server.of('preview').length
+    await trading.refreshPortfolio()
+    await settle()
+    expect(server.of('preview')).toHaveLength(asked)
+    expect(ticket.state.value).toBe('valid')
+  })
+
   it('has the server compute once the typing pauses, and shows the other amount', async () => {
     await open()
     ticket.text.price = '93 850,00'
@@ -102,9 +119,9 @@ describe('while typing', () => {
   })
 
   it('puts a refusal beside the field that the server names, else above the buttons', async () => {
-    await open({ preview: { error: { code: 'notional_too_small', message: 'Notionnel 4,20 USDT inférieur au minimum 5 USDT.', details: { field: 'quantity' } } } })
+    await open({ preview: { error: { code: 'notional_too_small', message: 'Valeur 4,20 USDT inférieure au minimum 5 USDT.', details: { field: 'quantity' } } } })
     await writeLimit()
-    expect(ticket.errors.value).toEqual({ quantity: 'Notionnel 4,20 USDT inférieur au minimum 5 USDT.' })
+    expect(ticket.errors.value).toEqual({ quantity: 'Valeur 4,20 USDT inférieure au minimum 5 USDT.' })
     server.replies.preview = { error: { code: 'market_closed', message: 'Marché fermé.' } }
     ticket.setSize('quantity', '0,03')
     await settle()

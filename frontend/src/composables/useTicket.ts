@@ -138,6 +138,11 @@ export function useTicket() {
     if (basis.value !== 'quote_amount') text.quote_amount = ''
   })
 
+  /** What is free has moved (a bot traded, an order was filled): what is computed of it is computed again. */
+  watch(() => trading.portfolio, (now, before) => {
+    if (now && before && (state.value === 'draft' || state.value === 'refused' || state.value === 'expired')) void computeSoon()
+  })
+
   function adopt(answer: Validation): void {
     preview.value = answer
     validation.value = answer

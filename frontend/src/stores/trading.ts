@@ -1,7 +1,6 @@
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef } from 'vue'
-import type { Position } from '@/api/orders'
-import type { Alert, Amendment, Command, Market, Order, Portfolio, Selection } from '@/api/trading'
+import type { Alert, Amendment, Command, LivePosition, Market, Order, Portfolio, Selection } from '@/api/trading'
 import { isLive, orderName, orderStory } from '@/utils/orders'
 import { mergeTrades, upsertById } from '@/utils/rows'
 import type { Tone } from '@/utils/words'
@@ -37,7 +36,7 @@ export const useTrading = defineStore('trading', () => {
   const market = shallowRef<Market | null>(null)
   const portfolio = shallowRef<Portfolio | null>(null)
   const orders = shallowRef<Order[]>([])
-  const positions = shallowRef<Position[]>([])
+  const positions = shallowRef<LivePosition[]>([])
   const hasOlder = ref(false)
   const activity = shallowRef<Activity[]>([])
   /** Orders whose cancellation or change was asked and has not ended. */
@@ -93,7 +92,7 @@ export const useTrading = defineStore('trading', () => {
     balanceMoved(order)
   }
 
-  function followPosition(position: Position): void {
+  function followPosition(position: LivePosition): void {
     if (position.broker === brokerId.value) positions.value = upsertById(positions.value, position)
   }
 

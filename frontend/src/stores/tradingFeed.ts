@@ -1,6 +1,6 @@
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef } from 'vue'
-import type { Bar, Book, Feed, Ticker } from '@/api/trading'
+import type { Bar, Book, Feed, Tape, Ticker } from '@/api/trading'
 import { timeframeMs } from '@/utils/timeframe'
 import { terminal } from '@/websocket/trading'
 
@@ -13,12 +13,13 @@ const DRAW_MS = 100
 interface Pending {
   book: Book | null
   ticker: Ticker | null
+  tape: Tape | null
   bars: Map<number, Bar>
 }
-const nothing = (): Pending => ({ book: null, ticker: null, bars: new Map() })
+const nothing = (): Pending => ({ book: null, ticker: null, tape: null, bars: new Map() })
 
 /**
- * The market of the chosen symbol as it moves: book, ticker, candles.
+ * The market of the chosen symbol as it moves: book, last trades, ticker, candles.
  *
  * Events may come faster than anybody reads. They wait for one common frame, ten times a second, of which all
  * is drawn together: each kind on a frame of its own would lay out and paint the page that many times more.
@@ -27,6 +28,7 @@ const nothing = (): Pending => ({ book: null, ticker: null, bars: new Map() })
 export const useTradingFeed = defineStore('tradingFeed', () => {
   const book = shallowRef<Book | null>(null)
   const ticker = shallowRef<Ticker | null>(null)
+  const tape = shallowRef<Tape | null>(null)
   const feed = shallowRef<Feed | null>(null)
   const bars = shallowRef<Bar[]>([])
   const lastBar = shallowRef<Bar | null>(null)
@@ -46,10 +48,11 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
     frame = 0
     if (now - drawnAt < DRAW_MS) return drawSoon()
     drawnAt = now
-    const { book: newest, ticker: price, bars: moved } = waiting
+    const { book: newest, ticker: price, tape: trades, bars: moved } = waiting
     waiting = nothing()
     if (newest) book.value = newest
     if (price) ticker.value = price
+    if (trades) tape.value = trades
     moved.forEach(setBar)
   }
 
@@ -66,6 +69,12 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
   function followTicker(next: Ticker): void {
     if (!isOurs(next)) return
     waiting.ticker = next
+    drawSoon()
+  }
+
+  function followTape(next: Tape): void {
+    if (!isOurs(next)) return
+    waiting.tape = next
     drawSoon()
   }
 
@@ -96,7 +105,7 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
     noOlder.value = false
     if (sameMarket) return
     waiting = nothing()
-    book.value = ticker.value = feed.value = null
+    book.value = ticker.value = tape.value = feed.value = null
   }
 
   async function loadBars(): Promise<void> {
@@ -138,6 +147,7 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
       terminal.on('market/book', followBook),
       terminal.on('market/candle', followBar),
       terminal.on('market/ticker', followTicker),
+      terminal.on('market/tape', followTape),
       terminal.on('market/feed', (next) => isOurs(next) && (feed.value = next)),
     )
   }
@@ -149,5 +159,5 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
     aim(0, '', '')
   }
 
-  return { book, ticker, feed, bars, lastBar, last, noOlder, aim, loadBars, loadOlderBars, loadBook, start, stop }
+  return { book, ticker, tape, feed, bars, lastBar, last, noOlder, aim, loadBars, loadOlderBars, loadBook, start, stop }
 })

@@ -3,6 +3,8 @@ import { createPinia, setActivePinia, type Pinia } from 'pinia'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createMemoryHistory, createRouter } from 'vue-router'
 import type { OrderLine } from '@/components/charts/candleChart'
+import type { Health } from '@/api/core'
+import { useStatus } from '@/stores/status'
 import { useToasts } from '@/stores/toasts'
 import { useTrading } from '@/stores/trading'
 import { market, NO_PAIR, order, replies, selection } from '@/testing/desk'
@@ -91,6 +93,34 @@ describe('what is there to trade with', () => {
     expect(button.disabled).toBe(true)
     expect(button.parentElement?.title).toBe(NO_PAIR)
     expect(document.getElementById(button.getAttribute('aria-describedby') ?? '')?.textContent).toBe(NO_PAIR)
+  })
+})
+
+/** What the server last said of terminal 5. */
+function gatewayIs(state: 'up' | 'down'): void {
+  const service = { state, since: '2026-11-26T10:00:00Z', last_seen: '2026-11-26T14:35:07Z', lag_ms: 1, details: {} }
+  useStatus().setHealth({ status: 'ok', services: { ccxt_service: service } } as Health)
+}
+
+describe('terminal 5', () => {
+  it('is said to be dead, with its reason at every button that needs it, and all comes back with it', async () => {
+    await open()
+    await writeLimit()
+    const form = await ticket()
+    const button = form.getByRole('button', { name: 'Valider' }) as HTMLButtonElement
+    expect(button.disabled).toBe(false)
+    gatewayIs('down')
+    expect((await screen.findByRole('alert')).textContent).toContain('Le service d’échange (terminal 5) est arrêté : dernier signe de vie à 14:35:07.')
+    expect(button.disabled).toBe(true)
+    expect(button.title).toContain('Aucun ordre ne part avant son retour.')
+    expect(form.getByRole('status', { name: 'État de la validation' }).textContent).toContain('terminal 5')
+    expect((screen.getByRole('button', { name: 'Modifier' }) as HTMLButtonElement).disabled).toBe(true)
+    expect((screen.getByRole('button', { name: 'Supprimer' }) as HTMLButtonElement).disabled).toBe(false)
+    const read = server.of('candles').length
+    gatewayIs('up')
+    await waitFor(() => expect(button.disabled).toBe(false))
+    expect(screen.queryByRole('alert')).toBeNull()
+    await waitFor(() => expect(server.of('candles').length).toBeGreaterThan(read))
   })
 })
 

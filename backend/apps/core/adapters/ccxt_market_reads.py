@@ -8,7 +8,8 @@ from typing import Any
 
 from apps.core.adapters import ccxt_translate as translate
 from apps.core.adapters.ccxt_client_class import is_binance
-from domain.live_market import Level, LiveCandle, OrderBook, Ticker
+from domain.live_market import Level, LiveCandle, OrderBook, Tape, TapeTrade, Ticker
+from domain.orders import Side
 from domain.rollup import roll_up
 from domain.timeframes import Timeframe, from_ms
 
@@ -50,6 +51,27 @@ def ticker_of(raw: Mapping[str, Any], *, symbol: str) -> Ticker:
         low=translate.limit(raw.get("low")),
         volume=translate.optional_decimal(raw.get("baseVolume")),
     )
+
+
+async def last_trades(client: Any, symbol: str, length: int) -> Tape:
+    """Read the market's last trades."""
+    rows = await client.fetch_trades(symbol, None, length)
+    return tape_of(rows, symbol=symbol, length=length)
+
+
+def tape_of(rows: Sequence[Mapping[str, Any]], *, symbol: str, length: int) -> Tape:
+    """Translate ccxt's trades, oldest first, into the newest `length`; those without a side are left out."""
+    trades = [
+        TapeTrade(
+            int(row["timestamp"]),
+            translate.decimal(row["price"]),
+            translate.decimal(row["amount"]),
+            Side(row["side"]),
+        )
+        for row in rows[-length:]
+        if row["side"] in ("buy", "sell")
+    ]
+    return Tape(symbol, tuple(reversed(trades)))
 
 
 async def newest_candles(client: Any, symbol: str, timeframe: Timeframe, native: Timeframe) -> list[LiveCandle]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 
+from apps.core.adapters.exchange_words import explained
 from domain.errors import (
     AristobotError,
     AuthenticationFailed,
@@ -67,21 +68,21 @@ def order_error(
         OrderRejected, OrderNotExecuted or OrderOutcomeUnknown, never another one.
     """
     words, code = quote(error), exchange_code(error)
-    details = _details(exchange, words, code)
+    told, details = explained(words), _details(exchange, words, code)
     if never_left(error):
-        message = f"Ordre non envoyé à {exchange} ({target}) : connexion impossible ({words})."
+        message = f"Ordre non envoyé à {exchange} ({target}) : connexion impossible ({told})."
         return OrderNotExecuted(message, details=details)
     proof = _proof(error, proofs)
     if proof is OrderRejected:
-        return OrderRejected(f"Ordre refusé par {exchange} ({target}) : {words}", details=details)
+        return OrderRejected(f"Ordre refusé par {exchange} ({target}) : {told}", details=details)
     if proof is OrderNotExecuted or code in _NOT_EXECUTED_CODES or _is_not_taken(error, code):
-        message = f"Ordre non exécuté par {exchange} ({target}), à renvoyer plus tard : {words}"
+        message = f"Ordre non exécuté par {exchange} ({target}), à renvoyer plus tard : {told}"
         return OrderNotExecuted(message, details=details, retry_after_s=retry_after_s)
     failed_there = http_status is not None and http_status >= 500
     if proof is OrderOutcomeUnknown or failed_there or code in _UNKNOWN_CODES or _proves_nothing(error, code):
-        message = f"Ordre au sort inconnu chez {exchange} ({target}), recherché par son identifiant : {words}"
+        message = f"Ordre au sort inconnu chez {exchange} ({target}), recherché par son identifiant : {told}"
         return OrderOutcomeUnknown(message, details=details)
-    return OrderRejected(f"Ordre refusé par {exchange} ({target}) : {words}", details=details)
+    return OrderRejected(f"Ordre refusé par {exchange} ({target}) : {told}", details=details)
 
 
 def read_error(
@@ -95,20 +96,20 @@ def read_error(
     import ccxt
 
     words, code = quote(error), exchange_code(error)
-    details = _details(exchange, words, code)
+    told, details = explained(words), _details(exchange, words, code)
     head = f"{action} impossible chez {exchange}"
     if isinstance(error, ccxt.AuthenticationError) or code in _AUTHENTICATION_CODES or words in _KRAKEN_KEYS:
-        return AuthenticationFailed(f"{head} : clés refusées ({words})", details=details)
+        return AuthenticationFailed(f"{head} : clés refusées ({told})", details=details)
     if code in _RATE_LIMIT_CODES or _is_throttled(error, code):
-        message = f"{head} : trop de requêtes ({words})"
+        message = f"{head} : trop de requêtes ({told})"
         return ExchangeRateLimited(message, details=details, retry_after_s=retry_after_s)
     if isinstance(error, ccxt.OrderNotFound):
-        return OrderNotFound(f"{head} : ordre introuvable ({words})", details=details)
+        return OrderNotFound(f"{head} : ordre introuvable ({told})", details=details)
     if isinstance(error, ccxt.BadSymbol):
-        return InvalidInput(f"{head} : symbole inconnu ({words})", details=details, code="unknown_symbol")
+        return InvalidInput(f"{head} : symbole inconnu ({told})", details=details, code="unknown_symbol")
     if _proves_nothing(error, code) or code in _NOT_EXECUTED_CODES:
-        return ExchangeUnavailable(f"{head} : {words}", details=details)
-    return ExchangeError(f"{head} : {words}", details=details)
+        return ExchangeUnavailable(f"{head} : {told}", details=details)
+    return ExchangeError(f"{head} : {told}", details=details)
 
 
 def exchange_code(error: Exception) -> int | None:

@@ -16,7 +16,7 @@ from apps.core.adapters.ccxt_client_class import calling
 from apps.core.adapters.ccxt_exchange import CcxtSession
 from apps.core.adapters.ccxt_verdicts import PARSE_ERRORS, read_error
 from domain.errors import AristobotError, ExchangeUnavailable, InvalidInput
-from domain.live_market import LiveCandle, MarketStreamKey, OrderBook, StreamKind, Ticker
+from domain.live_market import LiveCandle, MarketStreamKey, OrderBook, StreamKind, Tape, TapeTrade, Ticker
 from domain.messages import Priority
 from domain.ports import Clock
 from domain.rollup import source_timeframe
@@ -27,17 +27,24 @@ log = structlog.get_logger(__name__)
 BOOK_LEVELS = 20
 _CLOSE_TIMEOUT_S = 3.0
 _CANDLES_KEPT = 3
+TAPE_LENGTH = 40
 _WATCHED = {
     StreamKind.BOOK: "watchOrderBook",
     StreamKind.TICKER: "watchTicker",
     StreamKind.CANDLE: "watchOHLCV",
+    StreamKind.TAPE: "watchTrades",
 }
-_NAMES = {StreamKind.BOOK: "du carnet d'ordres", StreamKind.TICKER: "du cours", StreamKind.CANDLE: "des bougies"}
+_NAMES = {
+    StreamKind.BOOK: "du carnet d'ordres",
+    StreamKind.TICKER: "du cours",
+    StreamKind.CANDLE: "des bougies",
+    StreamKind.TAPE: "des transactions",
+}
 # Levels of the book to keep: Binance's first read weighs by it; Kraken gives ten unless asked for more. Others
 # have one full channel, and special ones for small depths that not every account may use.
 _WATCHED_DEPTH = {"binance": 100, "kraken": 25}
 
-Update = OrderBook | Ticker | Sequence[LiveCandle]
+Update = OrderBook | Ticker | Tape | Sequence[LiveCandle]
 
 
 class Sessions(Protocol):
@@ -73,6 +80,8 @@ class CcxtMarketSources:
                     return await market_reads.order_book(client, key.symbol, BOOK_LEVELS, now=self._clock.now())
                 case StreamKind.TICKER:
                     return await market_reads.day_ticker(client, key.symbol)
+                case StreamKind.TAPE:
+                    return await market_reads.last_trades(client, key.symbol, TAPE_LENGTH)
                 case StreamKind.CANDLE:
                     timeframe, native = _timeframes(key, session)
                     return await market_reads.newest_candles(client, key.symbol, timeframe, native)
@@ -178,6 +187,25 @@ class _TickerWatch:
         return market_reads.ticker_of(self._ticker, symbol=self._symbol)
 
 
+class _TapeWatch:
+    def __init__(self, client: Any, symbol: str) -> None:
+        self._client = client
+        self._symbol = symbol
+        self._trades: tuple[TapeTrade, ...] | None = None
+
+    async def next(self) -> None:
+        if self._trades is None:
+            # The past, shown with the first trade of the stream: an answer alone must not pass for a stream that
+            # works. A trade between the two may be missing.
+            self._trades = (await market_reads.last_trades(self._client, self._symbol, TAPE_LENGTH)).trades
+        rows = await self._client.watch_trades(self._symbol)
+        fresh = market_reads.tape_of(rows, symbol=self._symbol, length=TAPE_LENGTH).trades
+        self._trades = (*fresh, *self._trades)[:TAPE_LENGTH]
+
+    def read(self) -> Tape:
+        return Tape(self._symbol, self._trades or ())
+
+
 class _CandleWatch:
     def __init__(self, client: Any, symbol: str, timeframe: Timeframe) -> None:
         self._client = client
@@ -213,6 +241,8 @@ class _CandleWatch:
 def _watch(client: Any, key: MarketStreamKey, clock: Clock) -> Watch:
     if key.kind is StreamKind.BOOK:
         return _BookWatch(client, key.symbol, clock)
+    if key.kind is StreamKind.TAPE:
+        return _TapeWatch(client, key.symbol)
     if key.timeframe is None:
         return _TickerWatch(client, key.symbol)
     return _CandleWatch(client, key.symbol, key.timeframe)

@@ -19,22 +19,28 @@ from domain.live_market import (
     MarketStreamKey,
     OrderBook,
     StreamKind,
+    Tape,
     Ticker,
 )
 from domain.ports import Clock
 
 log = structlog.get_logger(__name__)
 
-Update = OrderBook | Ticker | Sequence[LiveCandle]
+Update = OrderBook | Ticker | Tape | Sequence[LiveCandle]
 
-_READ_EVERY_S = {StreamKind.BOOK: 0.1, StreamKind.TICKER: 0.5, StreamKind.CANDLE: 0.25}
-_ASK_EVERY_S = {StreamKind.BOOK: 1.0, StreamKind.TICKER: 2.0, StreamKind.CANDLE: 2.0}
-_QUIET_S = {StreamKind.BOOK: 10.0, StreamKind.TICKER: 20.0, StreamKind.CANDLE: 20.0}
+_READ_EVERY_S = {StreamKind.BOOK: 0.1, StreamKind.TICKER: 0.5, StreamKind.CANDLE: 0.25, StreamKind.TAPE: 0.25}
+_ASK_EVERY_S = {StreamKind.BOOK: 1.0, StreamKind.TICKER: 2.0, StreamKind.CANDLE: 2.0, StreamKind.TAPE: 2.0}
+_QUIET_S = {StreamKind.BOOK: 10.0, StreamKind.TICKER: 20.0, StreamKind.CANDLE: 20.0, StreamKind.TAPE: 20.0}
 _CATCH_UP_S = 2.0  # a stream may be that much behind an answer
 _BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 _STREAM_TRIES = 3  # without one update, then the market is polled for a while
 _POLLED_FOR_S = 60.0
-_NAMES = {StreamKind.BOOK: "du carnet d'ordres", StreamKind.TICKER: "du cours", StreamKind.CANDLE: "des bougies"}
+_NAMES = {
+    StreamKind.BOOK: "du carnet d'ordres",
+    StreamKind.TICKER: "du cours",
+    StreamKind.CANDLE: "des bougies",
+    StreamKind.TAPE: "des transactions",
+}
 
 
 class StreamStalled(ExchangeUnavailable):
@@ -175,7 +181,7 @@ class MarketFeed:
 
     async def _publish(self, update: Update) -> None:
         """Send what differs from what was sent last."""
-        if isinstance(update, OrderBook | Ticker):
+        if isinstance(update, OrderBook | Ticker | Tape):
             if not _same(update, self._last):
                 await self._send(self.key.kind.value, update.to_wire())
             self._last = update
@@ -186,6 +192,11 @@ class MarketFeed:
                 await self._send(self.key.kind.value, candle.to_wire())
         if update:
             self._last = update
+
+    async def repeat(self) -> None:
+        """Send again what nobody can ask for: the last trades, for those who came since they were sent."""
+        if isinstance(self._last, Tape):
+            await self._send(self.key.kind.value, self._last.to_wire())
 
     async def _failed(self, error: AristobotError) -> None:
         self._failures += 1
@@ -206,7 +217,7 @@ class MarketFeed:
             await self._announce()
 
 
-def _same(one: OrderBook | Ticker, other: Update | None) -> bool:
+def _same(one: OrderBook | Ticker | Tape, other: Update | None) -> bool:
     if isinstance(one, OrderBook) and isinstance(other, OrderBook):
         return (one.bids, one.asks) == (other.bids, other.asks)
     return one == other
@@ -214,7 +225,7 @@ def _same(one: OrderBook | Ticker, other: Update | None) -> bool:
 
 def _agree(asked: Update, streamed: Update) -> bool:
     """Tell whether two ways of reading say the same; not each gives the same levels or fields."""
-    if isinstance(asked, OrderBook | Ticker) or isinstance(streamed, OrderBook | Ticker):
+    if isinstance(asked, OrderBook | Ticker | Tape) or isinstance(streamed, OrderBook | Ticker | Tape):
         return _gist(asked) == _gist(streamed)
     traded = _without_new_flat(asked, streamed)
     return not traded or _gist(traded) == _gist(streamed)
@@ -231,6 +242,9 @@ def _gist(update: Update) -> Any:
         return update.bids[:5], update.asks[:5]
     if isinstance(update, Ticker):
         return update.last
+    if isinstance(update, Tape):
+        # Not the quantity: an exchange may add up, in one way of reading, what one order took at one price.
+        return [(each.at_ms, each.price) for each in update.trades[:1]]
     newest = update[-1].candle if update else None
     return newest and (newest.open_time, newest.close, newest.volume)
 

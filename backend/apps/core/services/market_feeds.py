@@ -27,6 +27,10 @@ KEPT_WITHOUT_REDIS_S = 30.0
 _BROKER_CHECKED_EVERY_S = 30.0
 _RESTART_S = 5.0
 
+_ALWAYS = (StreamKind.BOOK, StreamKind.TICKER, StreamKind.TAPE)
+# Followed by questions alone, these are as good as pushed.
+_MAY_BE_POLLED = (StreamKind.CANDLE, StreamKind.TAPE)
+
 Market = tuple[str, str]  # exchange key, symbol
 
 
@@ -122,7 +126,7 @@ class MarketFeeds:
             host = await self._host(interest.broker_id)
             if host is None:
                 continue
-            keys = [MarketStreamKey(host, interest.symbol, kind) for kind in (StreamKind.BOOK, StreamKind.TICKER)]
+            keys = [MarketStreamKey(host, interest.symbol, kind) for kind in _ALWAYS]
             if interest.timeframe is not None:
                 keys.append(MarketStreamKey(host, interest.symbol, StreamKind.CANDLE, interest.timeframe))
             for key in keys:
@@ -190,15 +194,17 @@ class MarketFeeds:
     async def _tell_all(self) -> None:
         for market in {(key.exchange_key, key.symbol) for key in self._running} | self._refused:
             await self._tell(market)
+        for running in tuple(self._running.values()):
+            await running.feed.repeat()
 
     async def _tell(self, market: Market) -> None:
-        """Say how fresh that market is: as its worst stream, polled candles alone being no reason."""
+        """Say how fresh that market is: as its worst stream, polled candles and trades being no reason."""
         feeds = [each.feed for key, each in self._running.items() if (key.exchange_key, key.symbol) == market]
         known = {feed: feed.state for feed in feeds if feed.state is not None}
         counted = {
             feed: state
             for feed, state in known.items()
-            if not (feed.key.kind is StreamKind.CANDLE and state is FeedState.POLLING)
+            if not (feed.key.kind in _MAY_BE_POLLED and state is FeedState.POLLING)
         }
         if market in self._refused:
             await self._send_state(market, FeedState.DOWN, _too_many())

@@ -48,17 +48,18 @@ async def positions(terminal: Terminal, user_id: int, broker_id: int) -> dict[st
 def valued(body: Mapping[str, Any], price: Decimal | None) -> dict[str, Any]:
     """Return a position's body at `price`, in quote: its value, and its profit before the fees of a sale.
 
-    Without a price it is valued as it last was; `market_value` is null when it never was.
+    Without a price it is valued as it last was; what follows from a price is null when there never was one.
     """
     known = price if price is not None else _decimal(body["current_price"])
     if known is None:
-        return {**body, "market_value": None}
+        return {**body, "market_value": None, "unrealized_pnl_ratio": None}
     quantity, entry_price = Decimal(body["quantity"]), Decimal(body["entry_price"])
     return {
         **body,
         "current_price": amount(known),
         "market_value": amount(stored(quantity * known)),
         "unrealized_pnl": amount(stored(quantity * (known - entry_price))),
+        "unrealized_pnl_ratio": amount(stored(known / entry_price - 1)) if entry_price else None,
     }
 
 

@@ -30,10 +30,19 @@ def preview_body(
         "needed_currency": found.needed_currency,
         "available": amount(available),
         "reference_price": amount(reference_price),
+        "distance_ratio": amount(_distance(found, reference_price)),
         "legs": [_leg(each) for each in found.legs],
         "summary": _summary(found, request, market, available),
         "warnings": _warnings(found, request, market, reference_price),
     }
+
+
+def _distance(found: Preview, reference_price: Decimal) -> Decimal | None:
+    """Return how far the order's price, or else its trigger, is from the last one, as a ratio of it."""
+    watched = found.price if found.price is not None else found.stop_price
+    if watched is None or reference_price <= 0 or found.legs:
+        return None
+    return (watched / reference_price - 1).quantize(Decimal("0.0001"))
 
 
 def _leg(leg: PreviewLeg) -> dict[str, Any]:
@@ -47,18 +56,17 @@ def _leg(leg: PreviewLeg) -> dict[str, Any]:
 
 def _summary(found: Preview, request: OrderRequest, market: Market, available: Decimal) -> list[dict[str, str]]:
     side = "Achat" if request.side is Side.BUY else "Vente"
+    price = "" if found.price is None else f" à {number(found.price)} {market.quote}"
     lines = [
-        ("Ordre", f"{side} {TYPE_LABELS[request.order_type]} {market.symbol}"),
-        ("Quantité", f"{number(found.quantity)} {market.base}"),
-    ]
-    if found.price is not None:
-        lines.append(("Prix", f"{number(found.price)} {market.quote}"))
-    lines += _triggers(found, market)
-    lines += [
+        (f"{side} {TYPE_LABELS[request.order_type]}", f"{number(found.quantity)} {market.base}{price}"),
+        *_triggers(found, market),
         ("Valeur", f"{number(found.notional)} {market.quote}"),
         ("Frais estimés", f"{number(found.fee)} {found.fee_currency}"),
-        ("Nécessaire", f"{number(found.needed)} {found.needed_currency}"),
-        ("Disponible", f"{number(available)} {found.needed_currency}"),
+        (
+            "Coût total" if request.side is Side.BUY else "Quantité retenue",
+            f"{number(found.needed)} {found.needed_currency}",
+        ),
+        ("Restera disponible", f"{number(available - found.needed)} {found.needed_currency}"),
     ]
     return [{"label": label, "value": value} for label, value in lines]
 

@@ -75,5 +75,5 @@ class Scripted:
         self.balances.append(balance)
         return EntryTerms(self.size, self.stop, self.target)
 
-    def next_exit(self, position: HeldPosition, last: int, balance: float) -> int | None:
-        return next((bar for bar in range(position.entry_bar, last + 1) if bar in self.sells), None)
+    def next_exit(self, position: HeldPosition, first: int, last: int, balance: float) -> int | None:
+        return next((bar for bar in range(first, last + 1) if bar in self.sells), None)

@@ -168,8 +168,8 @@ def test_signal_to_leave_at_the_last_close_before_a_hole_leaves_there() -> None:
 @pytest.mark.parametrize(
     ("size", "stop", "words"),
     [
-        (4.0, 0.0, "notionnel 4 USDT inférieur au minimum 5 USDT"),
-        (5.1, 0.05, "notionnel 4,845 USDT"),  # 0.051 BTC sold at the stop of 95
+        (4.0, 0.0, "valeur 4 USDT inférieure au minimum 5 USDT"),
+        (5.1, 0.05, "valeur 4,845 USDT"),  # 0.051 BTC sold at the stop of 95
         (0.05, 0.0, "quantité nulle"),
         (2000.0, 0.0, "solde insuffisant"),
         (0.0, 0.0, "taille nulle"),

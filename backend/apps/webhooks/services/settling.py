@@ -1,0 +1,242 @@
+"""Acts upon a call: the orders and the verdict are committed together, or neither is.
+
+An order's client id follows from the call's own reference, so that acting twice finds what was made. While an
+order of the source is on its way in that market the call waits: what is held is not known until it ended.
+"""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID, uuid5
+
+from django.db import transaction
+
+from apps.orders import desk, ledger
+from apps.orders.admission import Purse
+from apps.orders.context import OrderContext
+from apps.orders.locks import lock_broker_money
+from apps.orders.models import Position, Trade
+from apps.orders.selectors import live_orders, live_position, reserved_by_currency, unknown_orders
+from apps.webhooks.models import Webhook, WebhookSource
+from apps.webhooks.selectors import owner_of
+from apps.webhooks.services import verdicts
+from apps.webhooks.services.examination import Job, rules_of
+from domain.errors import AristobotError, Conflict, InvalidInput
+from domain.french import number
+from domain.orders import OrderRequest, OrderSource, OrderType, Side
+from domain.ports import Balance
+from domain.sizing import exit_request
+from domain.webhooks.admission import check_age
+from domain.webhooks.call import Action
+from domain.webhooks.plan import CancelOrders, Holdings, Leave, Nothing, Plan, plan
+
+ORDER_VALID_FOR = timedelta(seconds=20)
+LOOK_AGAIN_AFTER = timedelta(milliseconds=250)
+_RETRY_AFTER = timedelta(seconds=1)
+_EXCLUSIVE = (Action.CLOSE, Action.TARGET)  # these say what is held afterwards: resting orders would change it
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the exchange said. `asked_at`: wall time just before the balance was asked for."""
+
+    price: Decimal
+    balance: Balance
+    asked_at: datetime
+    market_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The call is looked at again; French."""
+
+    reason: str
+
+
+def settle(job: Job, facts: Facts | None, *, now: datetime) -> bool:
+    """Act upon a call. Returns whether it is settled; False: it waits, or somebody else settled it.
+
+    Args:
+        facts: None only for a call that needs no money (a cancellation).
+    """
+    with transaction.atomic():
+        source, row = _lock(job)
+        if source is None or row is None:
+            return False
+        try:
+            outcome = _act(job, facts, source, row, now=now)
+        except AristobotError as refusal:
+            verdicts.refuse(row, refusal, now=now)
+            return True
+        if isinstance(outcome, Wait):
+            row.not_before, row.reason = now + LOOK_AGAIN_AFTER, outcome.reason
+            row.save(update_fields=["not_before", "reason"])
+            return False
+        return True
+
+
+def put_off(job: Job, error: AristobotError, *, now: datetime) -> bool:
+    """Note that the exchange could not be asked: again later while the call is fresh, if that can help."""
+    with transaction.atomic():
+        source, row = _lock(job)
+        if source is None or row is None:
+            return False
+        try:
+            if not error.retryable:
+                raise error
+            _check_age(job, source, now=now, waited_for=error.message)
+        except AristobotError as refusal:
+            verdicts.refuse(row, refusal, now=now)
+            return True
+        row.not_before, row.reason = now + _RETRY_AFTER, error.message
+        row.save(update_fields=["not_before", "reason"])
+        return False
+
+
+def _lock(job: Job) -> tuple[WebhookSource | None, Webhook | None]:
+    source = WebhookSource.objects.select_for_update(no_key=True).filter(id=job.source_id).first()
+    row = Webhook.objects.select_for_update(of=("self",)).filter(id=job.webhook_id, processed=False).first()
+    return source, row
+
+
+def _check_age(job: Job, source: WebhookSource, *, now: datetime, waited_for: str = "") -> None:
+    max_age = timedelta(seconds=source.max_age_s)
+    check_age(received_at=job.received_at, now=now, max_age=max_age, waited_for=waited_for)
+
+
+def _act(job: Job, facts: Facts | None, source: WebhookSource, row: Webhook, *, now: datetime) -> Wait | None:
+    made = Trade.objects.filter(client_order_id=_client_order_id(row.reference)).first()
+    if made is not None:
+        verdicts.executed(row, reason=_told(job, made), now=now)
+        return None
+    owner = owner_of(source.id)
+    position = live_position(job.broker_id, job.market.symbol, owner)
+    leaving = position is not None and position.closing_reason == _leaving(row)
+    if not leaving:  # an exit that began is ended whatever the time
+        _check_age(job, source, now=now, waited_for=row.reason)
+    if facts is None or job.call.action is Action.CANCEL:
+        _cancel(job, row, owner, now=now)
+        return None
+    obstacle = _obstacle(job, owner, position, now=now)
+    if obstacle is not None:
+        return obstacle
+    wanted = Leave() if leaving else _plan(job, facts, source, position)
+    if isinstance(wanted, Nothing):
+        verdicts.nothing(row, reason=f"Rien à faire : {wanted.reason}.", now=now)
+        return None
+    if isinstance(wanted, CancelOrders):
+        _cancel(job, row, owner, now=now)
+        return None
+    if isinstance(wanted, Leave):
+        return _leave(job, facts, row, position, now=now)
+    _submit(job, facts, row, wanted.request, is_exit=wanted.is_exit, now=now)
+    return None
+
+
+def _plan(job: Job, facts: Facts, source: WebhookSource, position: Position | None) -> Plan:
+    lock_broker_money(job.broker_id)  # what is read as reserved stays so until our own order is committed
+    reserved = reserved_by_currency(job.broker_id, as_of=facts.asked_at)
+    free = facts.balance.free
+    holdings = Holdings(
+        quote=free.get(job.market.quote, Decimal(0)) - reserved.get(job.market.quote, Decimal(0)),
+        base=free.get(job.market.base, Decimal(0)) - reserved.get(job.market.base, Decimal(0)),
+        held=Decimal(0) if position is None else position.quantity,
+    )
+    return plan(job.call, market=job.market, price=facts.price, holdings=holdings, rules=rules_of(source))
+
+
+def _obstacle(job: Job, owner: str, position: Position | None, *, now: datetime) -> Wait | None:
+    """Say what the call must wait for; resting orders are cancelled when it says what is held afterwards."""
+    here = (job.broker_id, job.market.symbol)
+    unknown = unknown_orders([here]).get(here)
+    if unknown is not None:
+        return Wait(f"l'ordre n° {unknown.id} sur {job.market.symbol} est de statut inconnu")
+    resting = []
+    for order in live_orders(broker_id=job.broker_id, symbol=job.market.symbol, owner=owner):
+        if order.intent == Trade.Intent.PROTECTION:
+            continue
+        if order.type == OrderType.MARKET or not order.acknowledged_at:
+            return Wait(f"l'ordre n° {order.id} de cette source n'était pas terminé")
+        resting.append(order)
+    if job.call.action in _EXCLUSIVE and resting:
+        _ask_to_cancel([order.id for order in resting], job, now=now)
+        return Wait(f"l'ordre n° {resting[0].id} de cette source s'annule d'abord")
+    return None
+
+
+def _cancel(job: Job, row: Webhook, owner: str, *, now: datetime) -> None:
+    live = live_orders(broker_id=job.broker_id, symbol=job.market.symbol, owner=owner)
+    wanted = live.exclude(intent=Trade.Intent.PROTECTION)  # a position keeps its protection
+    ids = list(wanted.values_list("id", flat=True))
+    _ask_to_cancel(ids, job, now=now)
+    if ids:
+        told = (
+            f"Annulation demandée de {len(ids)} ordre{'s' if len(ids) > 1 else ''} : n° {', '.join(map(str, ids))}."
+        )
+        verdicts.executed(row, reason=told, now=now)
+    else:
+        verdicts.nothing(row, reason=f"Rien à annuler : aucun ordre en cours sur {job.market.symbol}.", now=now)
+
+
+def _ask_to_cancel(trade_ids: Iterable[int], job: Job, *, now: datetime) -> None:
+    for trade_id in trade_ids:
+        with suppress(Conflict):  # it ended by itself meanwhile
+            desk.cancel(trade_id=trade_id, user_id=job.user_id, now=now)
+
+
+def _leaving(row: Webhook) -> str:
+    return f"webhook:{row.id}"
+
+
+def _leave(job: Job, facts: Facts, row: Webhook, position: Position | None, *, now: datetime) -> Wait | None:
+    """Leave the whole position: its protection is cancelled and ended before what remains is sold."""
+    if position is None:
+        verdicts.executed(row, reason="Position déjà fermée par sa protection.", now=now)
+        return None
+    protections = live_orders(broker_id=job.broker_id, symbol=position.symbol, owner=position.owner)
+    if protections:
+        ledger.mark_closing(position.id, reason=_leaving(row))
+        _ask_to_cancel([order.id for order in protections], job, now=now)
+        return Wait("la protection de la position s'annule d'abord")
+    if _submit(job, facts, row, exit_request(job.market, held=position.quantity), is_exit=True, now=now):
+        ledger.mark_closing(position.id, reason=_leaving(row))
+    return None
+
+
+def _submit(job: Job, facts: Facts, row: Webhook, request: OrderRequest, *, is_exit: bool, now: datetime) -> bool:
+    """Hand an order to the desk; a refusal is a verdict too, with the refused attempt kept as a row."""
+    reserved_in = job.market.quote if request.side is Side.BUY else job.market.base
+    context = OrderContext(
+        user_id=job.user_id,
+        broker_id=job.broker_id,
+        source=OrderSource.WEBHOOK,
+        owner=owner_of(job.source_id),
+        now=now,
+        intent=Trade.Intent.EXIT if is_exit else Trade.Intent.ENTRY,
+        webhook_id=row.id,
+        market_time=facts.market_time,
+        valid_for=ORDER_VALID_FOR,
+        client_order_id=_client_order_id(row.reference),
+        purse=Purse(facts.balance.free.get(reserved_in, Decimal(0)), facts.asked_at),
+    )
+    try:
+        trade = desk.submit(context, request, market=job.market, reference_price=facts.price)
+    except InvalidInput as refusal:
+        verdicts.refuse(row, refusal, now=now)
+        return False
+    verdicts.executed(row, reason=_told(job, trade), now=now)
+    return True
+
+
+def _client_order_id(reference: UUID) -> str:
+    return uuid5(reference, "order").hex
+
+
+def _told(job: Job, trade: Trade) -> str:
+    verb = "Achat" if trade.side == Side.BUY else "Vente"
+    quote, near = job.market.quote, trade.reference_price
+    at = "au marché" if trade.price is None else f"à {number(trade.price)} {quote}"
+    about = f" (vers {number(near)} {quote})" if trade.price is None and near is not None else ""
+    return f"{verb} {at} de {number(trade.quantity)} {job.market.base}{about}, ordre n° {trade.id}."

@@ -1,0 +1,54 @@
+"""Writes what became of a call; with `settling`, the only writer of a call after its reception.
+
+Each function takes part in the caller's transaction, in which the row is locked.
+"""
+
+from datetime import datetime
+
+import structlog
+
+from apps.webhooks.models import Webhook
+from domain.errors import AristobotError
+from domain.webhooks.admission import Stale
+
+log = structlog.get_logger(__name__)
+
+# Refused before anybody read the text: the same text may still come by the right way.
+AT_THE_DOOR = ("old_token", "revoked", "disabled", "wrong_address", "too_many", "too_long", "bad_secret")
+
+
+def executed(row: Webhook, *, reason: str, now: datetime) -> None:
+    """Its orders are committed with it."""
+    _settle(row, Webhook.Status.EXECUTED, code="", reason=reason, now=now)
+
+
+def nothing(row: Webhook, *, reason: str, now: datetime) -> None:
+    """What it asked for was already so."""
+    _settle(row, Webhook.Status.NOTHING, code="", reason=reason, now=now)
+
+
+def refuse(row: Webhook, refusal: AristobotError, *, now: datetime) -> None:
+    """Refused, or too old, with the reason that its owner reads."""
+    status = Webhook.Status.STALE if isinstance(refusal, Stale) else Webhook.Status.REFUSED
+    _settle(row, status, code=refusal.error_code, reason=refusal.message, now=now)
+
+
+def repeat(row: Webhook, first: Webhook, *, call_id: str, reason: str, now: datetime) -> None:
+    """It came before."""
+    row.duplicate_of, row.call_id = first, call_id
+    row.symbol = first.symbol
+    _settle(row, Webhook.Status.DUPLICATE, code="duplicate", reason=reason, now=now)
+
+
+def abandon(source_id: int, *, reason: str, now: datetime) -> None:
+    """Refuse what still waits of a source that goes away."""
+    waiting = Webhook.objects.select_for_update(of=("self",)).filter(origin_id=source_id, processed=False)
+    for row in waiting.order_by("id"):
+        _settle(row, Webhook.Status.REFUSED, code="source_deleted", reason=reason, now=now)
+
+
+def _settle(row: Webhook, status: str, *, code: str, reason: str, now: datetime) -> None:
+    row.status, row.code, row.reason = str(status), code[:32], reason
+    row.processed, row.processed_at, row.not_before = True, now, None
+    row.save()
+    log.info("webhooks.settled", webhook_id=row.id, source_id=row.origin_id, status=row.status, code=row.code)

@@ -1,0 +1,212 @@
+"""The quick ways to a strategy's decisions, on indicators computed once over all candles.
+
+Signals come for all bars at once where the method allows it (vectors.py), else bar by bar on a view
+(views.py). What neither can answer for a bar is asked the exact way, so every answer is right as long as the
+indicators are causal and settle within the window; causality.py and proof.py see to that.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from domain.backtest import vectors
+from domain.backtest.contract import CandleSeries, EntryTerms, HeldPosition
+from domain.backtest.literal import LiteralDecisions
+from domain.backtest.snapshot import Key, Snapshot
+from domain.backtest.source import CannotFollow, Methods
+from domain.backtest.views import View
+from domain.strategies.base import METHODS
+from domain.strategies.evaluate import Asker
+
+_BLOCK = 32_768
+_TICK_EVERY = 1024
+
+
+@dataclass(slots=True)
+class Moment:
+    """What the engine asked about: from this bar on, with that balance, flat or holding."""
+
+    bar: int
+    balance: float
+    position: HeldPosition | None
+
+
+class FastDecisions:
+    """`Decisions` of a strategy whose indicators were computed once.
+
+    Args:
+        shortest: bars that see fewer candles are asked the exact way.
+        slack: by how much a column may differ between the whole series and a window.
+        tick: called with a bar now and then; may raise to stop the run.
+    """
+
+    def __init__(
+        self,
+        methods: Methods,
+        snapshot: Snapshot,
+        candles: CandleSeries,
+        literal: LiteralDecisions,
+        *,
+        window: int,
+        first_bar: int,
+        shortest: int,
+        slack: dict[Key, float],
+        code: str,
+        tick: Callable[[int], None],
+    ) -> None:
+        self._literal, self._tick, self._count = literal, tick, len(candles)
+        self.first = max(first_bar, shortest - 1)  # the first bar that is not asked the exact way
+        self._view = View(methods, snapshot, candles, window=window, shortest=shortest)
+        self._asker = Asker(code, window)
+        self._size, self._stop, self._target = (self._view.method(name) for name in METHODS[2:])
+        self.moments: list[Moment] = []
+        self.slow_reason = ""
+        self._signals: dict[str, _Signals | None] = {}
+        for name, held in (("should_long", False), ("should_short", True)):
+            context = vectors.Context(methods, snapshot, slack, window, held)
+            self._signals[name] = self._vector(name, context, shortest)
+
+    @property
+    def vectorised(self) -> bool:
+        return all(each is not None for each in self._signals.values())
+
+    def next_entry(self, first: int, last: int, balance: float) -> int | None:
+        self.moments.append(Moment(first, balance, None))
+        return self._next("should_long", first, last, balance, None)
+
+    def next_exit(self, position: HeldPosition, first: int, last: int, balance: float) -> int | None:
+        if first == position.entry_bar:
+            self.moments.append(Moment(first, balance, position))
+        return self._next("should_short", first, last, balance, position)
+
+    def entry_terms(self, bar: int, balance: float) -> EntryTerms:
+        if bar < self.first:
+            return self._literal.entry_terms(bar, balance)
+        view = self._view
+        view.stand(bar, balance, None)
+        try:
+            if view.stateful:
+                view.should_long()
+                view.should_short()
+            size, stop, target = self._size(), self._stop(), self._target()
+        except Exception:  # noqa: BLE001 — the user's code fails here: the exact way says where, or answers
+            return self._literal.entry_terms(bar, balance)
+        if (
+            type(size) is type(stop) is type(target) is float
+            and 0 <= size < math.inf
+            and 0 <= stop < 1
+            and 0 <= target < 100
+        ):
+            return EntryTerms(size, stop, target)
+        answers = zip(METHODS[2:], (size, stop, target), strict=True)
+        return EntryTerms(*(self._asker.number(name, partial(_same, value)) for name, value in answers))
+
+    def decides(self, bar: int, balance: float, position: HeldPosition | None) -> bool:
+        """Return should_long (flat) or should_short (holding) at one bar."""
+        name = "should_long" if position is None else "should_short"
+        return self._next(name, bar, bar, balance, position) is not None
+
+    def moment_at(self, bar: int) -> Moment | None:
+        """Return what the engine last asked that covers a bar."""
+        at = bisect_right(self.moments, bar, key=lambda moment: moment.bar) - 1
+        return self.moments[at] if at >= 0 else None
+
+    def _next(self, name: str, first: int, last: int, balance: float, position: HeldPosition | None) -> int | None:
+        if first < self.first:
+            found = self._exactly(name, first, min(last, self.first - 1), balance, position)
+            if found is not None:
+                return found
+            first = self.first
+        signals = self._signals[name]
+        if signals is None:
+            return self._bar_by_bar(name, first, last, balance, position)
+        while True:
+            bar = signals.next(first, last)
+            if bar is None or signals.sure(bar):
+                return bar
+            if self._exact(name, bar, balance, position):
+                return bar
+            first = bar + 1
+
+    def _exactly(
+        self, name: str, first: int, last: int, balance: float, position: HeldPosition | None
+    ) -> int | None:
+        return next((bar for bar in range(first, last + 1) if self._exact(name, bar, balance, position)), None)
+
+    def _exact(self, name: str, bar: int, balance: float, position: HeldPosition | None) -> bool:
+        answer = self._literal.at(bar, balance, position)
+        return answer.should_long if name == "should_long" else answer.should_short
+
+    def _bar_by_bar(
+        self, name: str, first: int, last: int, balance: float, position: HeldPosition | None
+    ) -> int | None:
+        view = self._view
+        ask, other = view.should_long, view.should_short
+        held = name == "should_short"
+        for bar in range(first, last + 1):
+            if not bar % _TICK_EVERY:
+                self._tick(bar)
+            view.stand(bar, balance, position)
+            try:
+                answer: Any = ask() if not held or view.stateful else None
+                if held or view.stateful:
+                    answer = other() if held else (answer, other())[0]
+            except Exception:  # noqa: BLE001 — the exact way says what is wrong, or answers
+                answer = None
+            if answer is False or (type(answer) is np.bool_ and not answer):
+                continue
+            if (
+                answer is not True
+                and type(answer) is not np.bool_
+                and not self._exact(name, bar, balance, position)
+            ):
+                continue
+            return bar
+        return None
+
+    def _vector(self, name: str, context: vectors.Context, shortest: int) -> "_Signals | None":
+        if self._view.stateful:
+            self.slow_reason = "les méthodes gardent des valeurs sur self"
+            return None
+        try:
+            deepest = vectors.deepest_read(context, name)
+            if deepest > shortest:
+                raise CannotFollow(f"lecture {deepest} bougies en arrière")
+            found: Any = np.zeros(self._count, dtype="uint8")
+            for start in range(self.first, self._count, _BLOCK):
+                end = min(start + _BLOCK, self._count)
+                found[start:end] = vectors.signals(context, name, start, end)
+                self._tick(start)
+            return _Signals(found)
+        except CannotFollow as exc:
+            self.slow_reason = str(exc)
+            return None
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+class _Signals:
+    """The bars of one method's answers that are not a sure no."""
+
+    def __init__(self, answers: Any) -> None:
+        self._answers = memoryview(answers)
+        bars = np.flatnonzero(answers)
+        # For each bar the next one that is not a no, itself included.
+        following: Any = np.full(len(answers) + 1, len(answers), dtype="int32")
+        following[bars] = bars
+        following[::-1] = np.minimum.accumulate(following[::-1])
+        self._following = memoryview(following)
+
+    def next(self, first: int, last: int) -> int | None:
+        bar: int = self._following[first]
+        return bar if bar <= last else None
+
+    def sure(self, bar: int) -> bool:
+        return self._answers[bar] == vectors.YES

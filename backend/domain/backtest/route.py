@@ -1,0 +1,175 @@
+"""Chooses the fastest way to a strategy's decisions that can be proved, and falls back to the exact one."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from domain.backtest import causality, proof
+from domain.backtest.contract import (
+    BacktestJob,
+    CandleSeries,
+    ColumnDifference,
+    Decisions,
+    EnginePath,
+    LookAheadCheck,
+    Outcome,
+    Verdict,
+    WindowCheck,
+)
+from domain.backtest.fast import FastDecisions
+from domain.backtest.literal import LiteralDecisions, seen_at
+from domain.backtest.snapshot import Snapshot, take
+from domain.backtest.source import CannotFollow, Methods, Source
+from domain.errors import StrategyError
+from domain.strategies.evaluate import Asked
+
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class Proved:
+    """What is known of a run's honesty, and what it cost to know."""
+
+    look_ahead: LookAheadCheck
+    window: WindowCheck
+    seconds: float
+
+
+class Route:
+    """One run's way. `path`, `fallback` and `decisions` say afterwards which was taken and why."""
+
+    def __init__(
+        self, source: Source, job: BacktestJob, candles: CandleSeries, tell: Callable[[int], None]
+    ) -> None:
+        self._source, self._job, self._candles, self._tell = source, job, candles, tell
+        self._window, self._first = job.settings.window, job.settings.first_bar
+        self._balance = float(job.settings.initial_amount)
+        self._literal = LiteralDecisions(
+            source.fresh, candles, job.params, window=self._window, code=job.code, tick=tell
+        )
+        self._spent = 0.0
+        self._settled: proof.Settling | None = None
+        self._short: list[ColumnDifference] = []
+        self._bars = self._prefixes = 0
+        self.path, self.fallback = EnginePath.LITERAL, ""
+        self.decisions: Decisions = self._literal
+
+    def play(self, simulate: Callable[[Decisions], Outcome]) -> tuple[Outcome, Proved]:
+        """Return the outcome, and what was proved of it."""
+        biased: tuple[ColumnDifference, ...] = ()
+        outcome = None
+        try:
+            whole = self._whole()
+            known = self._timed(lambda: self._causality(whole))
+            biased = known.differences
+            outcome = self._fast(simulate, whole, known)
+        except CannotFollow as exc:
+            self.fallback = str(exc)
+        if outcome is None:
+            outcome = simulate(self._literal)
+        return outcome, self._proved(biased)
+
+    def _whole(self) -> Snapshot:
+        """Run `__init__` once over all candles."""
+        count = len(self._candles)
+        try:
+            everything = seen_at(self._candles, count - 1, count)
+            asked = Asked(
+                self._source.fresh(), everything, self._balance, None, self._job.params, code=self._job.code
+            )
+        except StrategyError as exc:
+            raise CannotFollow("__init__ échoue sur toute la période") from exc
+        self._class = type(asked.user)
+        return take(asked.user, count)
+
+    def _causality(self, whole: Snapshot) -> causality.Causality:
+        known = causality.check(self._source, self._candles, whole, balance=self._balance, seed=self._job.seed)
+        self._prefixes = known.tried
+        return known
+
+    def _fast(
+        self, simulate: Callable[[Decisions], Outcome], whole: Snapshot, known: causality.Causality
+    ) -> Outcome | None:
+        if known.differences:
+            raise CannotFollow(f"« {known.differences[0].column} » change quand la suite est connue")
+        if known.state or known.settled is None:
+            raise CannotFollow(known.state or "les indicateurs changent de forme avec le nombre de bougies")
+        methods = Methods(self._source, self._class)
+        shortest = max(known.settled, causality.SHORTEST)
+        first = max(self._first, shortest - 1)
+        if first >= len(self._candles):
+            raise CannotFollow("trop peu de bougies pour un chemin rapide")
+        read = [key for key in whole.columns if key[0] in methods.mentioned]
+        settled = self._timed(lambda: self._settling(whole, read, first))
+        fast = FastDecisions(
+            methods,
+            whole,
+            self._candles,
+            self._literal,
+            window=self._window,
+            first_bar=self._first,
+            shortest=shortest,
+            slack=settled.slack,
+            code=self._job.code,
+            tick=self._tell,
+        )
+        outcome = simulate(fast)
+        self._timed(lambda: self._agree(fast, whole, settled, outcome))
+        self.path = EnginePath.VECTORISED if fast.vectorised else EnginePath.PREFIX_VIEW
+        self.fallback, self.decisions = fast.slow_reason, fast
+        return outcome
+
+    def _settling(self, whole: Snapshot, read: list[tuple[str, ...]], first: int) -> proof.Settling:
+        settled = proof.settling(
+            self._source,
+            self._candles,
+            whole,
+            read,
+            first=first,
+            window=self._window,
+            balance=self._balance,
+            seed=self._job.seed,
+            tick=self._tell,
+        )
+        self._bars, self._short = len(settled.bars), settled.too_short
+        if settled.too_short:
+            raise CannotFollow(f"« {settled.too_short[0].column} » dépend de bougies plus anciennes que la fenêtre")
+        self._settled = settled
+        return settled
+
+    def _agree(self, fast: FastDecisions, whole: Snapshot, settled: proof.Settling, outcome: Outcome) -> None:
+        found = proof.compare(
+            fast,
+            self._literal,
+            whole,
+            settled,
+            outcome.trades,
+            self._candles,
+            first=self._first,
+            seed=self._job.seed,
+        )
+        self._bars, self._short = len(found.bars), found.too_short
+        if found.too_short:
+            raise CannotFollow(f"« {found.too_short[0].column} » dépend de bougies plus anciennes que la fenêtre")
+        if found.where:
+            raise CannotFollow(found.where)
+
+    def _timed(self, function: Callable[[], _T]) -> _T:
+        started = time.perf_counter()
+        try:
+            return function()
+        finally:
+            self._spent += time.perf_counter() - started
+
+    def _proved(self, biased: tuple[ColumnDifference, ...]) -> Proved:
+        verdict = Verdict.BIASED if biased else Verdict.OK if self._prefixes else Verdict.UNPROVEN
+        reason = ""
+        if biased:
+            reason = "la valeur de ces colonnes change quand la suite du marché est connue"
+        elif not self._prefixes:
+            reason = self.fallback or "trop peu de bougies"
+        look_ahead = LookAheadCheck(verdict, biased, self._bars, self._prefixes, reason)
+        known = Verdict.OK if self.path is not EnginePath.LITERAL else Verdict.UNPROVEN
+        window = WindowCheck(Verdict.TOO_SHORT if self._short else known, self._window, tuple(self._short))
+        return Proved(look_ahead, window, self._spent)
