@@ -91,6 +91,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/assistant/generate/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * @description Ask the user's model to write, change or explain a strategy; one JSON event per line, as it comes.
+         *
+         *     Closing the connection ends the call at the provider too.
+         */
+        post: operations["assistant_generate_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/assistant/models/": {
         parameters: {
             query?: never;
@@ -1366,6 +1387,41 @@ export interface components {
          * @enum {string}
          */
         AmendEnum: "atomic" | "cancel_first";
+        /** @description One line of the stream; which fields it has depends on `type` (see `services.assistant.answer`). */
+        AssistantEvent: {
+            type: components["schemas"]["AssistantEventTypeEnum"];
+            provider?: string;
+            model?: string;
+            elapsed_s?: number;
+            text?: string;
+            code?: string | null;
+            valid?: boolean;
+            class_name?: string | null;
+            errors?: components["schemas"]["CodeError"][];
+            unchecked?: string;
+            message?: string;
+        };
+        /**
+         * @description * `start` - start
+         *     * `wait` - wait
+         *     * `think` - think
+         *     * `text` - text
+         *     * `check` - check
+         *     * `repair` - repair
+         *     * `done` - done
+         *     * `error` - error
+         * @enum {string}
+         */
+        AssistantEventTypeEnum: "start" | "wait" | "think" | "text" | "check" | "repair" | "done" | "error";
+        AssistantRequestRequest: {
+            task: components["schemas"]["TaskEnum"];
+            /** @default  */
+            message: string;
+            /** @default  */
+            code: string;
+            errors?: components["schemas"]["CodeErrorRequest"][];
+            history?: components["schemas"]["TurnRequest"][];
+        };
         AssistantSettings: {
             provider: components["schemas"]["ProviderEnum"] | components["schemas"]["BlankEnum"];
             /** @description The provider that is on has its key and its model. */
@@ -1869,6 +1925,11 @@ export interface components {
             column: number | null;
             message: string;
         };
+        CodeErrorRequest: {
+            line: number | null;
+            column: number | null;
+            message: string;
+        };
         CodeRequest: {
             code: string;
         };
@@ -2063,9 +2124,10 @@ export interface components {
          * @enum {string}
          */
         IncidentKindEnum: "gap" | "stall" | "disconnect" | "correction";
-        /** @description A function of `ta`; `columns` when it answers a table rather than one series. */
+        /** @description A function of `ta`; `columns` when it answers a table rather than one series, `label` for the common ones. */
         Indicator: {
             name: string;
+            label: string;
             category: string;
             arguments: string[];
             columns: boolean;
@@ -3213,6 +3275,13 @@ export interface components {
          */
         TakeProfitEnum: "none" | "exchange" | "placing" | "engine";
         /**
+         * @description * `generate` - generate
+         *     * `continue` - continue
+         *     * `explain` - explain
+         * @enum {string}
+         */
+        TaskEnum: "generate" | "continue" | "explain";
+        /**
          * @description * `dark` - Dark
          *     * `light` - Light
          * @enum {string}
@@ -3302,6 +3371,11 @@ export interface components {
          * @enum {string}
          */
         TradeTypeEnum: "market" | "limit" | "stop_loss" | "take_profit" | "stop_limit" | "oco";
+        /** @description An earlier exchange, words only. */
+        TurnRequest: {
+            asked: string;
+            answered: string;
+        };
         Validation: {
             valid: boolean;
             class_name: string | null;
@@ -3546,6 +3620,29 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AlertPreferences"];
+                };
+            };
+        };
+    };
+    assistant_generate_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AssistantRequestRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["AssistantEvent"];
                 };
             };
         };
