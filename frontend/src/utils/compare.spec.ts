@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
-import { run } from '@/testing/samples'
+import type { MetricKey } from '@/api/backtests'
+import { metrics, run } from '@/testing/samples'
 import { bestOf, difference, divergences, legend } from './compare'
 import { metricSpec } from './metrics'
 
@@ -10,8 +11,8 @@ it('subtracts exact amounts without rounding, and ratios too', () => {
 })
 
 it('finds the better run by the sense of each figure, none when they are equal or not defined', () => {
-  const runs = [run({ metrics: { sharpe: 1, max_drawdown: 0.1, sqn: null } }), run({ metrics: { sharpe: 2, max_drawdown: 0.3, sqn: 2 } })]
-  const best = (key: string) => bestOf(metricSpec(key)!, runs)
+  const runs = [run({ metrics: metrics({ sharpe: 1, max_drawdown: 0.1 }) }), run({ metrics: metrics({ sharpe: 2, max_drawdown: 0.3, sqn: 2 }) })]
+  const best = (key: MetricKey) => bestOf(metricSpec(key)!, runs)
   expect(best('sharpe')).toBe(1)
   expect(best('max_drawdown'), 'a smaller fall is better').toBe(0)
   expect(best('sqn')).toBeNull()

@@ -1,10 +1,11 @@
 import { expect, it } from 'vitest'
+import type { MetricKey } from '@/api/backtests'
 import { metricSpec, metricText, metricTone } from './metrics'
 
-const text = (key: string, value: string | number | null) => metricText(metricSpec(key)!, value, 'USDT').replace(/[\u00A0\u202F]/g, ' ')
+const text = (key: MetricKey, value: string | number | null) => metricText(metricSpec(key)!, value, 'USDT').replace(/[\u00A0\u202F]/g, ' ')
 
 it('writes n/a for what is not defined, never zero', () => {
-  for (const key of ['sharpe', 'cagr', 'average_win', 'max_drawdown_duration_ms']) expect(text(key, null), key).toBe('n/a')
+  for (const key of ['sharpe', 'cagr', 'average_win', 'max_drawdown_duration_ms'] as const) expect(text(key, null), key).toBe('n/a')
   expect(metricText(metricSpec('calmar')!, Number.NaN, 'USDT')).toBe('n/a')
   expect(text('net_profit', '0')).toBe('0,00')
 })

@@ -6,7 +6,7 @@ import { columnNames, findings, trust } from './verdicts'
 /** Without the no-break spaces of French figures. */
 const plain = (text: string | undefined) => text?.replace(/[\u00A0\u202F]/g, ' ')
 const difference = (column: string) => ({ column, bar: 1, time_ms: 0, whole: 1, seen: 2, relative_gap: 0.5 })
-const checked = (over: Partial<Checks>) => run({ checks: { ...run().checks, ...over } })
+const checked = (over: Partial<Checks>) => run({ checks: { ...run().checks!, ...over } })
 
 it('says one thing of a clean run, and that it can be believed', () => {
   expect(findings(run()).map((one) => one.title)).toEqual(['Aucun biais d’anticipation'])
@@ -32,7 +32,7 @@ it('does not call proven what is not: without a check the run is to be read with
 })
 
 it('counts the missing candles, and refuses to be calm under 99 %', () => {
-  const holed = (present: number) => findings(checked({ coverage: { ratio: present / 1000, present, expected: 1000, hole_count: 2, holes: [] } }))[1]
+  const holed = (present: number) => findings(checked({ coverage: { ratio: present / 1000, present, expected: 1000, hole_count: 2, holes: [], verified: true } }))[1]
   expect(plain(holed(995)?.title)).toBe('Couverture 99,50 %')
   expect(holed(995)?.tone).toBe('warn')
   expect(plain(holed(995)?.text)).toContain('5 bougies manquent en 2 trous')

@@ -4,7 +4,7 @@ import { afterEach, expect, it, vi } from 'vitest'
 import { createMemoryHistory, createRouter } from 'vue-router'
 import type { Run } from '@/api/backtests'
 import { useBacktests } from '@/stores/backtests'
-import { broker, liveRun, run } from '@/testing/samples'
+import { broker, liveRun, metrics, run } from '@/testing/samples'
 import { fakeServer, type Answer } from '@/testing/server'
 import BacktestView from './BacktestView.vue'
 
@@ -75,7 +75,7 @@ it('cancels a run in either phase, and tells a cancelled one from a failed one',
 })
 
 it('compares two runs and warns when they do not start from the same rules', async () => {
-  await open([run({ id: 2, timeframe: '4h', metrics: { sharpe: 2 } }), run({ id: 1, metrics: { sharpe: 1 } })], {
+  await open([run({ id: 2, timeframe: '4h', metrics: metrics({ sharpe: 2 }) }), run({ id: 1, metrics: metrics({ sharpe: 1 }) })], {
     'GET /api/backtests/2/equity/': { body: { curve: { time: [], equity: [], drawdown: [], buy_and_hold: [] }, candles: [], candle_ms: 1, markers: [] } },
     'GET /api/backtests/2/trades/': { body: { count: 0, next: null, previous: null, results: [] } },
   })
