@@ -1820,6 +1820,8 @@ export interface components {
             created_at: string;
             /** Format: date-time */
             processed_at: string | null;
+            /** @description Position que l'appel a fait fermer. */
+            left_position: number | null;
             trades: components["schemas"]["Trade"][];
         };
         /** @description With the text that came. */
@@ -1844,6 +1846,8 @@ export interface components {
             created_at: string;
             /** Format: date-time */
             processed_at: string | null;
+            /** @description Position que l'appel a fait fermer. */
+            left_position: number | null;
             trades: components["schemas"]["Trade"][];
             body: string;
         };
@@ -3308,6 +3312,8 @@ export interface components {
             strategy: number | null;
             /** @description Appel de webhook dont l'ordre est né. */
             webhook: number | null;
+            /** @description Position que l'ordre protège ou ferme. */
+            position: number | null;
             source: components["schemas"]["SourceEnum"];
             intent: components["schemas"]["IntentEnum"];
             symbol: string;
