@@ -7,20 +7,10 @@ from pathlib import Path
 
 from bench.figures import Outcome
 
-LATER = {
-    "stats": "les statistiques",
-}
-EXIT_USAGE = 2
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one measure; return the exit code."""
     options = _parser().parse_args(arguments)
-    if options.name in LATER:
-        sys.stderr.write(
-            f"La mesure « {options.name} » n'existe pas encore : elle vient avec {LATER[options.name]}.\n"
-        )
-        return EXIT_USAGE
     _measure(options)().write(as_json=options.json)
     return 0
 
@@ -43,6 +33,10 @@ def _measure(options: argparse.Namespace) -> Callable[[], Outcome]:
             peers_dir=options.peers_dir or backtest.DEFAULT_DIR,
             install=options.install_peers,
         )
+    if options.name == "stats":
+        from bench import stats
+
+        return stats.run
     from bench import signal
 
     return lambda: signal.run(closes=options.closes or 20, rounds=options.rounds, speed=options.speed)
@@ -50,7 +44,7 @@ def _measure(options: argparse.Namespace) -> Callable[[], Outcome]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Mesures, en rapports.")
-    parser.add_argument("name", choices=("heartbeat", "signal", "gateway", "backtest", *LATER))
+    parser.add_argument("name", choices=("heartbeat", "signal", "gateway", "backtest", "stats"))
     parser.add_argument("--json", action="store_true", help="une ligne de JSON")
     parser.add_argument(
         "--closes", type=int, help="clôtures 1m mesurées (heartbeat : 120 ; signal, par série : 20)"

@@ -1,4 +1,4 @@
-"""The four series of `bench signal`, and what is said of them."""
+"""The series of `bench signal`, and what is said of them."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from typing import Any
 from bench.figures import Outcome, Spread, plain, ratio, spread, table
 
 MANY = 20
+LOOPED = f"bots_{MANY}_loop"  # the same bots beside one of another user's that loops
 STEPS = (
     "signal → bail pris",
     "bail → réponse de la stratégie",  # candles and balance asked, code run
@@ -51,21 +52,22 @@ class Series:
 
 
 def outcome(series: Mapping[str, Series], *, speed: int) -> Outcome:
-    """Compare the four series: `bots_1`, `bare_1`, `bots_20`, `bare_20`."""
+    """Compare the five series: `bots_1`, `bare_1`, `bots_20`, `bare_20`, `bots_20_loop`."""
     spreads = {name: spread(each.latencies) for name, each in series.items()}
     one, many = "bots_1", f"bots_{MANY}"
-    cpu_each = {name: _cpu_each(each) for name, each in series.items()}
+    cpu_each = {name: _cpu_each(each) for name, each in series.items() if name != LOOPED}
     ratios = {
         "1_bot_to_1_bare": ratio(spreads[one], spreads["bare_1"]),
         f"{MANY}_bots_to_{MANY}_bare": ratio(spreads[many], spreads[f"bare_{MANY}"]),
         f"{MANY}_bots_to_1_bot": ratio(spreads[many], spreads[one]),
         f"{MANY}_bare_to_1_bare": ratio(spreads[f"bare_{MANY}"], spreads["bare_1"]),
+        f"{MANY}_bots_beside_a_loop": ratio(spreads[LOOPED], spreads[many]),
     }
     figures = {
         "seconds_between_closes": round(60 / speed, 3),
         "signal_to_order_ms": {name: plain(each) for name, each in spreads.items()},
         "ratios": {name: plain(each) for name, each in ratios.items()},
-        "steps_ms": {name: _steps(series[name]) for name in (one, many)},
+        "steps_ms": {name: _steps(series[name]) for name in (one, many, LOOPED)},
         "cpu_ms_per_decision": cpu_each,
         "cpu_ratios": {
             count: round(sum(cpu_each[f"bots_{count}"].values()) / cpu_each[f"bare_{count}"]["script"], 2)
@@ -91,6 +93,7 @@ _LABELS = {
     "bare_1": "1 script nu",
     f"bots_{MANY}": f"{MANY} bots",
     f"bare_{MANY}": f"{MANY} scripts nus",
+    LOOPED: f"{MANY} bots, et un qui boucle",
 }
 
 

@@ -1,8 +1,8 @@
 """`bench signal`: from a signal to the order's arrival at the exchange, for 1 and 20 bots, beside a bare script.
 
-The four series (1 bot, 1 bare trader, 20 bots, 20 bare traders) follow each other in rounds on one
-instance, never two at once, so that a change of the machine's load weighs on all of them. Arrival is the
-wall time that the exchange's own log gives the accepted order; departure is the signal's `sent_at`.
+The series (1 bot, 1 bare trader, 20 bots, 20 bare traders, 19 bots beside one that loops) follow each other in
+rounds on one instance, never two at once, so that a change of the machine's load weighs on all of them. Arrival
+is the wall time that the exchange's own log gives the accepted order; departure is the signal's `sent_at`.
 """
 
 import json
@@ -11,7 +11,8 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,8 +21,8 @@ import httpx
 from bench import cpu, desk
 from bench.bare import Task
 from bench.figures import Outcome
-from bench.series import MANY, Series, outcome
-from bench.strategy import CODE
+from bench.series import LOOPED, MANY, Series, outcome
+from bench.strategy import CODE, LOOP
 from tests.system.instance import ROOT, Instance, wait_until
 from tests.system.judge import query
 from tests.system.trader import Trader
@@ -45,6 +46,7 @@ class Floor:
     database_url: str
     bots: list[tuple[Trader, int]]
     accounts: list[dict[str, str]]
+    looping: tuple[Trader, int]
 
 
 def run(*, closes: int, rounds: int, speed: int) -> Outcome:
@@ -52,7 +54,7 @@ def run(*, closes: int, rounds: int, speed: int) -> Outcome:
 
     Args:
         closes: one-minute closes of each series and round, warm-up not counted.
-        rounds: how many times the four series follow each other.
+        rounds: how many times the series follow each other.
         speed: market seconds per second; a close comes every 60 / speed seconds. Where twenty decisions take the
             machine longer than that, closes pile up and the figures are those of a queue.
     """
@@ -63,16 +65,21 @@ def run(*, closes: int, rounds: int, speed: int) -> Outcome:
             for count in (1, MANY):
                 idle = _run_bare(floor, count, closes, series[f"bare_{count}"])
                 _run_bots(floor, count, closes, series[f"bots_{count}"], idle=idle)
+            with _loop(floor):
+                _run_bots(
+                    floor, MANY - 1, closes, series[LOOPED], idle=idle
+                )  # the loop is the 20th: no more are allowed
     return outcome(series, speed=speed)
 
 
 def _open(instance: Instance) -> Floor:
     simex_url = instance.setting("SIMEX_URL")
     people = [_person(instance.url, name) for name in USERS]
-    bots = [(person, _bot(person, number)) for number in range(MANY // len(people)) for person in people]
+    bots = [(person, _bot(person, number, CODE)) for number in range(MANY // len(people)) for person in people]
+    looping = (people[-1], _bot(people[-1], MANY, LOOP))
     accounts = [httpx.post(f"{simex_url}/__sim/accounts", json={}, timeout=10.0).json() for _ in people]
     keys = [{"apiKey": each["api_key"], "secret": each["api_secret"]} for each in accounts]
-    return Floor(instance, simex_url, instance.setting("DATABASE_URL"), bots, keys)
+    return Floor(instance, simex_url, instance.setting("DATABASE_URL"), bots, keys, looping)
 
 
 def _person(url: str, name: str) -> Trader:
@@ -90,10 +97,8 @@ def _person(url: str, name: str) -> Trader:
     return person
 
 
-def _bot(person: Trader, number: int) -> int:
-    strategy = person.post(
-        "/api/strategies/", name=f"Achète puis vend {number}", description="", code=CODE, timeframe="1m"
-    )
+def _bot(person: Trader, number: int, code: str) -> int:
+    strategy = person.post("/api/strategies/", name=f"Mesure {number}", description="", code=code, timeframe="1m")
     bot = person.start_bot(
         strategy=strategy["id"],
         broker=person.simulateur()["id"],
@@ -102,6 +107,17 @@ def _bot(person: Trader, number: int) -> int:
         is_active=False,
     )
     return int(bot["id"])
+
+
+@contextmanager
+def _loop(floor: Floor) -> Iterator[None]:
+    """Let the looping bot work at each close meanwhile."""
+    person, bot = floor.looping
+    person.post(f"/api/bots/{bot}/resume/")
+    try:
+        yield
+    finally:
+        person.post(f"/api/bots/{bot}/suspend/")
 
 
 # bots
@@ -121,7 +137,7 @@ def _run_bots(floor: Floor, count: int, closes: int, series: Series, *, idle: Ma
         person.post(f"/api/bots/{bot}/resume/")
     wanted = (closes + WARM_UP) * count
     wait_until(
-        lambda: len(_decisions(floor, newest)) >= wanted,
+        lambda: len(_decisions(floor, newest, ids)) >= wanted,
         timeout_s=_TIMEOUT_S + _LONGEST_CLOSE_S * closes,
         what=lambda: f"{wanted} decisions of {count} bots\n{floor.instance.tail()}",
         period_s=2.0,  # each look costs PostgreSQL a connection
@@ -132,7 +148,7 @@ def _run_bots(floor: Floor, count: int, closes: int, series: Series, *, idle: Ma
     lasted_s = time.monotonic() - began
     for service, used in cpu.since(spent, cpu.spent_ms(floor.instance)).items():
         series.cpu_ms[service] += max(0.0, used - idle[service] * lasted_s)
-    rows = _decisions(floor, newest)
+    rows = _decisions(floor, newest, ids)
     series.decisions += sum(1 for row in rows if row["status"] != "missed")
     arrivals = _arrivals(floor)
     for bot in ids:
@@ -141,7 +157,7 @@ def _run_bots(floor: Floor, count: int, closes: int, series: Series, *, idle: Ma
             series.add(row, arrivals)
 
 
-def _decisions(floor: Floor, after: int) -> list[dict[str, Any]]:
+def _decisions(floor: Floor, after: int, bots: list[int]) -> list[dict[str, Any]]:
     return query(
         floor.database_url,
         "SELECT d.bot_id, d.status, t.client_order_id, d.details ->> 'duration_ms' AS evaluation_ms,"
@@ -150,8 +166,9 @@ def _decisions(floor: Floor, after: int) -> list[dict[str, Any]]:
         " (extract(epoch FROM d.decided_at) * 1000)::float AS decided_ms,"
         " (extract(epoch FROM t.sending_at) * 1000)::float AS claimed_ms"
         " FROM bot_decisions d LEFT JOIN trades t ON t.id = d.trade_id"
-        " WHERE d.id > %(after)s AND d.status <> 'leased' ORDER BY d.id",
+        " WHERE d.id > %(after)s AND d.bot_id = ANY(%(bots)s) AND d.status <> 'leased' ORDER BY d.id",
         after=after,
+        bots=bots,
     )
 
 

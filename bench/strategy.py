@@ -1,4 +1,4 @@
-"""The strategy of `bench signal`: two indicators, then an order at every close, whatever they say."""
+"""The strategies of `bench signal`: one that trades at every close, and one that only takes processor time."""
 
 SIZE_QUOTE = 50.0
 
@@ -17,6 +17,31 @@ class AcheteVend(Strategy):
 
     def calculate_position_size(self):
         return {SIZE_QUOTE}
+
+    def calculate_stop_loss(self):
+        return 0.0
+
+    def calculate_take_profit(self):
+        return 0.0
+"""
+
+# As long as it may without being paused: an endless loop harms for one close only, then its bot is paused.
+LOOP_S = 4.8
+LOOP = f"""\
+import time
+
+class Boucle(Strategy):
+    def should_long(self):
+        end = time.monotonic() + {LOOP_S}
+        while time.monotonic() < end:
+            pass
+        return False
+
+    def should_short(self):
+        return False
+
+    def calculate_position_size(self):
+        return 0.0
 
     def calculate_stop_loss(self):
         return 0.0

@@ -11,15 +11,14 @@ from launcher.errors import EXIT_USAGE, LauncherError
 from launcher.install import ROOT, VENV_PYTHON, install_python_packages, installation_lock
 from launcher.screen import Screen
 
-NAMES = ("backtest", "signal", "heartbeat", "gateway", "stats")
-_WITHOUT_A_NAME = ("heartbeat", "signal", "gateway", "backtest")  # those that `bench/` has
+NAMES = ("heartbeat", "signal", "gateway", "backtest", "stats")
 
 
 def run(name: str | None, options: Sequence[str]) -> int:
     """Run one measurement, or all those that exist; `python -m bench` does the work.
 
     Args:
-        name: one of NAMES; `bench/` refuses those it does not have yet.
+        name: one of NAMES.
         options: handed over, such as `--json`.
 
     Raises:
@@ -30,7 +29,7 @@ def run(name: str | None, options: Sequence[str]) -> int:
     quiet = Screen(total_steps=1, stream=sys.stderr)  # stdout belongs to the figures
     with installation_lock():
         install_python_packages("runtime", quiet)
-    return max(_run_one(each, options) for each in ([name] if name else _WITHOUT_A_NAME))
+    return max(_run_one(each, options) for each in ([name] if name else NAMES))
 
 
 def _run_one(name: str, options: Sequence[str]) -> int:

@@ -5,7 +5,6 @@ import math
 
 import pytest
 
-from bench.__main__ import main
 from bench.figures import Outcome, Spread, percentile, plain, ratio, spread, table
 from bench.series import Series, outcome
 from bench.throughput import measure, walk_sample
@@ -68,12 +67,6 @@ def test_throughput_counts_every_trade_and_its_candles() -> None:
     found = measure(walk_sample(600, per_minute=60), repeats=1)
     assert found.trades == 600
     assert 11 <= found.candles <= 40
-
-
-@pytest.mark.parametrize("name", ["stats"])
-def test_a_measure_to_come_says_so(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([name]) == 2
-    assert "n'existe pas encore" in capsys.readouterr().err
 
 
 def _row(**changes: object) -> dict[str, object]:

@@ -8,7 +8,8 @@ from typing import Any
 from apps.brokers.models import Broker
 from apps.orders.events import amount, position_body, trade_body
 from apps.orders.models import Position, Trade
-from apps.trading_engine.models import ActiveStrategy, BotDecision
+from apps.trading_engine.models import ActiveStrategy, BotDecision, ParityRun
+from domain.french import number
 
 STOPPED_AT = datetime.fromisoformat("2001-01-01T00:00:00+00:00")
 
@@ -25,6 +26,44 @@ def decision_body(row: BotDecision) -> dict[str, Any]:
         "details": row.details,
         "decided_at": _iso(row.decided_at),
         "trade": row.trade_id,
+    }
+
+
+def parity_body(run_id: int) -> dict[str, Any] | None:
+    """Return the JSON body of a replayed day without its differences; None when it was deleted meanwhile."""
+    run = ParityRun.objects.filter(id=run_id).first()
+    return None if run is None else _parity_summary(run)
+
+
+def parity_run_body(run: ParityRun) -> dict[str, Any]:
+    """Return the JSON body of a replayed day; its differences are prefetched."""
+    differences = [
+        {
+            "decision": each.decision_id,
+            "close_time": _iso(each.close_time),
+            "live": each.live,
+            "replayed": each.replayed,
+            "cause": each.cause,
+            "explanation": each.explanation,
+        }
+        for each in run.differences.all()
+    ]
+    return {**_parity_summary(run), "differences": differences}
+
+
+def _parity_summary(run: ParityRun) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "bot": run.bot_id,
+        "day": run.day.isoformat(),
+        "status": run.status,
+        "is_complete": run.is_complete,
+        "checked": run.checked,
+        "differing": run.differing,
+        "unverifiable": run.unverifiable,
+        "reason": run.reason,
+        "asked_at": _iso(run.asked_at),
+        "done_at": _iso(run.done_at),
     }
 
 
@@ -70,7 +109,24 @@ def bot_body(
         "realized_pnl": amount(realized_pnl),
         "unrealized_pnl": None if position is None else amount(position.unrealized_pnl),
         "trades": [trade_body(trade) for trade in trades],
+        "amount_warning": amount_warning(bot, last_decision, position),
     }
+
+
+def amount_warning(bot: ActiveStrategy, decision: BotDecision | None, position: Position | None) -> str:
+    """Say that a bot's cap exceeds what its account holds, by the balance that its last decision saw."""
+    seen = None if decision is None else decision.details.get("free")
+    if bot.amount is None or seen is None:
+        return ""
+    held = Decimal(0) if position is None else position.quantity * position.entry_price
+    owned = Decimal(seen) + held
+    if bot.amount <= owned:
+        return ""
+    quote = bot.symbol.partition("/")[2]
+    return (
+        f"Plafond de {number(bot.amount)} {quote} supérieur au solde : {number(round(owned, 2))} {quote} à la "
+        "dernière décision."
+    )
 
 
 def state(bot: ActiveStrategy, *, market_now: datetime) -> str:

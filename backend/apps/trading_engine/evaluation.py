@@ -15,6 +15,7 @@ from domain.candles import Candle
 from domain.errors import Unavailable
 from domain.ports import Balance, Clock, Gateway, StrategyHost
 from domain.strategies.contract import DEFAULT_WINDOW, CandleWindow, EvaluationJob
+from domain.strategies.parity import seen_of
 from domain.strategies.window import candle_window
 from domain.timeframes import Timeframe
 
@@ -116,17 +117,18 @@ class Evaluator:
         view, purse = await asyncio.gather(self._view(job), self._purse(job))
         quote = job.symbol.partition("/")[2]
         available = purse.balance.free.get(quote, Decimal(0)) - purse.reserved.get(quote, Decimal(0))
-        evaluation = await self._host.evaluate(
-            EvaluationJob(
-                code=job.code,
-                candles=view.window,
-                balance=float(max(available, Decimal(0))),
-                position=job.position,
-                params=job.params,
-            ),
-            timeout_s=self._timeout_s,
+        question = EvaluationJob(
+            code=job.code,
+            candles=view.window,
+            balance=float(max(available, Decimal(0))),
+            position=job.position,
+            params=job.params,
         )
-        return Answer(evaluation=evaluation, balance=purse.balance, asked_at=purse.asked_at, price=view.price)
+        evaluation = await self._host.evaluate(question, timeout_s=self._timeout_s)
+        seen = seen_of(question, source=job.candle_source, symbol=job.symbol, timeframe=job.timeframe.value)
+        return Answer(
+            evaluation=evaluation, balance=purse.balance, asked_at=purse.asked_at, price=view.price, seen=seen
+        )
 
     async def _view(self, job: Job) -> _View:
         key = ("candles", job.candle_source, job.symbol, job.timeframe, job.close_time)

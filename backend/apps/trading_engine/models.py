@@ -51,6 +51,7 @@ class BotDecision(models.Model):
     action = models.CharField(max_length=16, blank=True)  # buy, sell, none
     reason = models.TextField(blank=True)  # French, shown to the user
     details = models.JSONField(default=dict)
+    seen = models.JSONField(null=True)  # what the strategy was shown (`domain.strategies.parity.Seen`), for a while
     trade = models.ForeignKey("orders.Trade", on_delete=models.SET_NULL, null=True, related_name="decisions")
     created_at = models.DateTimeField(auto_now_add=True)
     decided_at = models.DateTimeField(null=True)
@@ -62,6 +63,48 @@ class BotDecision(models.Model):
             models.Index(fields=["bot", "-close_time"]),
             models.Index(fields=["lease_until"], name="bot_decisions_leased", condition=models.Q(status="leased")),
         ]
+
+
+class ParityRun(models.Model):
+    """One market day of a bot, replayed or to be. Written by `apps.trading_engine.parity.book` only."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        DONE = "done"
+        FAILED = "failed"
+
+    bot = models.ForeignKey(ActiveStrategy, on_delete=models.CASCADE, related_name="parity_runs")
+    day = models.DateField()  # market time
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.QUEUED)
+    is_complete = models.BooleanField(default=False)  # the day was over when it was replayed
+    checked = models.IntegerField(default=0)
+    differing = models.IntegerField(default=0)
+    unverifiable = models.IntegerField(default=0)  # what the strategy was shown is not known
+    reason = models.TextField(blank=True)  # French: why it failed
+    asked_at = models.DateTimeField()
+    done_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "parity_runs"
+        constraints = [models.UniqueConstraint(fields=["bot", "day"], name="parity_runs_once")]
+        indexes = [
+            models.Index(fields=["asked_at"], name="parity_runs_queued", condition=models.Q(status="queued"))
+        ]
+
+
+class ParityDifference(models.Model):
+    """A decision that came out otherwise when it was replayed."""
+
+    run = models.ForeignKey(ParityRun, on_delete=models.CASCADE, related_name="differences")
+    decision = models.ForeignKey(BotDecision, on_delete=models.CASCADE, related_name="+")
+    close_time = models.DateTimeField()  # market time
+    live = models.JSONField()
+    replayed = models.JSONField(null=True)  # null: it could not be replayed
+    cause = models.CharField(max_length=24)
+    explanation = models.TextField()  # French
+
+    class Meta:
+        db_table = "parity_differences"
 
 
 class SignalCursor(models.Model):

@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.orders.serializers import ProtectionSerializer
+from domain.strategies.parity import Cause
 from domain.timeframes import Timeframe
 
 TIMEFRAMES = [timeframe.value for timeframe in Timeframe]
@@ -23,10 +24,14 @@ class BotInputSerializer(serializers.Serializer[Any]):
     is_active = serializers.BooleanField(default=True)
     amount = serializers.DecimalField(max_digits=30, decimal_places=12, required=False, allow_null=True)
     params = serializers.DictField(required=False)
+    confirm_duplicate = serializers.BooleanField(
+        required=False, help_text="Activer bien qu'un autre bot fasse déjà la même chose (code `duplicate_bot`)."
+    )
 
 
 class StopInputSerializer(serializers.Serializer[Any]):
     confirm = serializers.BooleanField(default=False)
+    sell = serializers.BooleanField(required=False, help_text="Vendre la position ouverte au marché.")
 
 
 class DecisionSerializer(serializers.Serializer[Any]):
@@ -39,6 +44,41 @@ class DecisionSerializer(serializers.Serializer[Any]):
     details = serializers.DictField()
     decided_at = serializers.DateTimeField(allow_null=True)
     trade = serializers.IntegerField(allow_null=True)
+
+
+class WishSerializer(serializers.Serializer[Any]):
+    """What a strategy wants. `error` alone: it failed when it was asked again."""
+
+    should_long = serializers.BooleanField(required=False)
+    should_short = serializers.BooleanField(required=False)
+    position_size = serializers.CharField(required=False)
+    stop_loss = serializers.CharField(required=False)
+    take_profit = serializers.CharField(required=False)
+    error = serializers.CharField(required=False)
+
+
+class ParityDifferenceSerializer(serializers.Serializer[Any]):
+    decision = serializers.IntegerField()
+    close_time = serializers.DateTimeField()
+    live = WishSerializer()
+    replayed = WishSerializer(allow_null=True)
+    cause = serializers.ChoiceField(choices=[cause.value for cause in Cause])
+    explanation = serializers.CharField()
+
+
+class ParityRunSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    bot = serializers.IntegerField()
+    day = serializers.DateField()
+    status = serializers.ChoiceField(choices=["queued", "done", "failed"])
+    is_complete = serializers.BooleanField()
+    checked = serializers.IntegerField()
+    differing = serializers.IntegerField()
+    unverifiable = serializers.IntegerField()
+    reason = serializers.CharField()
+    asked_at = serializers.DateTimeField()
+    done_at = serializers.DateTimeField(allow_null=True)
+    differences = ParityDifferenceSerializer(many=True)
 
 
 class BotPositionSerializer(serializers.Serializer[Any]):
@@ -111,3 +151,20 @@ class BotSerializer(serializers.Serializer[Any]):
     realized_pnl = serializers.CharField()
     unrealized_pnl = serializers.CharField(allow_null=True)
     trades = BotTradeSerializer(many=True)
+    amount_warning = serializers.CharField(
+        help_text="Plafond supérieur au solde de la dernière décision ; ou vide."
+    )
+
+
+class EquityPointSerializer(serializers.Serializer[Any]):
+    at = serializers.DateTimeField(allow_null=True, help_text="Heure du marché.")
+    profit_loss = serializers.CharField(help_text="Réalisé par cet ordre, net de frais.")
+    total = serializers.CharField(help_text="Réalisé depuis le début.")
+
+
+class EquitySerializer(serializers.Serializer[Any]):
+    strategy_name = serializers.CharField()
+    quote_currency = serializers.CharField()
+    realized_pnl = serializers.CharField()
+    unrealized_pnl = serializers.CharField(allow_null=True)
+    points = EquityPointSerializer(many=True, help_text="Les 500 dernières ventes, la plus ancienne d'abord.")

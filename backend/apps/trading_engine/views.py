@@ -12,12 +12,15 @@ from rest_framework.viewsets import GenericViewSet
 
 from apps.core.pagination import Pagination
 from apps.trading_engine import selectors
-from apps.trading_engine.bodies import decision_body
+from apps.trading_engine.bodies import decision_body, parity_run_body
 from apps.trading_engine.models import ActiveStrategy
+from apps.trading_engine.parity import book
 from apps.trading_engine.serializers import (
     BotInputSerializer,
     BotSerializer,
     DecisionSerializer,
+    EquitySerializer,
+    ParityRunSerializer,
     StopInputSerializer,
 )
 from apps.trading_engine.services import bots
@@ -27,6 +30,11 @@ class DecisionPagination(Pagination):
     """By close: a missed close is recorded after later ones were decided."""
 
     ordering = "-close_time"
+
+
+class ParityPagination(Pagination):
+    page_size = 10
+    ordering = "-day"
 
 
 class BotViewSet(GenericViewSet[ActiveStrategy]):
@@ -67,7 +75,10 @@ class BotViewSet(GenericViewSet[ActiveStrategy]):
     @action(detail=True, methods=["post"])
     def stop(self, request: Request, pk: str) -> Response:
         asked = _validated(StopInputSerializer(data=request.data))
-        return _answer(bots.stop(request.user.pk, int(pk), confirm=asked["confirm"]))
+        stopped = bots.stop(
+            request.user.pk, int(pk), confirm=asked["confirm"], sell=asked.get("sell", False), now=_now()
+        )
+        return _answer(stopped)
 
     @extend_schema(request=None, responses=BotSerializer)
     @action(detail=True, methods=["post"])
@@ -90,6 +101,27 @@ class BotViewSet(GenericViewSet[ActiveStrategy]):
         bot = bots.own_bot(request.user.pk, int(pk))
         page = self.paginate_queryset(selectors.decisions_of(bot.id))
         return self.get_paginated_response([decision_body(row) for row in page or []])
+
+    @extend_schema(responses=EquitySerializer)
+    @action(detail=True, methods=["get"])
+    def equity(self, request: Request, pk: str) -> Response:
+        """What the bot has realised, sale after sale."""
+        return Response(selectors.equity_of(bots.own_bot(request.user.pk, int(pk))))
+
+    @extend_schema(responses=ParityRunSerializer(many=True))
+    @action(detail=True, methods=["get"], pagination_class=ParityPagination)
+    def parity(self, request: Request, pk: str) -> Response:
+        """The market days that were replayed, with the decisions that come out otherwise."""
+        bot = bots.own_bot(request.user.pk, int(pk))
+        page = self.paginate_queryset(selectors.parity_runs_of(bot.id))
+        return self.get_paginated_response([parity_run_body(row) for row in page or []])
+
+    @extend_schema(request=None, responses={202: ParityRunSerializer})
+    @parity.mapping.post
+    def ask_parity(self, request: Request, pk: str) -> Response:
+        """Replay the newest market day now; the result comes as an event `parity` of the topic `bots`."""
+        run = book.ask(bots.own_bot(request.user.pk, int(pk)), now=_now())
+        return Response(parity_run_body(run), status=status.HTTP_202_ACCEPTED)
 
 
 def _answer(bot: ActiveStrategy, code: int = status.HTTP_200_OK) -> Response:

@@ -5,6 +5,7 @@ from collections import defaultdict
 
 from domain.backtest.quick_contract import QuickTestJob, QuickTestResult
 from domain.strategies.contract import Evaluation, EvaluationJob, Validation
+from domain.strategies.replay import ReplayAnswer, ReplayJob
 
 NOTHING = Evaluation(
     should_long=False, should_short=False, position_size=0.0, stop_loss=0.0, take_profit=0.0, duration_ms=1.0
@@ -47,6 +48,9 @@ class FakeStrategyHost:
         return Validation(valid=True, class_name="Fake", errors=())
 
     async def quick_test(self, job: QuickTestJob, *, timeout_s: float = 20.0) -> QuickTestResult:
+        raise NotImplementedError
+
+    async def replay(self, job: ReplayJob, *, timeout_s: float = 60.0) -> list[ReplayAnswer]:
         raise NotImplementedError
 
     async def close(self) -> None:

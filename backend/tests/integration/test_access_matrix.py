@@ -31,7 +31,7 @@ from apps.core.adapters.clock import SystemClock
 from apps.core.consumers import EventsConsumer
 from apps.orders.models import Fill, OrderCommand, Position, Trade
 from apps.strategies.models import StrategyVersion
-from apps.trading_engine.models import BotDecision
+from apps.trading_engine.models import BotDecision, ParityDifference, ParityRun
 from apps.webhooks.models import Webhook, WebhookSource
 from aristobot.routing import websocket_application
 from domain.alerts import AlertKind
@@ -95,6 +95,9 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("PATCH", "/api/assistant/settings/"): Route(CALLER, body={"provider": "", "openrouter_model": "m"}),
     ("GET", "/api/assistant/models/"): Route(CALLER, body={"provider": "openrouter"}),  # max has no key
     ("POST", "/api/assistant/test/"): Route(CALLER, body={"provider": "openrouter"}),
+    ("POST", "/api/assistant/generate/"): Route(
+        CALLER, body={"task": "generate", "message": "EMA"}
+    ),  # max has none
     ("GET", "/api/alerts/"): Route(LISTED),
     ("GET", "/api/alerts/addresses/"): Route(LISTED, reads=False),  # masked
     ("POST", "/api/alerts/addresses/"): Route(CALLER, body={"address": "json://127.0.0.1:9/"}),
@@ -150,11 +153,14 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("PUT", "/api/bots/{id}/"): Route(ADDRESSED, "bot", BOT),
     ("PATCH", "/api/bots/{id}/"): Route(ADDRESSED, "bot", {"is_active": False}),
     ("DELETE", "/api/bots/{id}/"): Route(ADDRESSED, "bot"),
+    ("GET", "/api/bots/{id}/equity/"): Route(ADDRESSED, "bot"),
     ("POST", "/api/bots/{id}/stop/"): Route(ADDRESSED, "bot", {"confirm": True}),
     ("POST", "/api/bots/{id}/suspend/"): Route(ADDRESSED, "bot"),
     ("POST", "/api/bots/{id}/resume/"): Route(ADDRESSED, "bot"),
     ("POST", "/api/bots/{id}/sell/"): Route(ADDRESSED, "bot"),
     ("GET", "/api/bots/{id}/decisions/"): Route(ADDRESSED, "bot"),
+    ("GET", "/api/bots/{id}/parity/"): Route(ADDRESSED, "bot"),
+    ("POST", "/api/bots/{id}/parity/"): Route(ADDRESSED, "bot"),
     ("GET", "/api/trades/"): Route(LISTED),
     ("GET", "/api/trades/{id}/"): Route(ADDRESSED, "trade"),
     ("GET", "/api/positions/"): Route(LISTED),
@@ -264,8 +270,12 @@ def make_world() -> World:
         entry_price=1,
         opened_at=CLOSE,
     )
-    BotDecision.objects.create(
+    decision = BotDecision.objects.create(
         bot=bot, feed="x", signal_id="5m_1", close_time=CLOSE, status="decided", reason=MARK, trade=trade
+    )
+    replayed = ParityRun.objects.create(bot=bot, day=CLOSE.date(), asked_at=CLOSE, reason=MARK)
+    ParityDifference.objects.create(
+        run=replayed, decision=decision, close_time=CLOSE, live={}, cause="code_changed", explanation=MARK
     )
     address = AlertAddress.objects.create(user=lea, address=secrets.encrypt(f"json://{MARK}/"))
     recording.record(lea.pk, kind=AlertKind.ORDER, code="x", subject=MARK, message=MARK, now=CLOSE)
@@ -394,6 +404,7 @@ def test_the_snapshot_holds_all_that_a_user_owns(world: World) -> None:
             "Strategy",
             "ActiveStrategy",
             "BotDecision",
+            "ParityRun",
             "Trade",
             "Fill",
             "OrderCommand",

@@ -20,6 +20,7 @@ from apps.core.adapters.strategy_host.zygote import Zygote
 from apps.strategies.examples.ema_cross import EMA_CROSS
 from domain.errors import StrategyError, StrategyMemory, StrategyTimeout
 from domain.strategies.contract import CandleWindow, EvaluationJob
+from domain.strategies.replay import ReplayJob, ReplayQuestion
 from domain.strategies.sample import sample_window
 from tests.escapes.assault import NEIGHBOURS, assault, attempt
 from tests.escapes.attempts import ATTEMPTS
@@ -52,6 +53,34 @@ async def test_example_decides_in_the_sandbox(host: SandboxedStrategyHost) -> No
 
     assert (answer.should_long, answer.position_size, answer.stop_loss) == (True, 100.0, 0.02)
     assert (await host.validate(EMA_CROSS)).valid
+
+
+async def test_replay_asks_each_close_of_a_clean_text(host: SandboxedStrategyHost) -> None:
+    count = """
+calls = 0
+
+class Counts(Strategy):
+    def should_long(self):
+        global calls
+        calls += 1
+        return len(self.candles) / calls > 30.5 and self.balance / 0.0 if self.balance else True
+"""
+    questions = [ReplayQuestion(0, 30, 0.0, None), ReplayQuestion(5, 40, 1.0, None)]
+    job = ReplayJob(code=count, params={}, candles=sample_window(60), questions=questions)
+
+    first, second = await host.replay(job)
+
+    assert first.evaluation is not None
+    assert first.evaluation.should_long
+    assert (second.evaluation, "ZeroDivisionError" in second.error) == (None, True)
+
+
+async def test_forged_replay_is_refused(host: SandboxedStrategyHost) -> None:
+    forged = FORGERY.format(write="""os.write(fd, b'\\0\\0\\0\\x1f{"kind":"replay","answers":[{}]}')""")
+    job = ReplayJob(attempt(forged).code, {}, sample_window(60), [ReplayQuestion(0, 60, 0.0, None)] * 2)
+
+    with pytest.raises(StrategyError, match="réponse est refusée"):
+        await host.replay(job)
 
 
 async def test_walls_are_reported(host: SandboxedStrategyHost) -> None:

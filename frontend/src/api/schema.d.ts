@@ -91,6 +91,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/assistant/generate/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * @description Ask the user's model to write, change or explain a strategy; one JSON event per line, as it comes.
+         *
+         *     Closing the connection ends the call at the provider too.
+         */
+        post: operations["assistant_generate_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/assistant/models/": {
         parameters: {
             query?: never;
@@ -335,6 +356,41 @@ export interface paths {
         get: operations["bots_decisions_list"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/bots/{id}/equity/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What the bot has realised, sale after sale. */
+        get: operations["bots_equity_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/bots/{id}/parity/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The market days that were replayed, with the decisions that come out otherwise. */
+        get: operations["bots_parity_list"];
+        put?: never;
+        /** @description Replay the newest market day now; the result comes as an event `parity` of the topic `bots`. */
+        post: operations["bots_parity_create"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1335,18 +1391,65 @@ export interface components {
         AlertTest: {
             elapsed_ms: number;
         };
+        /** @description Candles that met stop and target; `worst` and `best` final amounts. */
+        AmbiguityCheck: {
+            count: number;
+            decided: number;
+            worst: string;
+            best: string;
+        };
         /**
          * @description * `atomic` - atomic
          *     * `cancel_first` - cancel_first
          * @enum {string}
          */
         AmendEnum: "atomic" | "cancel_first";
+        /** @description One line of the stream; which fields it has depends on `type` (see `services.assistant.answer`). */
+        AssistantEvent: {
+            type: components["schemas"]["AssistantEventTypeEnum"];
+            provider?: string;
+            model?: string;
+            elapsed_s?: number;
+            text?: string;
+            code?: string | null;
+            valid?: boolean;
+            class_name?: string | null;
+            errors?: components["schemas"]["CodeError"][];
+            unchecked?: string;
+            message?: string;
+        };
+        /**
+         * @description * `start` - start
+         *     * `wait` - wait
+         *     * `think` - think
+         *     * `text` - text
+         *     * `check` - check
+         *     * `repair` - repair
+         *     * `done` - done
+         *     * `error` - error
+         * @enum {string}
+         */
+        AssistantEventTypeEnum: "start" | "wait" | "think" | "text" | "check" | "repair" | "done" | "error";
+        AssistantRequestRequest: {
+            task: components["schemas"]["TaskEnum"];
+            /** @default  */
+            message: string;
+            /** @default  */
+            code: string;
+            errors?: components["schemas"]["CodeErrorRequest"][];
+            history?: components["schemas"]["TurnRequest"][];
+        };
         AssistantSettings: {
             provider: components["schemas"]["ProviderEnum"] | components["schemas"]["BlankEnum"];
             /** @description The provider that is on has its key and its model. */
             is_on: boolean;
             openrouter: components["schemas"]["OpenRouterSettings"];
             ollama: components["schemas"]["OllamaSettings"];
+        };
+        /** @description One rule of the run, French, in the order to show them. */
+        Assumption: {
+            name: string;
+            value: string;
         };
         /** @description One run; what it gave is null or empty until `status` is `done`. */
         Backtest: {
@@ -1392,15 +1495,17 @@ export interface components {
             max_drawdown: number | null;
             /** Format: double */
             sharpe_ratio: number | null;
-            metrics: {
-                [key: string]: unknown;
-            };
-            checks: {
-                [key: string]: unknown;
-            };
-            assumptions: {
-                [key: string]: unknown;
-            };
+            metrics: components["schemas"]["BacktestMetrics"] | null;
+            checks: components["schemas"]["BacktestChecks"] | null;
+            assumptions: components["schemas"]["Assumption"][];
+            hashes: components["schemas"]["BacktestHashes"] | null;
+            engine: components["schemas"]["BacktestEngine"] | null;
+        };
+        BacktestChecks: {
+            look_ahead: components["schemas"]["LookAhead"];
+            window: components["schemas"]["WindowCheck"];
+            ambiguous_candles: components["schemas"]["AmbiguityCheck"];
+            coverage: components["schemas"]["Coverage"];
         };
         /** @description `candles` are [open time in ms, open, high, low, close, volume], each of `candle_ms`. */
         BacktestCurves: {
@@ -1453,16 +1558,33 @@ export interface components {
             max_drawdown: number | null;
             /** Format: double */
             sharpe_ratio: number | null;
-            metrics: {
-                [key: string]: unknown;
-            };
-            checks: {
-                [key: string]: unknown;
-            };
-            assumptions: {
-                [key: string]: unknown;
-            };
+            metrics: components["schemas"]["BacktestMetrics"] | null;
+            checks: components["schemas"]["BacktestChecks"] | null;
+            assumptions: components["schemas"]["Assumption"][];
+            hashes: components["schemas"]["BacktestHashes"] | null;
+            engine: components["schemas"]["BacktestEngine"] | null;
             code: string;
+        };
+        /** @description How it was computed; `fallback` is French, why a faster path was not taken. */
+        BacktestEngine: {
+            path: components["schemas"]["PathEnum"];
+            fallback: string;
+            bars: number;
+            /** Format: double */
+            engine_s: number;
+            /** Format: double */
+            proof_s: number;
+            /** Format: double */
+            total_s: number;
+        };
+        /** @description SHA-256 of the inputs, and of the result: the same run gives the same one. */
+        BacktestHashes: {
+            code: string;
+            candles: string;
+            params: string;
+            settings: string;
+            finer: string;
+            result: string;
         };
         /** @description What is played. `timeframe` is the strategy's by default; `fee_ratio` the account's own. */
         BacktestInputRequest: {
@@ -1483,6 +1605,52 @@ export interface components {
             params?: {
                 [key: string]: unknown;
             };
+        };
+        /** @description Amounts in quote as text, ratios as fractions; null is « n/a ». */
+        BacktestMetrics: {
+            initial_amount: string;
+            final_balance: string;
+            net_profit: string;
+            /** Format: double */
+            net_return: number | null;
+            fees: string;
+            trade_count: number;
+            won: number;
+            lost: number;
+            /** Format: double */
+            win_rate: number | null;
+            average_win: string | null;
+            average_loss: string | null;
+            largest_win: string | null;
+            largest_loss: string | null;
+            expectancy: string | null;
+            /** Format: double */
+            profit_factor: number | null;
+            /** Format: double */
+            max_drawdown: number | null;
+            /** Format: double */
+            max_drawdown_amount: number | null;
+            max_drawdown_duration_ms: number | null;
+            /** Format: double */
+            recovery_factor: number | null;
+            /** Format: double */
+            sharpe: number | null;
+            /** Format: double */
+            sortino: number | null;
+            /** Format: double */
+            calmar: number | null;
+            /** Format: double */
+            cagr: number | null;
+            /** Format: double */
+            sqn: number | null;
+            /** Format: double */
+            exposure: number | null;
+            /** Format: double */
+            buy_and_hold: number | null;
+            open_position: components["schemas"]["OpenPosition"] | null;
+            refused_count: number;
+            refusals: components["schemas"]["QuickRefusal"][];
+            skipped_at_holes: number;
         };
         /** @description One round trip; times are opening times of candles in ms, amounts in quote currency. */
         BacktestTrade: {
@@ -1537,6 +1705,8 @@ export interface components {
             realized_pnl: string;
             unrealized_pnl: string | null;
             trades: components["schemas"]["BotTrade"][];
+            /** @description Plafond supérieur au solde de la dernière décision ; ou vide. */
+            amount_warning: string;
         };
         /** @description Settings of a bot. `timeframe` defaults to the strategy's; `amount` caps what the bot spends. */
         BotInputRequest: {
@@ -1555,6 +1725,8 @@ export interface components {
             params?: {
                 [key: string]: unknown;
             };
+            /** @description Activer bien qu'un autre bot fasse déjà la même chose (code `duplicate_bot`). */
+            confirm_duplicate?: boolean;
         };
         BotPosition: {
             id: number;
@@ -1669,6 +1841,8 @@ export interface components {
             created_at: string;
             /** Format: date-time */
             processed_at: string | null;
+            /** @description Position que l'appel a fait fermer. */
+            left_position: number | null;
             trades: components["schemas"]["Trade"][];
         };
         /** @description With the text that came. */
@@ -1693,6 +1867,8 @@ export interface components {
             created_at: string;
             /** Format: date-time */
             processed_at: string | null;
+            /** @description Position que l'appel a fait fermer. */
+            left_position: number | null;
             trades: components["schemas"]["Trade"][];
             body: string;
         };
@@ -1761,7 +1937,20 @@ export interface components {
             supported: boolean;
             note: string;
         };
+        /**
+         * @description * `candle_missing` - candle_missing
+         *     * `candle_revised` - candle_revised
+         *     * `code_changed` - code_changed
+         *     * `not_reproducible` - not_reproducible
+         * @enum {string}
+         */
+        CauseEnum: "candle_missing" | "candle_revised" | "code_changed" | "not_reproducible";
         CodeError: {
+            line: number | null;
+            column: number | null;
+            message: string;
+        };
+        CodeErrorRequest: {
             line: number | null;
             column: number | null;
             message: string;
@@ -1769,10 +1958,32 @@ export interface components {
         CodeRequest: {
             code: string;
         };
+        /** @description A column whose value depends on which candles are known: `whole` with all, `seen` at that bar. */
+        ColumnDifference: {
+            column: string;
+            bar: number;
+            time_ms: number;
+            /** Format: double */
+            whole: number | null;
+            /** Format: double */
+            seen: number | null;
+            /** Format: double */
+            relative_gap: number | null;
+        };
         /** @description A successful test: the balance seen, and how long it took. */
         ConnectionTest: {
             currencies: components["schemas"]["CurrencyAmount"][];
             elapsed_ms: number;
+        };
+        /** @description `verified`: what is missing, the exchange itself lacks. */
+        Coverage: {
+            /** Format: double */
+            ratio: number;
+            present: number;
+            expected: number;
+            hole_count: number;
+            holes: components["schemas"]["Hole"][];
+            verified: boolean;
         };
         CredentialsRequest: {
             username: string;
@@ -1840,6 +2051,25 @@ export interface components {
          * @enum {string}
          */
         DisplayTimezoneEnum: "UTC" | "local";
+        Equity: {
+            strategy_name: string;
+            quote_currency: string;
+            realized_pnl: string;
+            unrealized_pnl: string | null;
+            /** @description Les 500 dernières ventes, la plus ancienne d'abord. */
+            points: components["schemas"]["EquityPoint"][];
+        };
+        EquityPoint: {
+            /**
+             * Format: date-time
+             * @description Heure du marché.
+             */
+            at: string | null;
+            /** @description Réalisé par cet ordre, net de frais. */
+            profit_loss: string;
+            /** @description Réalisé depuis le début. */
+            total: string;
+        };
         Example: {
             name: string;
             description: string;
@@ -1912,6 +2142,11 @@ export interface components {
             messages_per_minute: number | null;
             candles_24h: components["schemas"]["CandleCount"];
         };
+        Hole: {
+            from_ms: number;
+            to_ms: number;
+            missing: number;
+        };
         Incident: {
             id: number;
             kind: components["schemas"]["IncidentKindEnum"];
@@ -1933,9 +2168,10 @@ export interface components {
          * @enum {string}
          */
         IncidentKindEnum: "gap" | "stall" | "disconnect" | "correction";
-        /** @description A function of `ta`; `columns` when it answers a table rather than one series. */
+        /** @description A function of `ta`; `columns` when it answers a table rather than one series, `label` for the common ones. */
         Indicator: {
             name: string;
+            label: string;
             category: string;
             arguments: string[];
             columns: boolean;
@@ -1978,6 +2214,21 @@ export interface components {
          * @enum {string}
          */
         LoadStateEnum: "not_loaded" | "loading" | "loaded" | "failed";
+        /** @description Whether the indicators know the future; `reason` is French. */
+        LookAhead: {
+            verdict: components["schemas"]["LookAheadVerdictEnum"];
+            columns: components["schemas"]["ColumnDifference"][];
+            bars_checked: number;
+            prefixes_checked: number;
+            reason: string;
+        };
+        /**
+         * @description * `ok` - ok
+         *     * `biased` - biased
+         *     * `unproven` - unproven
+         * @enum {string}
+         */
+        LookAheadVerdictEnum: "ok" | "biased" | "unproven";
         Marker: {
             time: number;
             side: components["schemas"]["SideEnum"];
@@ -2062,6 +2313,15 @@ export interface components {
         OllamaSettings: {
             url: string;
             model: string;
+        };
+        OpenPosition: {
+            entry_bar: number;
+            entry_time_ms: number;
+            quantity: string;
+            entry_price: string;
+            entry_fee: string;
+            value: string;
+            unrealized_profit: string;
         };
         OpenRouterSettings: {
             has_key: boolean;
@@ -2178,6 +2438,19 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["Exchange"][];
+        };
+        PaginatedParityRunList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["ParityRun"][];
         };
         PaginatedPositionList: {
             /**
@@ -2312,6 +2585,39 @@ export interface components {
          * @enum {string}
          */
         ParamSpecTypeEnum: "int" | "float" | "bool" | "choice";
+        ParityDifference: {
+            decision: number;
+            /** Format: date-time */
+            close_time: string;
+            live: components["schemas"]["Wish"];
+            replayed: components["schemas"]["Wish"] | null;
+            cause: components["schemas"]["CauseEnum"];
+            explanation: string;
+        };
+        ParityRun: {
+            id: number;
+            bot: number;
+            /** Format: date */
+            day: string;
+            status: components["schemas"]["ParityRunStatusEnum"];
+            is_complete: boolean;
+            checked: number;
+            differing: number;
+            unverifiable: number;
+            reason: string;
+            /** Format: date-time */
+            asked_at: string;
+            /** Format: date-time */
+            done_at: string | null;
+            differences: components["schemas"]["ParityDifference"][];
+        };
+        /**
+         * @description * `queued` - queued
+         *     * `done` - done
+         *     * `failed` - failed
+         * @enum {string}
+         */
+        ParityRunStatusEnum: "queued" | "done" | "failed";
         PasswordChangeRequest: {
             old_password: string;
             new_password: string;
@@ -2344,6 +2650,8 @@ export interface components {
             params?: {
                 [key: string]: unknown;
             };
+            /** @description Activer bien qu'un autre bot fasse déjà la même chose (code `duplicate_bot`). */
+            confirm_duplicate?: boolean;
         };
         /** @description What may change of a broker; its exchange may not. */
         PatchedBrokerChangeRequest: {
@@ -2384,6 +2692,13 @@ export interface components {
             code?: string;
             timeframe?: components["schemas"]["TimeframeEnum"];
         };
+        /**
+         * @description * `vectorised` - vectorised
+         *     * `prefix_view` - prefix_view
+         *     * `literal` - literal
+         * @enum {string}
+         */
+        PathEnum: "vectorised" | "prefix_view" | "literal";
         /** @description One position. */
         Position: {
             id: number;
@@ -2494,7 +2809,7 @@ export interface components {
         };
         /** @description How a message would be read: its fields, its market, and what would be done now. */
         Reading: {
-            verdict: components["schemas"]["VerdictEnum"];
+            verdict: components["schemas"]["ReadingVerdictEnum"];
             reason: string;
             payload: {
                 [key: string]: unknown;
@@ -2513,6 +2828,16 @@ export interface components {
             stop_loss: string | null;
             take_profit: string | null;
         };
+        /**
+         * @description * `order` - order
+         *     * `leave` - leave
+         *     * `cancel` - cancel
+         *     * `nothing` - nothing
+         *     * `refused` - refused
+         *     * `unsure` - unsure
+         * @enum {string}
+         */
+        ReadingVerdictEnum: "order" | "leave" | "cancel" | "nothing" | "refused" | "unsure";
         /**
          * @description * `stop_loss` - stop_loss
          *     * `take_profit` - take_profit
@@ -2786,6 +3111,8 @@ export interface components {
         StopInputRequest: {
             /** @default false */
             confirm: boolean;
+            /** @description Vendre la position ouverte au marché. */
+            sell?: boolean;
         };
         /**
          * @description * `none` - none
@@ -2996,6 +3323,13 @@ export interface components {
          */
         TakeProfitEnum: "none" | "exchange" | "placing" | "engine";
         /**
+         * @description * `generate` - generate
+         *     * `continue` - continue
+         *     * `explain` - explain
+         * @enum {string}
+         */
+        TaskEnum: "generate" | "continue" | "explain";
+        /**
          * @description * `dark` - Dark
          *     * `light` - Light
          * @enum {string}
@@ -3022,6 +3356,8 @@ export interface components {
             strategy: number | null;
             /** @description Appel de webhook dont l'ordre est né. */
             webhook: number | null;
+            /** @description Position que l'ordre protège ou ferme. */
+            position: number | null;
             source: components["schemas"]["SourceEnum"];
             intent: components["schemas"]["IntentEnum"];
             symbol: string;
@@ -3085,27 +3421,43 @@ export interface components {
          * @enum {string}
          */
         TradeTypeEnum: "market" | "limit" | "stop_loss" | "take_profit" | "stop_limit" | "oco";
+        /** @description An earlier exchange, words only. */
+        TurnRequest: {
+            asked: string;
+            answered: string;
+        };
         Validation: {
             valid: boolean;
             class_name: string | null;
             errors: components["schemas"]["CodeError"][];
             params: components["schemas"]["ParamSpec"][];
         };
-        /**
-         * @description * `order` - order
-         *     * `leave` - leave
-         *     * `cancel` - cancel
-         *     * `nothing` - nothing
-         *     * `refused` - refused
-         *     * `unsure` - unsure
-         * @enum {string}
-         */
-        VerdictEnum: "order" | "leave" | "cancel" | "nothing" | "refused" | "unsure";
         Version: {
             number: number;
             code: string;
             /** Format: date-time */
             readonly created_at: string;
+        };
+        WindowCheck: {
+            verdict: components["schemas"]["WindowCheckVerdictEnum"];
+            size: number;
+            columns: components["schemas"]["ColumnDifference"][];
+        };
+        /**
+         * @description * `ok` - ok
+         *     * `too_short` - too_short
+         *     * `unproven` - unproven
+         * @enum {string}
+         */
+        WindowCheckVerdictEnum: "ok" | "too_short" | "unproven";
+        /** @description What a strategy wants. `error` alone: it failed when it was asked again. */
+        Wish: {
+            should_long?: boolean;
+            should_short?: boolean;
+            position_size?: string;
+            stop_loss?: string;
+            take_profit?: string;
+            error?: string;
         };
         _DayResult: {
             /** Format: date */
@@ -3318,6 +3670,29 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AlertPreferences"];
+                };
+            };
+        };
+    };
+    assistant_generate_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AssistantRequestRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["AssistantEvent"];
                 };
             };
         };
@@ -3905,6 +4280,74 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PaginatedDecisionList"];
+                };
+            };
+        };
+    };
+    bots_equity_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Equity"];
+                };
+            };
+        };
+    };
+    bots_parity_list: {
+        parameters: {
+            query?: {
+                /** @description La valeur du curseur de pagination. */
+                cursor?: string;
+                /** @description Nombre de résultats à retourner par page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedParityRunList"];
+                };
+            };
+        };
+    };
+    bots_parity_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ParityRun"];
                 };
             };
         };

@@ -22,4 +22,18 @@ describe('ServicesTable', () => {
     render(ServicesTable, { props: { detailed: true } })
     expect(screen.queryByText(/Comptes/)).toBeNull()
   })
+
+  it('says which walls of the sandbox hold, everywhere when one is missing', () => {
+    const walls = { network: 'ok', limits: 'ok', landlock: 'ok', seccomp: 'ok' }
+    const status = useStatus()
+    status.setHealth({ status: 'ok', services: { trading_engine: { ...up, details: { sandbox: walls } } } })
+    const { rerender } = render(ServicesTable, { props: { detailed: true } })
+    expect(screen.getByText(/^Bac à sable des stratégies : complet \(réseau coupé, .*fichiers fermés/)).toBeTruthy()
+    status.setHealth({
+      status: 'ok',
+      services: { trading_engine: { ...up, details: { sandbox: { ...walls, landlock: 'absent de ce noyau' } } } },
+    })
+    void rerender({ detailed: false })
+    return expect(screen.findByText(/3 murs sur 4 : « fichiers fermés » manque \(absent de ce noyau\)/)).resolves.toBeTruthy()
+  })
 })

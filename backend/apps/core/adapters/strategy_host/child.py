@@ -2,19 +2,22 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from apps.core.adapters.strategy_host import protocol, quick_test_wire
+from apps.core.adapters.strategy_host import protocol, quick_test_wire, replay_wire
 from apps.core.adapters.strategy_host.jail import Jail, JailFailed, die_with_parent
 from domain.backtest.quick_test import quick_test
 from domain.errors import StrategyError, StrategyMemory
 from domain.strategies.evaluate import evaluate
 from domain.strategies.loader import load
+from domain.strategies.replay import replay
 from domain.strategies.sample import sample_window
 from domain.strategies.validate import validate
 
 EXIT_JAIL_FAILED = 97
+
+Talk = Callable[[int, Mapping[str, Any]], None]
 
 # Ours, not a user's. In the zygote it prepares what pandas and the interpreter do lazily; in a spare it also
 # makes the private copies of the memory pages that an evaluation writes to (several ms, before any signal).
@@ -36,12 +39,20 @@ _OUT_OF_MEMORY = protocol.pack_error(
 
 
 def serve(
-    fd: int, *, warm: bool, jail: Jail, layers: Mapping[str, str], parent_pid: int, scope: Mapping[str, Any]
+    fd: int,
+    *,
+    warm: bool,
+    jail: Jail,
+    layers: Mapping[str, str],
+    parent_pid: int,
+    scope: Mapping[str, Any],
+    talk: Talk,
 ) -> int:
-    """Serve one question on `fd`; return the exit code.
+    """Enter the jail and talk on `fd`; return the exit code.
 
     Args:
         warm: a spare has the time to warm up; a child whose question waits has not.
+        talk: what is said with the host once jailed; sees user code.
     """
     die_with_parent(parent_pid)
     null = os.open(os.devnull, os.O_RDWR)  # the jail lets nobody open it for writing
@@ -54,11 +65,15 @@ def serve(
     if warm:
         warm_up(scope)
     _write(fd, protocol.HELLO)
-    payload = _read(fd)
-    if payload is None:
-        return 0  # a spare that was not needed
-    _write(fd, _answer(payload, scope))
+    talk(fd, scope)
     return 0
+
+
+def answer_one(fd: int, scope: Mapping[str, Any]) -> None:
+    """Answer one question, if one comes: a spare may not be needed."""
+    payload = _read(fd)
+    if payload is not None:
+        _write(fd, _answer(payload, scope))
 
 
 def keep_only(fd: int, null: int) -> None:
@@ -74,6 +89,8 @@ def _answer(payload: bytes, scope: Mapping[str, Any]) -> bytes:
         header, raw = protocol.split_request(payload)
         if header["mode"] == quick_test_wire.MODE:
             return quick_test_wire.pack_result(quick_test(quick_test_wire.unpack_quick_test(header, raw), scope))
+        if header["mode"] == replay_wire.MODE:
+            return replay_wire.pack_answers(replay(replay_wire.unpack_replay(header, raw), scope))
         job = protocol.unpack_evaluation_job(header, raw)
         if header["mode"] == "validate":
             return protocol.pack_reply(validate(job.code, scope))

@@ -2,16 +2,19 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 import structlog
 
-from apps.core.adapters.strategy_host import protocol, quick_test_wire
+from apps.core.adapters.strategy_host import protocol, quick_test_wire, replay_wire
 from apps.core.adapters.strategy_host.zygote_client import ChildProcess, ZygoteClient, ZygoteDied
 from domain.backtest.quick_contract import QuickTestJob, QuickTestResult
 from domain.errors import AristobotError, StrategyError, StrategyMemory, StrategyTimeout, Unavailable
 from domain.strategies.contract import CodeError, Evaluation, EvaluationJob, Validation
+from domain.strategies.replay import ReplayAnswer, ReplayJob
 from domain.strategies.syntax import check_syntax
 
 log = structlog.get_logger(__name__)
@@ -21,6 +24,8 @@ _GIB = 1 << 30
 MAX_SPARES = 20
 _VALIDATION_TIMEOUT_S = 8.0
 _READY_TIMEOUT_S = 15.0
+_SLOW_AFTER_S = 1.0  # a question that takes longer no longer keeps the others' spares from being forked
+_REFILL_AFTER_S = 1.0  # by then the orders of the close have left, and the processors with them
 _LOOK_AT_CPU_EVERY_S = 0.1  # what has calculated for long by then gives way (`zygote.LONG_S`)
 
 
@@ -52,7 +57,10 @@ class SandboxedStrategyHost:
         self._zygote: ZygoteClient | None = None
         self._spares: list[ChildProcess] = []
         self._working = 0
+        self._at_rest = asyncio.Event()
+        self._at_rest.set()
         self._refilling = False
+        self._refill_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -91,9 +99,18 @@ class SandboxedStrategyHost:
         request = quick_test_wire.pack_quick_test(job)
         return await self._ask(request, quick_test_wire.unpack_result, timeout_s)
 
+    async def replay(self, job: ReplayJob, *, timeout_s: float = 60.0) -> list[ReplayAnswer]:
+        """Ask again what was decided, behind everybody else. Raises as `evaluate`."""
+        request = replay_wire.pack_replay(job)
+        unpack = partial(replay_wire.unpack_answers, count=len(job.questions))
+        await self._at_rest.wait()
+        return await self._ask_twice(request, unpack, timeout_s, in_background=True)
+
     async def close(self) -> None:
         """Stop the zygote and every child."""
         self._closed = True
+        if self._refill_timer is not None:
+            self._refill_timer.cancel()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -103,22 +120,53 @@ class SandboxedStrategyHost:
             self._zygote = None
 
     async def _ask(self, request: bytes, unpack: Callable[[bytes], _Answer], timeout_s: float) -> _Answer:
+        async with self._slots:
+            with self._at_work():
+                return await self._ask_twice(request, unpack, timeout_s)
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Count a question as work, which forking spares waits for, until it is answered or proves slow."""
+        self._working += 1
+        self._at_rest.clear()
+        self._spare_count = max(self._spare_count, min(self._working, MAX_SPARES))
+        counted = True
+
+        def leave() -> None:
+            nonlocal counted
+            if counted:
+                counted = False
+                self._working -= 1
+                if self._working == 0:
+                    self._at_rest.set()
+                    self._refill_soon()
+
+        timer = asyncio.get_running_loop().call_later(_SLOW_AFTER_S, leave)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            leave()
+
+    def _refill_soon(self) -> None:
+        if self._refill_timer is not None:
+            self._refill_timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._refill_timer = loop.call_later(_REFILL_AFTER_S, lambda: self._in_background(self._refill()))
+
+    async def _ask_twice(
+        self,
+        request: bytes,
+        unpack: Callable[[bytes], _Answer],
+        timeout_s: float,
+        *,
+        in_background: bool = False,
+    ) -> _Answer:
         if len(request) > protocol.MAX_JOB_BYTES:
             raise StrategyError(f"Question à la stratégie trop longue : {len(request)} octets.")
-        async with self._slots:
-            self._working += 1
-            self._spare_count = max(self._spare_count, min(self._working, MAX_SPARES))
-            try:
-                return await self._ask_twice(request, unpack, timeout_s)
-            finally:
-                self._working -= 1
-                if self._working == 0:  # forking spares waits until no decision needs the processors
-                    self._in_background(self._refill())
-
-    async def _ask_twice(self, request: bytes, unpack: Callable[[bytes], _Answer], timeout_s: float) -> _Answer:
         for _ in range(2):  # an evaluation has no effect outside: asking again is safe
             try:
-                child = await self._take()
+                child = await self._slowest() if in_background else await self._take()
                 return await self._converse(child, request, unpack, timeout_s)
             except ZygoteDied:
                 log.warning("sandbox.asked_again")
@@ -131,7 +179,7 @@ class SandboxedStrategyHost:
     ) -> _Answer:
         watching: asyncio.Task[None] | None = None
         try:
-            await _ready(child)
+            await ready(child)
             async with asyncio.timeout(timeout_s):
                 watching = asyncio.get_running_loop().create_task(_watch(child))
                 child.writer.write(request)
@@ -144,7 +192,7 @@ class SandboxedStrategyHost:
         except protocol.BadReply as exc:
             raise StrategyError(f"Stratégie arrêtée : sa réponse est refusée ({exc}).") from exc
         except (asyncio.IncompleteReadError, ConnectionError) as exc:
-            raise _ended(await child.exit_code(), self._limits) from exc
+            raise ended(await child.exit_code(), self._limits) from exc
         finally:
             if watching is not None:
                 watching.cancel()
@@ -157,6 +205,13 @@ class SandboxedStrategyHost:
             if not spare.ended:
                 return spare
         return await zygote.spawn(warm=False)
+
+    async def _slowest(self) -> ChildProcess:
+        """Return a new child, spares being for decisions, that lets everybody else go first."""
+        zygote = await self._living_zygote()
+        child = await zygote.spawn(warm=False)
+        child.demote()
+        return child
 
     async def _refill(self) -> None:
         if self._refilling:
@@ -210,7 +265,7 @@ async def _watch(child: ChildProcess) -> None:
         child.demote_if_busy()
 
 
-async def _ready(child: ChildProcess) -> None:
+async def ready(child: ChildProcess) -> None:
     """Wait until the child is jailed. Whatever goes wrong before that is not the strategy's fault."""
     try:
         async with asyncio.timeout(_READY_TIMEOUT_S):
@@ -229,7 +284,7 @@ def _too_slow(timeout_s: float) -> StrategyTimeout:
     )
 
 
-def _ended(code: int | None, limits: tuple[int, int]) -> StrategyError:
+def ended(code: int | None, limits: tuple[int, int]) -> StrategyError:
     """Say why a child ended without an answer."""
     memory, cpu = limits
     if code is not None and -code == signal.SIGXCPU:

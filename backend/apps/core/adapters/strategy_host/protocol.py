@@ -105,7 +105,11 @@ def unpack_evaluation(payload: bytes) -> Evaluation:
         BadReply: it is not one.
         StrategyError: (or a subclass) the child reports that the code failed.
     """
-    body = body_of(payload, "evaluation")
+    return evaluation_of(body_of(payload, "evaluation"))
+
+
+def evaluation_of(body: Mapping[str, Any]) -> Evaluation:
+    """Return a decision the child wrote. Raises BadReply."""
     return Evaluation(
         should_long=checked_field(body, "should_long", bool),
         should_short=checked_field(body, "should_short", bool),

@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +64,13 @@ class ChildProcess:
         self.writer.transport.abort()
         self._client.order("kill", self.number)
 
+    def demote(self) -> None:
+        """Let everybody else go first from now on."""
+        self._client.order("demote", self.number)
+
     def demote_if_busy(self) -> None:
         """Let everybody else go first from now on, if it has calculated for long."""
-        self._client.order("demote", self.number)
+        self._client.order("demote_if_busy", self.number)
 
     async def exit_code(self) -> int | None:
         """Return how it ended (negative: a signal's number), None if that is not known in time.
@@ -83,10 +87,18 @@ class ChildProcess:
 class ZygoteClient:
     """One zygote process. Belongs to the event loop that started it."""
 
-    def __init__(self, *, memory_bytes: int, cpu_seconds: int, on_death: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        memory_bytes: int,
+        cpu_seconds: int,
+        on_death: Callable[[], None],
+        module: str = _MODULE,
+        options: Sequence[str] = (),
+    ) -> None:
         self.layers: dict[str, str] = {}
         self.alive = False
-        self._limits = (str(memory_bytes), str(cpu_seconds))
+        self._command = (module, (str(memory_bytes), str(cpu_seconds), *options))
         self._on_death = on_death
         self._numbers = itertools.count(1)
         self._exits: dict[int, asyncio.Future[int]] = {}
@@ -156,7 +168,8 @@ class ZygoteClient:
     def _launch(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
-        command = [sys.executable, "-E", "-s", "-m", _MODULE, str(theirs.fileno()), *self._limits]
+        module, options = self._command
+        command = [sys.executable, "-E", "-s", "-m", module, str(theirs.fileno()), *options]
         self._process = subprocess.Popen(
             command,
             cwd=_BACKEND,
