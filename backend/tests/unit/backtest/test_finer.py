@@ -16,11 +16,13 @@ QUIET: Row = (100, 101, 99, 100)
 DOWN: Row = (100, 101, 98, 99)  # meets the stop of 98
 UP: Row = (100, 104.01, 99, 104)  # goes through the target of 104
 BOTH: Row = (100, 105, 97, 100)
+# Bought at the open of bar 3; bar 4 meets both protections.
+DOUBTFUL: list[Row] = [*flat(100, 2), (100, 101, 100, 101), *flat(101, 1), (101, 120, 80, 100), *flat(100, 2)]
 
 
 def fives(*rows: Row) -> CandleSeries:
     """Candles of five minutes over the same time as `candles`."""
-    series = candles(*rows)
+    series = candles(*DOUBTFUL)
     times = START_MS + 5 * MINUTE_MS * (series.open_time_ms - START_MS) // MINUTE_MS
     return CandleSeries(5 * MINUTE_MS, times, series.open, series.high, series.low, series.close, series.volume)
 
@@ -47,13 +49,10 @@ def test_first_minute_that_met_a_protection_decides(
 
 
 def test_band_says_what_undecided_candles_may_be_worth() -> None:
-    # 5 BTC (500 at 100) bought at 101 with a stop of 10 % (90.90) and, here, a target of 10 % (111.10). Bar 4
-    # meets both: −5 × (101 − 90.9) × 0.99… at worst, the target at best.
     code = CODE.replace("return 0.0", "return 0.1")
-    rows: list[Row] = [*flat(100, 2), (100, 101, 100, 101), (101, 101, 101, 101), (101, 120, 80, 100), *flat(100, 2)]
-    report = run(BacktestJob(code, {}, settings()), candles(*rows), scope=SCOPE)
+    report = run(BacktestJob(code, {}, settings()), candles(*DOUBTFUL), scope=SCOPE)
     band = report.checks.ambiguous_candles
-    # 500 / 101 = 4.950 BTC; 101 × 0.9 = 90.90 and 101 × 1.1 = 111.10.
+    # 500 / 101 = 4.950 BTC bought at 101; sold at the stop of 90.90, or at the target of 111.10: ∓ 49.995.
     assert (band.count, band.decided) == (1, 0)
     assert (band.worst, band.best) == (Decimal("950.005"), Decimal("1049.995"))
     assert report.outcome.final_balance == band.worst
@@ -61,11 +60,10 @@ def test_band_says_what_undecided_candles_may_be_worth() -> None:
 
 def test_finer_candles_take_the_doubt_away() -> None:
     code = CODE.replace("return 0.0", "return 0.1")
-    rows: list[Row] = [*flat(100, 2), (100, 101, 100, 101), (101, 101, 101, 101), (101, 120, 80, 100), *flat(100, 2)]
     up: Row = (101, 120, 100, 119)
     down: Row = (119, 119, 80, 100)
     minutes = candles(*[QUIET] * 20, up, down, *[QUIET] * 13)
-    report = run(BacktestJob(code, {}, settings()), fives(*rows), scope=SCOPE, finer=minutes)
+    report = run(BacktestJob(code, {}, settings()), fives(*DOUBTFUL), scope=SCOPE, finer=minutes)
     assert report.outcome.trades[0].reason is ExitReason.TAKE_PROFIT
     band = report.checks.ambiguous_candles
     assert (band.count, band.decided, band.best) == (0, 1, band.worst)

@@ -116,6 +116,7 @@ REFERENCE = {
 def test_figures_equal_a_known_librarys() -> None:
     random = np.random.default_rng(12)
     equity = 1000 * np.cumprod(1 + random.normal(0.001, 0.02, 400))
-    found = computed([], equity.tolist(), initial_amount=Decimal(1000), final_balance=Decimal(repr(float(equity[-1]))))
+    final = Decimal(repr(float(equity[-1])))
+    found = computed([], equity.tolist(), initial_amount=Decimal(1000), final_balance=final)
     for name, expected in REFERENCE.items():
         assert getattr(found, name) == pytest.approx(expected, rel=1e-9), name
