@@ -10,10 +10,11 @@ from decimal import Decimal
 from typing import Any
 
 from apps.accounts.models import User
-from apps.backtest.models import BacktestResult, Job
+from apps.backtest.models import BacktestResult, BacktestSweep, Job
 from apps.backtest.run_player import Loader, RunPlayer
 from apps.backtest.services import requests
 from apps.backtest.supervisor import Player, Supervisor
+from apps.backtest.sweep_player import SweepPlayer
 from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.strategy_host.backtest_host import BacktestHost
 from apps.market_data.services.candle_history import CandleHistory
@@ -166,7 +167,8 @@ class World:
         history = CandleHistory(self.exchange, queries=self.queries, clock=clock)
         loader = Loader(gateway=self.exchange, history=history, queries=self.queries, clock=clock)
         runs = RunPlayer(loader=loader, host=self.host, queries=self.queries, clock=clock)
-        return {BacktestResult: runs.play}
+        sweeps = SweepPlayer(loader=loader, host=self.host, queries=self.queries, clock=clock, workers=2)
+        return {BacktestResult: runs.play, BacktestSweep: sweeps.play}
 
     @asynccontextmanager
     async def terminal_3(self, *, lease_s: float = 15.0) -> AsyncIterator[asyncio.Task[None]]:

@@ -44,6 +44,10 @@ class Work:
         self.progress = row.phase_progress
         await tell(self._publisher, row)
 
+    async def note(self, **columns: Any) -> None:
+        """Change the row without a word; a lost claim is heard of at its next renewal."""
+        await self._queries.run(queue.write, self.claim, **columns)
+
     @asynccontextmanager
     async def telling(self) -> AsyncIterator[None]:
         """Publish progress for the length of a block."""
