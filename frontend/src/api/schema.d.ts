@@ -91,6 +91,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/assistant/generate/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * @description Ask the user's model to write, change or explain a strategy; one JSON event per line, as it comes.
+         *
+         *     Closing the connection ends the call at the provider too.
+         */
+        post: operations["assistant_generate_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/assistant/models/": {
         parameters: {
             query?: never;
@@ -1366,6 +1387,41 @@ export interface components {
          * @enum {string}
          */
         AmendEnum: "atomic" | "cancel_first";
+        /** @description One line of the stream; which fields it has depends on `type` (see `services.assistant.answer`). */
+        AssistantEvent: {
+            type: components["schemas"]["AssistantEventTypeEnum"];
+            provider?: string;
+            model?: string;
+            elapsed_s?: number;
+            text?: string;
+            code?: string | null;
+            valid?: boolean;
+            class_name?: string | null;
+            errors?: components["schemas"]["CodeError"][];
+            unchecked?: string;
+            message?: string;
+        };
+        /**
+         * @description * `start` - start
+         *     * `wait` - wait
+         *     * `think` - think
+         *     * `text` - text
+         *     * `check` - check
+         *     * `repair` - repair
+         *     * `done` - done
+         *     * `error` - error
+         * @enum {string}
+         */
+        AssistantEventTypeEnum: "start" | "wait" | "think" | "text" | "check" | "repair" | "done" | "error";
+        AssistantRequestRequest: {
+            task: components["schemas"]["TaskEnum"];
+            /** @default  */
+            message: string;
+            /** @default  */
+            code: string;
+            errors?: components["schemas"]["CodeErrorRequest"][];
+            history?: components["schemas"]["TurnRequest"][];
+        };
         AssistantSettings: {
             provider: components["schemas"]["ProviderEnum"] | components["schemas"]["BlankEnum"];
             /** @description The provider that is on has its key and its model. */
@@ -1764,6 +1820,8 @@ export interface components {
             created_at: string;
             /** Format: date-time */
             processed_at: string | null;
+            /** @description Position que l'appel a fait fermer. */
+            left_position: number | null;
             trades: components["schemas"]["Trade"][];
         };
         /** @description With the text that came. */
@@ -1788,6 +1846,8 @@ export interface components {
             created_at: string;
             /** Format: date-time */
             processed_at: string | null;
+            /** @description Position que l'appel a fait fermer. */
+            left_position: number | null;
             trades: components["schemas"]["Trade"][];
             body: string;
         };
@@ -1865,6 +1925,11 @@ export interface components {
          */
         CauseEnum: "candle_missing" | "candle_revised" | "code_changed" | "not_reproducible";
         CodeError: {
+            line: number | null;
+            column: number | null;
+            message: string;
+        };
+        CodeErrorRequest: {
             line: number | null;
             column: number | null;
             message: string;
@@ -2063,9 +2128,10 @@ export interface components {
          * @enum {string}
          */
         IncidentKindEnum: "gap" | "stall" | "disconnect" | "correction";
-        /** @description A function of `ta`; `columns` when it answers a table rather than one series. */
+        /** @description A function of `ta`; `columns` when it answers a table rather than one series, `label` for the common ones. */
         Indicator: {
             name: string;
+            label: string;
             category: string;
             arguments: string[];
             columns: boolean;
@@ -3213,6 +3279,13 @@ export interface components {
          */
         TakeProfitEnum: "none" | "exchange" | "placing" | "engine";
         /**
+         * @description * `generate` - generate
+         *     * `continue` - continue
+         *     * `explain` - explain
+         * @enum {string}
+         */
+        TaskEnum: "generate" | "continue" | "explain";
+        /**
          * @description * `dark` - Dark
          *     * `light` - Light
          * @enum {string}
@@ -3239,6 +3312,8 @@ export interface components {
             strategy: number | null;
             /** @description Appel de webhook dont l'ordre est né. */
             webhook: number | null;
+            /** @description Position que l'ordre protège ou ferme. */
+            position: number | null;
             source: components["schemas"]["SourceEnum"];
             intent: components["schemas"]["IntentEnum"];
             symbol: string;
@@ -3302,6 +3377,11 @@ export interface components {
          * @enum {string}
          */
         TradeTypeEnum: "market" | "limit" | "stop_loss" | "take_profit" | "stop_limit" | "oco";
+        /** @description An earlier exchange, words only. */
+        TurnRequest: {
+            asked: string;
+            answered: string;
+        };
         Validation: {
             valid: boolean;
             class_name: string | null;
@@ -3546,6 +3626,29 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AlertPreferences"];
+                };
+            };
+        };
+    };
+    assistant_generate_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AssistantRequestRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["AssistantEvent"];
                 };
             };
         };
