@@ -12,7 +12,7 @@ from launcher.install import ROOT, VENV_PYTHON, install_python_packages, install
 from launcher.screen import Screen
 
 NAMES = ("backtest", "signal", "heartbeat", "gateway", "stats")
-_WITHOUT_A_NAME = ("heartbeat", "signal", "gateway")  # those that `bench/` has
+_WITHOUT_A_NAME = ("heartbeat", "signal", "gateway", "stats")  # those that `bench/` has
 
 
 def run(name: str | None, options: Sequence[str]) -> int:

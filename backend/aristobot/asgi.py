@@ -9,9 +9,10 @@ django_application = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402 — models must be loaded first
 
-from aristobot.routing import websocket_application  # noqa: E402
+from apps.core.disconnect import until_disconnect  # noqa: E402
+from aristobot.routing import STREAMED_PATHS, websocket_application  # noqa: E402
 from aristobot.wiring import web  # noqa: E402
 
 web.prepare()
-http_application = web.with_webhook_door(django_application)
+http_application = until_disconnect(web.with_webhook_door(django_application), paths=STREAMED_PATHS)
 application = ProtocolTypeRouter({"http": http_application, "websocket": websocket_application})

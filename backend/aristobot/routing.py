@@ -14,6 +14,9 @@ _events = EventsConsumer.as_asgi(feeds=web.feeds(web.health_service()))
 
 _terminal = TerminalConsumer.as_asgi(terminal=web.manual_terminal)
 
+# Answered piece by piece, as long as the reader stays.
+STREAMED_PATHS = frozenset({"/api/assistant/generate/"})
+
 websocket_application = AllowedHostsOriginValidator(
     AuthMiddlewareStack(OpenSessionOnly(URLRouter([path("ws/", _events), path("ws/trading/", _terminal)])))
 )

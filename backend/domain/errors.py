@@ -53,6 +53,14 @@ class LimitReached(Conflict):
     code = "limit_reached"
 
 
+class TooManyRequests(AristobotError):
+    """The user asks faster than he may."""
+
+    code = "too_many_requests"
+    http_status = 429
+    retryable = True
+
+
 class Unavailable(AristobotError):
     """A service of ours does not answer."""
 

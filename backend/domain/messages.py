@@ -35,6 +35,7 @@ class Priority(enum.IntEnum):
     BALANCE = 2
     CANDLES = 3
     MARKETS = 4
+    HISTORY = 5  # of a backtest: nobody trades on it
 
 
 def signal_id(timeframe: Timeframe, close_time: datetime) -> str:
@@ -101,7 +102,7 @@ class GatewayRequest:
     request_id: str
     user_id: int | None
     broker_id: int | None
-    method: str  # balance, candles, price, book, tickers, load_markets, test_credentials, wake_orders
+    method: str  # balance, candles, trading_fee, price, book, tickers, load_markets, test_credentials, wake_orders
     params: Mapping[str, Any]
     deadline: datetime  # wall time; past it the request is dropped and answered as expired
     priority: Priority

@@ -10,7 +10,7 @@ from domain.backtest.quick_contract import QuickTestJob, QuickTestResult
 from domain.candles import Candle
 from domain.live_market import OrderBook
 from domain.markets import Market
-from domain.messages import GatewayReply, GatewayRequest, Signal
+from domain.messages import GatewayReply, GatewayRequest, Priority, Signal
 from domain.order_abilities import OrderAbilities
 from domain.orders import FillReport, OrderHandle, OrderReport, OrderTicket, PairTicket
 from domain.strategies.contract import Evaluation, EvaluationJob, Validation
@@ -47,6 +47,14 @@ class Balance:
 
     def total(self, currency: str) -> Decimal:
         return self.free.get(currency, Decimal(0)) + self.locked.get(currency, Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class TradingFee:
+    """What an account pays on one market, as ratios of the notional."""
+
+    maker_ratio: Decimal
+    taker_ratio: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +126,19 @@ class ExchangeSession(Protocol):
     async def fetch_balance(self) -> Balance: ...
 
     async def fetch_candles(
-        self, symbol: str, timeframe: Timeframe, *, since: datetime, until: datetime
+        self,
+        symbol: str,
+        timeframe: Timeframe,
+        *,
+        since: datetime,
+        until: datetime,
+        priority: Priority = Priority.CANDLES,
     ) -> Sequence[Candle]:
         """Closed and open candles with since <= open_time < until, ascending; the adapter pages."""
+        ...
+
+    async def fetch_trading_fee(self, symbol: str) -> TradingFee | None:
+        """Return what this account pays, None where the exchange does not tell it."""
         ...
 
     async def fetch_price(self, symbol: str) -> Decimal: ...
@@ -199,8 +217,15 @@ class Gateway(Protocol):
         since: datetime,
         until: datetime,
         timeout_s: float = 15.0,
+        priority: Priority = Priority.CANDLES,
     ) -> tuple[str, Sequence[Candle]]:
         """Return (candle source, candles with since <= open_time < until, ascending)."""
+        ...
+
+    async def trading_fee(
+        self, broker_id: int, *, user_id: int, symbol: str, timeout_s: float = 10.0
+    ) -> TradingFee | None:
+        """Return what the account pays, None where the exchange does not tell it."""
         ...
 
     async def price(self, broker_id: int, *, user_id: int, symbol: str, timeout_s: float = 5.0) -> Decimal: ...

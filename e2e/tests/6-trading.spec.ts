@@ -96,16 +96,18 @@ test('a day: search, limit, change, fill, protection, market sale, history', asy
   await terminal.tab(/Ordres ouverts/)
   for (const leg of pair) await expect(terminal.row(leg)).toContainText('Ouvert', { timeout: FILL_TIMEOUT })
 
-  // All is cancelled, and the position sold at the market.
-  await terminal.orders.getByRole('button', { name: 'Tout annuler' }).click()
-  await page.getByRole('dialog').getByRole('button', { name: 'Tout annuler' }).click()
-  for (const leg of pair) await expect(terminal.row(leg)).toBeHidden({ timeout: FILL_TIMEOUT })
+  // The position is left in one step: what holds its quantity is cancelled first, then it is sold at the market.
   await terminal.tab(/Positions/)
   await terminal.orders.getByRole('button', { name: 'Clôturer' }).first().click()
-  await terminal.validate()
-  const [sale] = await terminal.execute()
-  await expect(terminal.summary).toContainText(/Vente marché BTC\/USDT exécuté/, { timeout: FILL_TIMEOUT })
+  const leaving = page.getByRole('dialog', { name: 'Clôturer la position' })
+  for (const leg of pair) await expect(leaving).toContainText(`n° ${leg}`)
+  await leaving.getByRole('button', { name: 'Annuler la protection et vendre' }).click()
   await expect(terminal.orders.getByText('Aucune position ouverte')).toBeVisible({ timeout: FILL_TIMEOUT })
+  await terminal.tab(/Historique/)
+  for (const leg of pair) await expect(terminal.row(leg)).toContainText('Annulé')
+  const sold = terminal.orders.locator('tr[data-order]').first()
+  await expect(sold).toContainText(/Vente.*Marché.*Exécuté/s)
+  const sale = Number(await sold.getAttribute('data-order'))
 
   await expectHistoryExact(terminal, [limit, changed, ...pair, sale])
 })

@@ -9,11 +9,12 @@ from apps.backtest.bodies import run_body, sweep_body
 from apps.backtest.models import BacktestResult, BacktestSweep, Job
 from apps.core.adapters.browser_events import ChannelsPublisher
 from apps.core.adapters.clock import SystemClock
-from apps.core.adapters.redis_bell import ring
+from apps.core.adapters.redis_connection import connect
+from apps.core.adapters.redis_wake_up import RedisWakeUp
 from domain.ports import Publisher
 
 TOPIC = "backtests"
-BELL = "backtest_queue"
+BACKTESTS_WAITING = "backtests_waiting"
 
 
 async def tell(publisher: Publisher, job: Job) -> None:
@@ -34,8 +35,13 @@ def progress_body(job: Job, *, phase: str, progress: float, detail: str) -> dict
 
 
 async def _tell_and_wake(job: Job) -> None:
-    await tell(ChannelsPublisher(SystemClock()), job)
-    await ring(settings.REDIS_URL, BELL)
+    clock = SystemClock()
+    await tell(ChannelsPublisher(clock), job)
+    redis = connect(settings.REDIS_URL)  # of its own: a web request's event loop is short-lived
+    try:
+        await RedisWakeUp(redis, BACKTESTS_WAITING, clock=clock).call()
+    finally:
+        await redis.aclose()
 
 
 def _event(job: Job) -> tuple[str, dict[str, Any]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from apps.backtest.models import BacktestResult, BacktestSweep, BacktestSweepRun, Job
 
-PER_TRADE = ("metrics", "checks", "assumptions")
+_FOUND = ("metrics", "checks", "hashes", "engine")
 
 
 def run_body(row: BacktestResult) -> dict[str, Any]:
@@ -18,7 +18,8 @@ def run_body(row: BacktestResult) -> dict[str, Any]:
         "losing_trades": row.losing_trades,
         "max_drawdown": row.max_drawdown,
         "sharpe_ratio": row.sharpe_ratio,
-        **{name: getattr(row, name) for name in PER_TRADE},
+        "assumptions": row.assumptions,
+        **{name: getattr(row, name) or None for name in _FOUND},
     }
 
 

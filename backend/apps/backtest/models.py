@@ -74,7 +74,9 @@ class BacktestResult(Job):
     sharpe_ratio = models.FloatField(null=True)  # None: not defined
     metrics = models.JSONField(default=dict)
     checks = models.JSONField(default=dict)
-    assumptions = models.JSONField(default=dict)
+    assumptions = models.JSONField(default=list)  # in the order to show them
+    hashes = models.JSONField(default=dict)  # of what it was computed from, and of what it gave
+    engine = models.JSONField(default=dict)  # the path taken and its seconds
     trades_detail = models.JSONField(default=list)
     curves = models.JSONField(default=dict)  # equity, drawdown, buy and hold and candles, as a screen shows them
 

@@ -111,20 +111,138 @@ class _JobSerializer(serializers.Serializer[Any]):
     finished_at = serializers.DateTimeField(allow_null=True)
 
 
+class ColumnDifferenceSerializer(serializers.Serializer[Any]):
+    """A column whose value depends on which candles are known: `whole` with all, `seen` at that bar."""
+
+    column = serializers.CharField()
+    bar = serializers.IntegerField()
+    time_ms = serializers.IntegerField()
+    whole = serializers.FloatField(allow_null=True)
+    seen = serializers.FloatField(allow_null=True)
+    relative_gap = serializers.FloatField(allow_null=True)
+
+
 class LookAheadSerializer(serializers.Serializer[Any]):
-    """`columns` that differ once the future is taken away; `reason` is French."""
+    """Whether the indicators know the future; `reason` is French."""
 
     verdict = serializers.ChoiceField(choices=["ok", "biased", "unproven"])
-    columns = serializers.ListField(child=serializers.DictField())
-    checked_bars = serializers.IntegerField()
+    columns = ColumnDifferenceSerializer(many=True)
+    bars_checked = serializers.IntegerField()
+    prefixes_checked = serializers.IntegerField()
     reason = serializers.CharField()
+
+
+class WindowCheckSerializer(serializers.Serializer[Any]):
+    verdict = serializers.ChoiceField(choices=["ok", "too_short", "unproven"])
+    size = serializers.IntegerField()
+    columns = ColumnDifferenceSerializer(many=True)
+
+
+class AmbiguityCheckSerializer(serializers.Serializer[Any]):
+    """Candles that met stop and target; `worst` and `best` final amounts."""
+
+    count = serializers.IntegerField()
+    decided = serializers.IntegerField()
+    worst = serializers.CharField()
+    best = serializers.CharField()
+
+
+class HoleSerializer(serializers.Serializer[Any]):
+    from_ms = serializers.IntegerField()
+    to_ms = serializers.IntegerField()
+    missing = serializers.IntegerField()
+
+
+class CoverageSerializer(serializers.Serializer[Any]):
+    """`verified`: what is missing, the exchange itself lacks."""
+
+    ratio = serializers.FloatField()
+    present = serializers.IntegerField()
+    expected = serializers.IntegerField()
+    hole_count = serializers.IntegerField()
+    holes = HoleSerializer(many=True)
+    verified = serializers.BooleanField()
 
 
 class BacktestChecksSerializer(serializers.Serializer[Any]):
     look_ahead = LookAheadSerializer()
-    window = serializers.DictField()
-    ambiguous_candles = serializers.DictField()
-    coverage = serializers.DictField()
+    window = WindowCheckSerializer()
+    ambiguous_candles = AmbiguityCheckSerializer()
+    coverage = CoverageSerializer()
+
+
+class OpenPositionSerializer(serializers.Serializer[Any]):
+    entry_bar = serializers.IntegerField()
+    entry_time_ms = serializers.IntegerField()
+    quantity = serializers.CharField()
+    entry_price = serializers.CharField()
+    entry_fee = serializers.CharField()
+    value = serializers.CharField()
+    unrealized_profit = serializers.CharField()
+
+
+class BacktestMetricsSerializer(serializers.Serializer[Any]):
+    """Amounts in quote as text, ratios as fractions; null is « n/a »."""
+
+    initial_amount = serializers.CharField()
+    final_balance = serializers.CharField()
+    net_profit = serializers.CharField()
+    net_return = serializers.FloatField(allow_null=True)
+    fees = serializers.CharField()
+    trade_count = serializers.IntegerField()
+    won = serializers.IntegerField()
+    lost = serializers.IntegerField()
+    win_rate = serializers.FloatField(allow_null=True)
+    average_win = serializers.CharField(allow_null=True)
+    average_loss = serializers.CharField(allow_null=True)
+    largest_win = serializers.CharField(allow_null=True)
+    largest_loss = serializers.CharField(allow_null=True)
+    expectancy = serializers.CharField(allow_null=True)
+    profit_factor = serializers.FloatField(allow_null=True)
+    max_drawdown = serializers.FloatField(allow_null=True)
+    max_drawdown_amount = serializers.FloatField(allow_null=True)
+    max_drawdown_duration_ms = serializers.IntegerField(allow_null=True)
+    recovery_factor = serializers.FloatField(allow_null=True)
+    sharpe = serializers.FloatField(allow_null=True)
+    sortino = serializers.FloatField(allow_null=True)
+    calmar = serializers.FloatField(allow_null=True)
+    cagr = serializers.FloatField(allow_null=True)
+    sqn = serializers.FloatField(allow_null=True)
+    exposure = serializers.FloatField(allow_null=True)
+    buy_and_hold = serializers.FloatField(allow_null=True)
+    open_position = OpenPositionSerializer(allow_null=True)
+    refused_count = serializers.IntegerField()
+    refusals = QuickRefusalSerializer(many=True)
+    skipped_at_holes = serializers.IntegerField()
+
+
+class AssumptionSerializer(serializers.Serializer[Any]):
+    """One rule of the run, French, in the order to show them."""
+
+    name = serializers.CharField()
+    value = serializers.CharField()
+
+
+class BacktestEngineSerializer(serializers.Serializer[Any]):
+    """How it was computed; `fallback` is French, why a faster path was not taken."""
+
+    path = serializers.ChoiceField(choices=["vectorised", "prefix_view", "literal"])
+    fallback = serializers.CharField()
+    bars = serializers.IntegerField()
+    engine_s = serializers.FloatField()
+    proof_s = serializers.FloatField()
+    total_s = serializers.FloatField()
+
+
+class BacktestHashesSerializer(serializers.Serializer[Any]):
+    """SHA-256 of the inputs, and of the result: the same run gives the same one."""
+
+    code = serializers.CharField()
+    candles = serializers.CharField()
+    params = serializers.CharField()
+    settings = serializers.CharField()
+    finer = serializers.CharField()
+    result = serializers.CharField()
 
 
 class BacktestSerializer(_JobSerializer):
@@ -136,9 +254,11 @@ class BacktestSerializer(_JobSerializer):
     losing_trades = serializers.IntegerField(allow_null=True)
     max_drawdown = serializers.FloatField(allow_null=True)
     sharpe_ratio = serializers.FloatField(allow_null=True)
-    metrics = serializers.DictField()
-    checks = serializers.DictField()
-    assumptions = serializers.DictField()
+    metrics = BacktestMetricsSerializer(allow_null=True)
+    checks = BacktestChecksSerializer(allow_null=True)
+    assumptions = AssumptionSerializer(many=True)
+    hashes = BacktestHashesSerializer(allow_null=True)
+    engine = BacktestEngineSerializer(allow_null=True)
 
 
 class BacktestDetailSerializer(BacktestSerializer):

@@ -35,6 +35,7 @@ def trade_body(trade: Trade) -> dict[str, Any]:
         "bot": trade.bot_id,
         "strategy": trade.strategy_id,
         "webhook": trade.webhook_id,
+        "position": trade.position_id,
         "source": trade.source,
         "intent": trade.intent,
         "symbol": trade.symbol,

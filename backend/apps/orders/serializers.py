@@ -31,6 +31,7 @@ class TradeSerializer(_RowSerializer):
     bot = serializers.IntegerField(allow_null=True)
     strategy = serializers.IntegerField(allow_null=True)
     webhook = serializers.IntegerField(allow_null=True, help_text="Appel de webhook dont l'ordre est né.")
+    position = serializers.IntegerField(allow_null=True, help_text="Position que l'ordre protège ou ferme.")
     source = serializers.ChoiceField(choices=[source.value for source in OrderSource])
     intent = serializers.ChoiceField(choices=Trade.Intent.choices)
     symbol = serializers.CharField()

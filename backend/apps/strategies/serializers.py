@@ -91,9 +91,10 @@ class ExampleSerializer(serializers.Serializer[Any]):
 
 
 class IndicatorSerializer(serializers.Serializer[Any]):
-    """A function of `ta`; `columns` when it answers a table rather than one series."""
+    """A function of `ta`; `columns` when it answers a table rather than one series, `label` for the common ones."""
 
     name = serializers.CharField()
+    label = serializers.CharField(allow_blank=True)
     category = serializers.CharField()
     arguments = serializers.ListField(child=serializers.CharField())
     columns = serializers.BooleanField()

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ModelViewSet
 
+from apps.strategies.common_indicators import COMMON
 from apps.strategies.examples import EXAMPLES
 from apps.strategies.indicators import indicators
 from apps.strategies.models import Strategy
@@ -67,7 +68,7 @@ class StrategyViewSet(ModelViewSet[Strategy]):
     @action(detail=False, methods=["get"], pagination_class=None)
     def indicators(self, request: Request) -> Response:
         """What a strategy may call in `ta`, for the editor's completion."""
-        return Response(indicators())
+        return Response([{**each, "label": COMMON.get(each["name"], ("",))[0]} for each in indicators()])
 
     @extend_schema(request=CodeSerializer, responses=ValidationSerializer)
     @action(detail=False, methods=["post"], pagination_class=None)

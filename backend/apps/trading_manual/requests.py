@@ -13,7 +13,15 @@ from apps.core.adapters.database import read_database
 from apps.market_data.selectors import market_for
 from apps.trading_manual import selectors
 from apps.trading_manual import serializers as shapes
-from apps.trading_manual.services import brokers_page, charts, order_changes, order_lists, portfolio, tickets
+from apps.trading_manual.services import (
+    brokers_page,
+    charts,
+    closings,
+    order_changes,
+    order_lists,
+    portfolio,
+    tickets,
+)
 from apps.trading_manual.services.replies import Asked, Reply
 from apps.trading_manual.services.terminal import Terminal
 from apps.trading_manual.watching import Selection
@@ -165,6 +173,10 @@ async def _amend(terminal: Terminal, asked: Asked, p: Params) -> Reply:
     return await order_changes.amend(terminal, asked, p["broker"], trade_id=p["trade"], **wanted)
 
 
+async def _close(terminal: Terminal, asked: Asked, p: Params) -> Reply:
+    return await closings.close(terminal, asked, p["broker"], position_id=p["position"])
+
+
 KINDS: Mapping[str, Kind] = {
     "select": Kind(shapes.SelectRequest, read=_select),
     "symbols": Kind(shapes.SymbolsRequest, read=_symbols),
@@ -176,6 +188,7 @@ KINDS: Mapping[str, Kind] = {
     "cancel": Kind(shapes.TradeRequest, write=_cancel),
     "cancel_all": Kind(shapes.CancelAllRequest, write=_cancel_all),
     "amend": Kind(shapes.AmendRequest, write=_amend),
+    "close": Kind(shapes.CloseRequest, write=_close),
     "orders": Kind(shapes.OrdersRequest, read=_orders),
     "history": Kind(shapes.HistoryRequest, read=_history),
     "positions": Kind(shapes.BrokerRequest, read=_positions),

@@ -11,6 +11,7 @@ from django.db.models.functions import Length
 from apps.brokers.models import Broker, Exchange
 from apps.core.models import HeartbeatStatus
 from apps.market_data.models import ExchangeSymbol
+from apps.orders.events import position_body
 from apps.orders.models import Position, Trade
 from apps.orders.selectors import LIVE_STATUSES
 from domain.errors import NotFound
@@ -89,9 +90,10 @@ def history(broker: Broker, *, symbol: str | None, before: int | None, limit: in
     return list(rows.order_by("-id")[:limit])
 
 
-def open_positions(broker: Broker) -> list[Position]:
-    """Return what is held on the broker, whoever owns it, newest first."""
-    return list(Position.objects.filter(broker=broker).exclude(status=Position.Status.CLOSED).order_by("-id"))
+def open_positions(broker: Broker) -> list[dict[str, Any]]:
+    """Return the bodies of what is held on the broker, whoever owns it, newest first."""
+    rows = Position.objects.filter(broker=broker).exclude(status=Position.Status.CLOSED).order_by("-id")
+    return [position_body(row) for row in rows]
 
 
 def market_time(feed: str) -> datetime | None:

@@ -28,6 +28,7 @@ FIELD_NAMES: Mapping[str, str] = {
     "stop_loss": "Stop loss",
     "take_profit": "Take profit",
     "trade": "Ordre",
+    "position": "Position",
     "timeframe": "Unité de temps",
     "since": "Début",
     "until": "Fin",
@@ -143,6 +144,10 @@ class SubmitRequest(BrokerRequest):
 
 class TradeRequest(BrokerRequest):
     trade = serializers.IntegerField(min_value=1, max_value=2**62)
+
+
+class CloseRequest(BrokerRequest):
+    position = serializers.IntegerField(min_value=1, max_value=2**62)
 
 
 class AmendRequest(TradeRequest):

@@ -85,5 +85,6 @@ def arrival_body(call: Webhook) -> dict[str, Any]:
         "is_test": call.is_test,
         "created_at": iso(call.created_at),
         "processed_at": iso(call.processed_at),
+        "left_position": None,
         "trades": [],
     }

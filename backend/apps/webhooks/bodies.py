@@ -5,6 +5,7 @@ from typing import Any
 
 from apps.brokers.selectors import trading_mode
 from apps.orders.events import amount, trade_body
+from apps.orders.models import Trade
 from apps.webhooks.models import Webhook, WebhookSource
 
 
@@ -52,8 +53,18 @@ def call_body(call: Webhook) -> dict[str, Any]:
         "is_test": call.is_test,
         "created_at": iso(call.created_at),
         "processed_at": iso(call.processed_at),
-        "trades": [trade_body(trade) for trade in sorted(call.trades.all(), key=lambda trade: trade.id)],
+        "left_position": call.left_position_id,
+        "trades": [trade_body(trade) for trade in _trades(call)],
     }
+
+
+def _trades(call: Webhook) -> list[Trade]:
+    """Return the orders that a call led to, oldest first: its own, and the exits of the position it left."""
+    own = list(call.trades.all())
+    if call.left_position is not None:
+        exits = [trade for trade in call.left_position.orders.all() if trade.intent == Trade.Intent.EXIT]
+        own += [trade for trade in exits if trade.created_at >= call.created_at]
+    return sorted({trade.id: trade for trade in own}.values(), key=lambda trade: trade.id)
 
 
 def iso(moment: datetime | None) -> str | None:

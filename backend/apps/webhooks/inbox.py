@@ -152,7 +152,5 @@ class Inbox:
 
 
 def _bodies(webhook_ids: Sequence[int]) -> list[tuple[int, Mapping[str, Any]]]:
-    rows = Webhook.objects.filter(id__in=webhook_ids).defer("body")
-    return [
-        (row.user_id, call_body(row)) for row in rows.select_related("origin__broker").prefetch_related("trades")
-    ]
+    rows = selectors.with_orders(Webhook.objects.filter(id__in=webhook_ids).defer("body"))
+    return [(row.user_id, call_body(row)) for row in rows]

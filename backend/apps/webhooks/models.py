@@ -69,6 +69,10 @@ class Webhook(models.Model):
     reason = models.TextField(blank=True)  # French, shown as it is
     call_id = models.CharField(max_length=128, blank=True)
     duplicate_of = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="duplicates")
+    # The position that it asked to leave: its exits are orders of this call.
+    left_position = models.ForeignKey(
+        "orders.Position", on_delete=models.SET_NULL, null=True, related_name="left_by"
+    )
     symbol = models.CharField(max_length=64, blank=True)
     action = models.CharField(max_length=8, blank=True)
     is_test = models.BooleanField(default=False)  # sent from the page

@@ -86,6 +86,7 @@ class CallSerializer(serializers.Serializer[Any]):
     is_test = serializers.BooleanField()
     created_at = serializers.DateTimeField()
     processed_at = serializers.DateTimeField(allow_null=True)
+    left_position = serializers.IntegerField(allow_null=True, help_text="Position que l'appel a fait fermer.")
     trades = TradeSerializer(many=True)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 
+from apps.backtest.announce import BACKTESTS_WAITING
 from apps.backtest.quick_test import QuickTests
 from apps.core.adapters.browser_events import ChannelsPublisher
 from apps.core.adapters.clock import SystemClock
@@ -32,6 +33,7 @@ from apps.trading_engine.parity.watch import ParityWatch
 from apps.trading_engine.position_watch import PositionWatch
 from apps.webhooks.inbox import Inbox
 from aristobot.wiring.alerts import alert_works
+from aristobot.wiring.backtests import BacktestWorks
 from aristobot.wiring.outgoing_events import OutgoingEvents, join_wake_up
 from domain.candles import Candle
 from domain.errors import Unavailable
@@ -79,6 +81,7 @@ async def run() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     clock, database, host = SystemClock(), Database(), SandboxedStrategyHost()
+    database_of_backtests = Database(threads=3)  # its long reads must not keep a bot's waiting
     parity_database = Database(threads=1)
     redis = connect(settings.REDIS_URL)
     gateway = CcxtClient(RedisRequestBus(redis, clock=clock), clock=clock)
@@ -100,6 +103,13 @@ async def run() -> None:
         presence = Presence(name="trading_engine", redis=redis, clock=clock, details=lambda: _details(engine, host))
         quick_tests = QuickTests(gateway=gateway, host=host, clock=clock)
         requests = StrategyRequestServer(redis, host=host, clock=clock, handlers={"quick_test": quick_tests.run})
+        backtests = BacktestWorks(
+            wake_up=RedisWakeUp(redis, BACKTESTS_WAITING, clock=clock),
+            gateway=gateway,
+            queries=database_of_backtests,
+            publisher=events,
+            clock=clock,
+        )
         relay = EventRelay(events)
         inbox = Inbox(
             gateway=gateway,
@@ -116,6 +126,7 @@ async def run() -> None:
             inbox,
             requests,
             presence,
+            backtests,
             ParityWatch(host=host, publisher=events, database=parity_database, clock=clock),
             StatsUpkeep(clock=clock),
             *alert_works(watched=("heartbeat", "ccxt_service"), clock=clock),
@@ -127,6 +138,7 @@ async def run() -> None:
         await redis.aclose()
         await close_database()
         database.close()
+        database_of_backtests.close()
         parity_database.close()
         log.info("trading_engine.stopped")
 

@@ -18,6 +18,7 @@ from itertools import count
 from domain.candles import Candle
 from domain.errors import InvalidInput, NotFound, OrderNotExecuted, OrderNotFound, OrderRejected
 from domain.markets import Market
+from domain.messages import Priority
 from domain.order_abilities import AmendMode, OrderAbilities, PairMode
 from domain.orders import (
     TRIGGERED_TYPES,
@@ -29,7 +30,7 @@ from domain.orders import (
     OrderType,
     PairTicket,
 )
-from domain.ports import Balance, Clock, PrivateStream
+from domain.ports import Balance, Clock, PrivateStream, TradingFee
 from domain.timeframes import Timeframe
 from tests.fakes.exchange_books import BTC_USDT as BTC_USDT
 from tests.fakes.exchange_books import Books, crosses, touches
@@ -290,11 +291,21 @@ class FakeExchangeSession:
         return Balance(free=dict(free), locked=dict(locked))
 
     async def fetch_candles(
-        self, symbol: str, timeframe: Timeframe, *, since: datetime, until: datetime
+        self,
+        symbol: str,
+        timeframe: Timeframe,
+        *,
+        since: datetime,
+        until: datetime,
+        priority: Priority = Priority.CANDLES,
     ) -> Sequence[Candle]:
         await self._enter("fetch_candles")
         candles = self._exchange.candles.get((symbol, timeframe), [])
         return [candle for candle in candles if since <= candle.open_time < until]
+
+    async def fetch_trading_fee(self, symbol: str) -> TradingFee | None:
+        await self._enter("fetch_trading_fee")
+        return TradingFee(Decimal("0.001"), Decimal("0.001"))
 
     async def fetch_price(self, symbol: str) -> Decimal:
         await self._enter("fetch_price")

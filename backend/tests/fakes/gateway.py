@@ -7,7 +7,8 @@ from decimal import Decimal
 from domain.candles import Candle
 from domain.errors import AristobotError
 from domain.live_market import OrderBook
-from domain.ports import Balance
+from domain.messages import Priority
+from domain.ports import Balance, TradingFee
 from domain.timeframes import Timeframe
 
 
@@ -23,6 +24,7 @@ class FakeGateway:
         self.failures: dict[str, AristobotError] = {}
         self.calls: list[str] = []
         self.wakes = 0
+        self.fee: TradingFee | None = None
 
     async def balance(self, broker_id: int, *, user_id: int, timeout_s: float = 10.0) -> Balance:
         self._enter("balance")
@@ -38,10 +40,17 @@ class FakeGateway:
         since: datetime,
         until: datetime,
         timeout_s: float = 15.0,
+        priority: Priority = Priority.CANDLES,
     ) -> tuple[str, Sequence[Candle]]:
         self._enter("candles")
         rows = [row for row in self.candle_rows if row.symbol == symbol and row.timeframe is timeframe]
         return self.source, [row for row in rows if since <= row.open_time < until]
+
+    async def trading_fee(
+        self, broker_id: int, *, user_id: int, symbol: str, timeout_s: float = 10.0
+    ) -> TradingFee | None:
+        self._enter("trading_fee")
+        return self.fee
 
     async def price(self, broker_id: int, *, user_id: int, symbol: str, timeout_s: float = 5.0) -> Decimal:
         self._enter("price")

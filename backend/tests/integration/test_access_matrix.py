@@ -95,6 +95,9 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("PATCH", "/api/assistant/settings/"): Route(CALLER, body={"provider": "", "openrouter_model": "m"}),
     ("GET", "/api/assistant/models/"): Route(CALLER, body={"provider": "openrouter"}),  # max has no key
     ("POST", "/api/assistant/test/"): Route(CALLER, body={"provider": "openrouter"}),
+    ("POST", "/api/assistant/generate/"): Route(
+        CALLER, body={"task": "generate", "message": "EMA"}
+    ),  # max has none
     ("GET", "/api/alerts/"): Route(LISTED),
     ("GET", "/api/alerts/addresses/"): Route(LISTED, reads=False),  # masked
     ("POST", "/api/alerts/addresses/"): Route(CALLER, body={"address": "json://127.0.0.1:9/"}),

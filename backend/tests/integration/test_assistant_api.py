@@ -10,7 +10,7 @@ from pytest_django.fixtures import SettingsWrapper
 
 from apps.accounts.models import User
 from apps.accounts.selectors import assistant_provider
-from apps.core.adapters import ai_providers, secrets
+from apps.core.adapters import ai_client, ai_providers, secrets
 from domain.assistant import AiProvider
 from domain.errors import AiProviderError
 from tests.engine_world import make_user
@@ -166,16 +166,17 @@ def test_wrong_key_is_told_in_the_providers_words_without_the_key(client: Client
     [
         (
             Reply(402, {"error": {"message": "Insufficient credits"}}),
-            "ai_refused",
+            "ai_no_credit",
             "HTTP 402, « Insufficient credits »",
         ),
-        (Reply(404, {"error": "model 'x' not found"}), "ai_refused", "« model 'x' not found »"),
-        (Reply(200, {"error": {"message": "upstream down"}}), "ai_refused", "« upstream down »"),
-        (Reply(502, b"<html>Bad gateway</html>"), "ai_refused", "HTTP 502."),
+        (Reply(404, {"error": "model 'x' not found"}), "ai_model_unknown", "« model 'x' not found »"),
+        (Reply(429, {"error": "slow down"}, {"Retry-After": "12"}), "ai_rate_limited", "réessayer dans 12 s"),
+        (Reply(200, {"error": {"message": "upstream down"}}), "ai_provider_down", "« upstream down »"),
+        (Reply(502, b"<html>Bad gateway</html>"), "ai_provider_down", "(HTTP 502)."),
         (Reply(200, b"<html>Box</html>"), "ai_unreadable", "réponse illisible (HTTP 200, JSON attendu)"),
         (Reply(200, {"choices": []}), "ai_unreadable", "réponse sans texte"),
         (Reply(302, {}, {"Location": "http://169.254.169.254/"}), "ai_refused", "HTTP 302"),
-        (Reply(200, b"x" * (9 * 1024 * 1024)), "ai_unreachable", "plus de 8 Mio"),
+        (Reply(200, b"x" * (9 * 1024 * 1024)), "ai_unreadable", "plus de 8 Mio"),
     ],
 )
 def test_failure_is_told_in_french(
@@ -215,10 +216,10 @@ async def test_silent_provider_is_given_up_after_the_time_out(server: LocalServe
 
 
 async def test_name_that_resolves_outside_the_local_network_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def elsewhere(self: Any, host: str, port: int = 0, family: Any = None) -> list[dict[str, Any]]:
-        return [{"hostname": host, "host": "169.254.169.254", "port": port, "family": 2, "proto": 0, "flags": 0}]
+    async def elsewhere(host: str, port: int) -> list[str]:
+        return ["169.254.169.254"]
 
-    monkeypatch.setattr("aiohttp.resolver.ThreadedResolver.resolve", elsewhere)
+    monkeypatch.setattr(ai_client, "resolve", elsewhere)
     with pytest.raises(AiProviderError, match=r"piege\.example est 169\.254\.169\.254") as refused:
         await ai_providers.list_models(AiProvider("ollama", "http://piege.example/v1", ""))
     assert refused.value.error_code == "ollama_url_refused"

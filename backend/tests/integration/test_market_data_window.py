@@ -14,6 +14,7 @@ from apps.market_data.services import candle_store
 from apps.market_data.services.window import SETTLE_S, ensure_window
 from domain.candles import Candle
 from domain.errors import AuthenticationFailed, DeadlineExceeded, ExchangeUnavailable, Unavailable
+from domain.messages import Priority
 from domain.timeframes import Timeframe
 from tests.fakes.clock import FakeClock
 from tests.fakes.gateway import FakeGateway
@@ -50,6 +51,7 @@ class Exchange(FakeGateway):
         since: datetime,
         until: datetime,
         timeout_s: float = 15.0,
+        priority: Priority = Priority.CANDLES,
     ) -> tuple[str, Sequence[Candle]]:
         self.asked_since.append(since)
         self.asked.set()

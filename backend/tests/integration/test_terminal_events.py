@@ -39,7 +39,7 @@ async def watching(world: TerminalWorld, **chosen: Any) -> Page:
     return page
 
 
-async def hold(world: TerminalWorld) -> Position:
+async def hold(world: TerminalWorld, **more: Any) -> Position:
     position: Position = await Position.objects.acreate(
         user=world.lea,
         broker=world.broker,
@@ -48,6 +48,7 @@ async def hold(world: TerminalWorld) -> Position:
         quantity=Decimal("0.5"),
         entry_price=Decimal(90),
         opened_at=CLOSE,
+        **more,
     )
     return position
 
@@ -105,7 +106,7 @@ async def test_impossible_choice_leaves_the_former_one(world: TerminalWorld) -> 
 
 
 async def test_positions_are_valued_when_asked_and_as_the_price_moves(world: TerminalWorld) -> None:
-    position = await hold(world)
+    position = await hold(world, stop_loss=Decimal(80))
     page = await watching(world, symbol=SYMBOL)
     (body,) = (await page.data("positions", broker=world.broker.pk))["results"]
     # 0.5 bought at 90, now at 100.

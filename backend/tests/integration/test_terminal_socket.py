@@ -135,7 +135,7 @@ async def test_preview_of_a_limit_buy(world: TerminalWorld, page: Page) -> None:
     assert (data["fee"], data["needed"], data["available"]) == ("0.045", "45.045", "10000")
     assert data["reference_price"] == "100"
     assert data["summary"] == [
-        {"label": "Achat limite", "value": "0,5 BTC à 90 USDT"},
+        {"label": "Achat limite", "value": "0,5 BTC à 90"},
         {"label": "Valeur", "value": "45 USDT"},
         {"label": "Frais estimés", "value": "0,045 USDT"},
         {"label": "Coût total", "value": "45,045 USDT"},

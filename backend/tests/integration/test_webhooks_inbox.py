@@ -109,7 +109,6 @@ async def test_call_that_cannot_be_executed_says_why(world: WebhookWorld, body: 
 
 
 async def test_source_s_own_rules_are_kept(world: WebhookWorld) -> None:
-    await world.run(lambda: None)
     await world.change(max_quote_amount=Decimal(40), allowed_symbols=["ETH/USDT"])
     assert [call.code for call in await world.received(BUY)] == ["symbol_not_allowed"]
     await world.change(allowed_symbols=[SYMBOL])
@@ -126,7 +125,7 @@ async def test_secret_of_the_body_is_asked_for_and_never_shown(transactional_db:
     calls = await world.received(BUY, {**BUY, "secret": "le-tien"}, {**BUY, "secret": "le-mien"})
     assert [call.code for call in calls] == ["bad_secret", "bad_secret", ""]
     assert len(await world.trades()) == 1
-    assert not any("le-mien" in str(call.payload) + call.reason for call in calls)
+    assert not any("le-mien" in str(call.payload) + call.reason + call.body for call in calls)
     database.close()
 
 
@@ -166,6 +165,41 @@ async def test_calls_of_one_market_wait_for_the_order_before_them(world: Webhook
     assert (exit_.side, exit_.quantity, exit_.intent) == ("sell", Decimal("0.5"), "exit")
     position = await world.run(Position.objects.get)
     assert position.status == "closing"
+    told = world.publisher.events[-1][2]
+    assert (told["left_position"], [trade["id"] for trade in told["trades"]]) == (position.id, [exit_.id])
+
+
+async def test_protected_position_is_left_whole_and_not_in_part(world: WebhookWorld) -> None:
+    await holds(world, "0.5")
+
+    def protect() -> None:
+        Trade.objects.create(
+            user_id=world.user_id,
+            broker_id=world.broker_id,
+            position=Position.objects.get(),
+            symbol=SYMBOL,
+            source="webhook",
+            owner=owner_of(world.source_id),
+            intent="protection",
+            client_order_id="sl",
+            side="sell",
+            type="stop_loss",
+            quantity=Decimal("0.5"),
+            stop_price=90,
+            status="open",
+            acknowledged_at=world.clock.now() - timedelta(minutes=1),
+            reserved_currency="BTC",
+            reserved_amount=Decimal("0.5"),
+            valid_until=world.clock.now(),
+        )
+
+    await world.run(protect)
+    world.gateway.free[world.broker_id] = {"USDT": Decimal(1000)}
+    calls = await world.received("sell BTCUSDT 0.2 BTC", "sell BTCUSDT 100%")
+    assert [call.code for call in calls] == ["protected", ""]
+    assert "s'annulent d'abord" in calls[1].reason
+    assert (await world.run(Position.objects.get)).status == "closing"
+    assert len(await world.trades()) == 1  # what remains is sold once the protection has ended
 
 
 async def test_target_asked_twice_trades_once(world: WebhookWorld) -> None:

@@ -1,5 +1,5 @@
-/** The AI provider of the user: settings, models, test (backend app `accounts`). */
-import { answer, api, type Schemas } from './client'
+/** The AI assistant: its provider's settings (backend app `accounts`), its answers (`strategies`). */
+import { answer, answerLines, api, type Schemas } from './client'
 
 export type AssistantSettings = Schemas['AssistantSettings']
 export type AssistantChange = Schemas['PatchedAssistantChangeRequest']
@@ -12,3 +12,11 @@ export const changeAssistant = (body: AssistantChange): Promise<AssistantSetting
 export const fetchModels = (provider: ProviderName): Promise<AiModel[]> =>
   answer(api.GET('/api/assistant/models/', { params: { query: { provider } } }))
 export const testProvider = (provider: ProviderName): Promise<ProviderTest> => answer(api.POST('/api/assistant/test/', { body: { provider } }))
+
+export type AssistantRequest = Schemas['AssistantRequestRequest']
+export type AssistantMode = AssistantRequest['task']
+export type AssistantEvent = Schemas['AssistantEvent']
+
+/** Asks the assistant; its events come as they happen, until `done` or `error`. */
+export const askAssistant = (body: AssistantRequest, signal: AbortSignal): AsyncGenerator<AssistantEvent> =>
+  answerLines('/api/assistant/generate/', body, signal)

@@ -70,6 +70,54 @@ export async function answer<T>(call: Promise<Outcome<T>>): Promise<T> {
   throw refused
 }
 
+/** How long a streamed answer may say nothing: the server gives a sign every five seconds. */
+export const SILENCE_MS = 20_000
+
+async function readWithin(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<ReadableStreamReadResult<Uint8Array>> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const silence = new Promise<never>((_, fail) => {
+    timer = setTimeout(() => fail(new Error(`aucune nouvelle depuis ${SILENCE_MS / 1000} s`)), SILENCE_MS)
+  })
+  return Promise.race([reader.read(), silence]).finally(() => clearTimeout(timer))
+}
+
+/**
+ * Posts, and yields each JSON line of the answer as it comes. Aborting the signal ends it without an error.
+ *
+ * Raises: ApiError as `answer`, also when the server falls silent or the connection is cut in the middle.
+ */
+export async function* answerLines<T>(path: string, body: object, signal: AbortSignal): AsyncGenerator<T> {
+  try {
+    const headers = { 'Content-Type': 'application/json', 'X-CSRFToken': csrfToken() }
+    const response = await fetch(new Request(location.origin + path, { method: 'POST', credentials: 'same-origin', headers, body: JSON.stringify(body), signal }))
+    if (!response.ok || !response.body) {
+      await answer(Promise.resolve({ error: await response.json().catch(() => undefined), response }))
+      return
+    }
+    yield* linesOf<T>(response.body.getReader())
+  } catch (cause) {
+    if (signal.aborted) return
+    throw cause instanceof ApiError ? cause : unreachable(cause)
+  }
+}
+
+async function* linesOf<T>(reader: ReadableStreamDefaultReader<Uint8Array>): AsyncGenerator<T> {
+  const decoder = new TextDecoder()
+  let held = ''
+  try {
+    for (;;) {
+      const { done, value } = await readWithin(reader)
+      held += decoder.decode(value, { stream: !done })
+      const lines = held.split('\n')
+      held = lines.pop() ?? ''
+      for (const line of lines) if (line) yield JSON.parse(line) as T
+      if (done) return
+    }
+  } finally {
+    void reader.cancel().catch(() => undefined)
+  }
+}
+
 export interface Page<T> {
   results: T[]
   next?: string | null

@@ -91,6 +91,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/assistant/generate/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * @description Ask the user's model to write, change or explain a strategy; one JSON event per line, as it comes.
+         *
+         *     Closing the connection ends the call at the provider too.
+         */
+        post: operations["assistant_generate_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/assistant/models/": {
         parameters: {
             query?: never;
@@ -1353,18 +1374,65 @@ export interface components {
         AlertTest: {
             elapsed_ms: number;
         };
+        /** @description Candles that met stop and target; `worst` and `best` final amounts. */
+        AmbiguityCheck: {
+            count: number;
+            decided: number;
+            worst: string;
+            best: string;
+        };
         /**
          * @description * `atomic` - atomic
          *     * `cancel_first` - cancel_first
          * @enum {string}
          */
         AmendEnum: "atomic" | "cancel_first";
+        /** @description One line of the stream; which fields it has depends on `type` (see `services.assistant.answer`). */
+        AssistantEvent: {
+            type: components["schemas"]["AssistantEventTypeEnum"];
+            provider?: string;
+            model?: string;
+            elapsed_s?: number;
+            text?: string;
+            code?: string | null;
+            valid?: boolean;
+            class_name?: string | null;
+            errors?: components["schemas"]["CodeError"][];
+            unchecked?: string;
+            message?: string;
+        };
+        /**
+         * @description * `start` - start
+         *     * `wait` - wait
+         *     * `think` - think
+         *     * `text` - text
+         *     * `check` - check
+         *     * `repair` - repair
+         *     * `done` - done
+         *     * `error` - error
+         * @enum {string}
+         */
+        AssistantEventTypeEnum: "start" | "wait" | "think" | "text" | "check" | "repair" | "done" | "error";
+        AssistantRequestRequest: {
+            task: components["schemas"]["TaskEnum"];
+            /** @default  */
+            message: string;
+            /** @default  */
+            code: string;
+            errors?: components["schemas"]["CodeErrorRequest"][];
+            history?: components["schemas"]["TurnRequest"][];
+        };
         AssistantSettings: {
             provider: components["schemas"]["ProviderEnum"] | components["schemas"]["BlankEnum"];
             /** @description The provider that is on has its key and its model. */
             is_on: boolean;
             openrouter: components["schemas"]["OpenRouterSettings"];
             ollama: components["schemas"]["OllamaSettings"];
+        };
+        /** @description One rule of the run, French, in the order to show them. */
+        Assumption: {
+            name: string;
+            value: string;
         };
         /** @description One run; what it gave is null or empty until `status` is `done`. */
         Backtest: {
@@ -1410,15 +1478,17 @@ export interface components {
             max_drawdown: number | null;
             /** Format: double */
             sharpe_ratio: number | null;
-            metrics: {
-                [key: string]: unknown;
-            };
-            checks: {
-                [key: string]: unknown;
-            };
-            assumptions: {
-                [key: string]: unknown;
-            };
+            metrics: components["schemas"]["BacktestMetrics"] | null;
+            checks: components["schemas"]["BacktestChecks"] | null;
+            assumptions: components["schemas"]["Assumption"][];
+            hashes: components["schemas"]["BacktestHashes"] | null;
+            engine: components["schemas"]["BacktestEngine"] | null;
+        };
+        BacktestChecks: {
+            look_ahead: components["schemas"]["LookAhead"];
+            window: components["schemas"]["WindowCheck"];
+            ambiguous_candles: components["schemas"]["AmbiguityCheck"];
+            coverage: components["schemas"]["Coverage"];
         };
         /** @description `candles` are [open time in ms, open, high, low, close, volume], each of `candle_ms`. */
         BacktestCurves: {
@@ -1471,16 +1541,33 @@ export interface components {
             max_drawdown: number | null;
             /** Format: double */
             sharpe_ratio: number | null;
-            metrics: {
-                [key: string]: unknown;
-            };
-            checks: {
-                [key: string]: unknown;
-            };
-            assumptions: {
-                [key: string]: unknown;
-            };
+            metrics: components["schemas"]["BacktestMetrics"] | null;
+            checks: components["schemas"]["BacktestChecks"] | null;
+            assumptions: components["schemas"]["Assumption"][];
+            hashes: components["schemas"]["BacktestHashes"] | null;
+            engine: components["schemas"]["BacktestEngine"] | null;
             code: string;
+        };
+        /** @description How it was computed; `fallback` is French, why a faster path was not taken. */
+        BacktestEngine: {
+            path: components["schemas"]["PathEnum"];
+            fallback: string;
+            bars: number;
+            /** Format: double */
+            engine_s: number;
+            /** Format: double */
+            proof_s: number;
+            /** Format: double */
+            total_s: number;
+        };
+        /** @description SHA-256 of the inputs, and of the result: the same run gives the same one. */
+        BacktestHashes: {
+            code: string;
+            candles: string;
+            params: string;
+            settings: string;
+            finer: string;
+            result: string;
         };
         /** @description What is played. `timeframe` is the strategy's by default; `fee_ratio` the account's own. */
         BacktestInputRequest: {
@@ -1501,6 +1588,52 @@ export interface components {
             params?: {
                 [key: string]: unknown;
             };
+        };
+        /** @description Amounts in quote as text, ratios as fractions; null is « n/a ». */
+        BacktestMetrics: {
+            initial_amount: string;
+            final_balance: string;
+            net_profit: string;
+            /** Format: double */
+            net_return: number | null;
+            fees: string;
+            trade_count: number;
+            won: number;
+            lost: number;
+            /** Format: double */
+            win_rate: number | null;
+            average_win: string | null;
+            average_loss: string | null;
+            largest_win: string | null;
+            largest_loss: string | null;
+            expectancy: string | null;
+            /** Format: double */
+            profit_factor: number | null;
+            /** Format: double */
+            max_drawdown: number | null;
+            /** Format: double */
+            max_drawdown_amount: number | null;
+            max_drawdown_duration_ms: number | null;
+            /** Format: double */
+            recovery_factor: number | null;
+            /** Format: double */
+            sharpe: number | null;
+            /** Format: double */
+            sortino: number | null;
+            /** Format: double */
+            calmar: number | null;
+            /** Format: double */
+            cagr: number | null;
+            /** Format: double */
+            sqn: number | null;
+            /** Format: double */
+            exposure: number | null;
+            /** Format: double */
+            buy_and_hold: number | null;
+            open_position: components["schemas"]["OpenPosition"] | null;
+            refused_count: number;
+            refusals: components["schemas"]["QuickRefusal"][];
+            skipped_at_holes: number;
         };
         /** @description One round trip; times are opening times of candles in ms, amounts in quote currency. */
         BacktestTrade: {
@@ -1687,6 +1820,8 @@ export interface components {
             created_at: string;
             /** Format: date-time */
             processed_at: string | null;
+            /** @description Position que l'appel a fait fermer. */
+            left_position: number | null;
             trades: components["schemas"]["Trade"][];
         };
         /** @description With the text that came. */
@@ -1711,6 +1846,8 @@ export interface components {
             created_at: string;
             /** Format: date-time */
             processed_at: string | null;
+            /** @description Position que l'appel a fait fermer. */
+            left_position: number | null;
             trades: components["schemas"]["Trade"][];
             body: string;
         };
@@ -1792,13 +1929,40 @@ export interface components {
             column: number | null;
             message: string;
         };
+        CodeErrorRequest: {
+            line: number | null;
+            column: number | null;
+            message: string;
+        };
         CodeRequest: {
             code: string;
+        };
+        /** @description A column whose value depends on which candles are known: `whole` with all, `seen` at that bar. */
+        ColumnDifference: {
+            column: string;
+            bar: number;
+            time_ms: number;
+            /** Format: double */
+            whole: number | null;
+            /** Format: double */
+            seen: number | null;
+            /** Format: double */
+            relative_gap: number | null;
         };
         /** @description A successful test: the balance seen, and how long it took. */
         ConnectionTest: {
             currencies: components["schemas"]["CurrencyAmount"][];
             elapsed_ms: number;
+        };
+        /** @description `verified`: what is missing, the exchange itself lacks. */
+        Coverage: {
+            /** Format: double */
+            ratio: number;
+            present: number;
+            expected: number;
+            hole_count: number;
+            holes: components["schemas"]["Hole"][];
+            verified: boolean;
         };
         CredentialsRequest: {
             username: string;
@@ -1938,6 +2102,11 @@ export interface components {
             messages_per_minute: number | null;
             candles_24h: components["schemas"]["CandleCount"];
         };
+        Hole: {
+            from_ms: number;
+            to_ms: number;
+            missing: number;
+        };
         Incident: {
             id: number;
             kind: components["schemas"]["IncidentKindEnum"];
@@ -1959,9 +2128,10 @@ export interface components {
          * @enum {string}
          */
         IncidentKindEnum: "gap" | "stall" | "disconnect" | "correction";
-        /** @description A function of `ta`; `columns` when it answers a table rather than one series. */
+        /** @description A function of `ta`; `columns` when it answers a table rather than one series, `label` for the common ones. */
         Indicator: {
             name: string;
+            label: string;
             category: string;
             arguments: string[];
             columns: boolean;
@@ -2004,6 +2174,21 @@ export interface components {
          * @enum {string}
          */
         LoadStateEnum: "not_loaded" | "loading" | "loaded" | "failed";
+        /** @description Whether the indicators know the future; `reason` is French. */
+        LookAhead: {
+            verdict: components["schemas"]["LookAheadVerdictEnum"];
+            columns: components["schemas"]["ColumnDifference"][];
+            bars_checked: number;
+            prefixes_checked: number;
+            reason: string;
+        };
+        /**
+         * @description * `ok` - ok
+         *     * `biased` - biased
+         *     * `unproven` - unproven
+         * @enum {string}
+         */
+        LookAheadVerdictEnum: "ok" | "biased" | "unproven";
         Marker: {
             time: number;
             side: components["schemas"]["SideEnum"];
@@ -2088,6 +2273,15 @@ export interface components {
         OllamaSettings: {
             url: string;
             model: string;
+        };
+        OpenPosition: {
+            entry_bar: number;
+            entry_time_ms: number;
+            quantity: string;
+            entry_price: string;
+            entry_fee: string;
+            value: string;
+            unrealized_profit: string;
         };
         OpenRouterSettings: {
             has_key: boolean;
@@ -2456,6 +2650,13 @@ export interface components {
             code?: string;
             timeframe?: components["schemas"]["TimeframeEnum"];
         };
+        /**
+         * @description * `vectorised` - vectorised
+         *     * `prefix_view` - prefix_view
+         *     * `literal` - literal
+         * @enum {string}
+         */
+        PathEnum: "vectorised" | "prefix_view" | "literal";
         /** @description One position. */
         Position: {
             id: number;
@@ -2566,7 +2767,7 @@ export interface components {
         };
         /** @description How a message would be read: its fields, its market, and what would be done now. */
         Reading: {
-            verdict: components["schemas"]["VerdictEnum"];
+            verdict: components["schemas"]["ReadingVerdictEnum"];
             reason: string;
             payload: {
                 [key: string]: unknown;
@@ -2585,6 +2786,16 @@ export interface components {
             stop_loss: string | null;
             take_profit: string | null;
         };
+        /**
+         * @description * `order` - order
+         *     * `leave` - leave
+         *     * `cancel` - cancel
+         *     * `nothing` - nothing
+         *     * `refused` - refused
+         *     * `unsure` - unsure
+         * @enum {string}
+         */
+        ReadingVerdictEnum: "order" | "leave" | "cancel" | "nothing" | "refused" | "unsure";
         /**
          * @description * `stop_loss` - stop_loss
          *     * `take_profit` - take_profit
@@ -3068,6 +3279,13 @@ export interface components {
          */
         TakeProfitEnum: "none" | "exchange" | "placing" | "engine";
         /**
+         * @description * `generate` - generate
+         *     * `continue` - continue
+         *     * `explain` - explain
+         * @enum {string}
+         */
+        TaskEnum: "generate" | "continue" | "explain";
+        /**
          * @description * `dark` - Dark
          *     * `light` - Light
          * @enum {string}
@@ -3094,6 +3312,8 @@ export interface components {
             strategy: number | null;
             /** @description Appel de webhook dont l'ordre est né. */
             webhook: number | null;
+            /** @description Position que l'ordre protège ou ferme. */
+            position: number | null;
             source: components["schemas"]["SourceEnum"];
             intent: components["schemas"]["IntentEnum"];
             symbol: string;
@@ -3157,28 +3377,35 @@ export interface components {
          * @enum {string}
          */
         TradeTypeEnum: "market" | "limit" | "stop_loss" | "take_profit" | "stop_limit" | "oco";
+        /** @description An earlier exchange, words only. */
+        TurnRequest: {
+            asked: string;
+            answered: string;
+        };
         Validation: {
             valid: boolean;
             class_name: string | null;
             errors: components["schemas"]["CodeError"][];
             params: components["schemas"]["ParamSpec"][];
         };
-        /**
-         * @description * `order` - order
-         *     * `leave` - leave
-         *     * `cancel` - cancel
-         *     * `nothing` - nothing
-         *     * `refused` - refused
-         *     * `unsure` - unsure
-         * @enum {string}
-         */
-        VerdictEnum: "order" | "leave" | "cancel" | "nothing" | "refused" | "unsure";
         Version: {
             number: number;
             code: string;
             /** Format: date-time */
             readonly created_at: string;
         };
+        WindowCheck: {
+            verdict: components["schemas"]["WindowCheckVerdictEnum"];
+            size: number;
+            columns: components["schemas"]["ColumnDifference"][];
+        };
+        /**
+         * @description * `ok` - ok
+         *     * `too_short` - too_short
+         *     * `unproven` - unproven
+         * @enum {string}
+         */
+        WindowCheckVerdictEnum: "ok" | "too_short" | "unproven";
         /** @description What a strategy wants. `error` alone: it failed when it was asked again. */
         Wish: {
             should_long?: boolean;
@@ -3399,6 +3626,29 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AlertPreferences"];
+                };
+            };
+        };
+    };
+    assistant_generate_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AssistantRequestRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["AssistantEvent"];
                 };
             };
         };

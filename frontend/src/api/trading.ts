@@ -208,6 +208,7 @@ export interface Requests {
   cancel: { params: ForBroker & { trade: number }; answer: { trade: Order } & Warned }
   cancel_all: { params: ForBroker & { symbol?: string; everybody: boolean }; answer: { trades: Order[] } & Warned }
   amend: { params: Amendment; answer: { command: { id: number }; client_order_id: string } & Warned }
+  close: { params: ForBroker & { position: number }; answer: { step: string; position: LivePosition; trade: Order | null } & Warned }
   orders: { params: ForBroker & { symbol?: string }; answer: { results: Order[] } }
   history: { params: ForBroker & { symbol?: string; before?: number; limit: number }; answer: { results: Order[] } }
   positions: { params: ForBroker; answer: { results: LivePosition[] } }

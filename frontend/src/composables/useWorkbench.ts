@@ -17,6 +17,13 @@ export interface Editor {
   insert: (text: string) => void
 }
 
+/** A proposed text that is being compared with the one on the workbench. */
+export interface Review {
+  code: string
+  apply: (code: string) => void
+  refuse: () => void
+}
+
 interface Listeners {
   saved?: (strategy: Strategy) => void
   removed?: (id: number) => void
@@ -37,6 +44,16 @@ export function useWorkbench(listeners: Listeners = {}) {
   /** Values of the settings to try, where they differ from the defaults. */
   const chosen = shallowRef<Record<string, ParamValue>>({})
   watch(bench.document, () => (chosen.value = {}))
+  const reviewed = shallowRef<Review | null>(null)
+  function openReview(review: Review): void {
+    reviewed.value = review
+    tab.value = 'proposal'
+  }
+  function closeReview(): void {
+    reviewed.value = null
+    if (tab.value === 'proposal') tab.value = 'code'
+  }
+  watch(bench.document, closeReview)
   /** What waits for « abandonner les changements ? ». */
   const leaving = shallowRef<(() => void) | null>(null)
 
@@ -125,6 +142,9 @@ export function useWorkbench(listeners: Listeners = {}) {
     editor,
     useEditor: (shown: Editor | null) => (editor.value = shown),
     chosen,
+    reviewed,
+    openReview,
+    closeReview,
     removing,
     leaving,
     usedBy,

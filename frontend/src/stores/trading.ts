@@ -209,6 +209,14 @@ export const useTrading = defineStore('trading', () => {
     }
   }
 
+  /** Leaves a position: what protects it is cancelled first, then what remains is sold. */
+  async function close(position: LivePosition): Promise<void> {
+    const { position: left, trade, warnings } = await terminal.ask('close', { broker: position.broker, position: position.id })
+    followPosition({ ...position, ...left, current_price: position.current_price, unrealized_pnl: position.unrealized_pnl })
+    if (trade) merge([trade])
+    warn(warnings)
+  }
+
   /** Turns to a broker: what is known of another one is forgotten. */
   async function select(id: number, wanted: { symbol: string; timeframe: string }): Promise<void> {
     if (id !== brokerId.value) forget()
@@ -261,7 +269,7 @@ export const useTrading = defineStore('trading', () => {
   return {
     brokerId, symbol, selection, market, portfolio, orders, open, positions, openPositions, hasOlder, activity, busy, link, mode,
     note, warn, merge, follow, followPosition, followCommand, refreshPortfolio, refreshPositions, refreshOrders, loadOlder,
-    cancel, cancelAll, amend, select, start, stop,
+    cancel, cancelAll, amend, close, select, start, stop,
   }
 })
 

@@ -54,6 +54,26 @@ export function protectionOf(position: Position, open: Order[]): { stopLoss: str
   return { stopLoss: position.stop_loss ?? level('stop_loss'), takeProfit: position.take_profit ?? level('take_profit') }
 }
 
+/** The orders whose execution would sell a position, and that hold its quantity until then. */
+export function holdersOf(position: Position, open: Order[]): Order[] {
+  const sold = position.side === 'short' ? 'buy' : 'sell'
+  return open.filter((order) => order.symbol === position.symbol && order.side === sold && order.type !== 'market' && isOf(order, position.owner))
+}
+
+/** Whether an order belongs to who owns the position; of a webhook's orders only the kind is told. */
+function isOf(order: Order, owner: string): boolean {
+  if (order.source === 'strategy') return owner === `bot:${order.bot}`
+  return owner.split(':')[0] === order.source
+}
+
+const OWNERS: Record<string, string> = { manual: 'Manuel', bot: 'Bot', webhook: 'Webhook', external: 'Hors Aristobot' }
+
+/** `Bot n° 12` for the owner `bot:12`. */
+export function ownerLabel(owner: string): string {
+  const [kind, number] = owner.split(':')
+  return `${OWNERS[kind] ?? kind}${number ? ` n° ${number}` : ''}`
+}
+
 /** How much of the order is executed, in whole percent, for a bar. */
 export function filledPercent(order: Order): number {
   const quantity = Number(order.quantity)

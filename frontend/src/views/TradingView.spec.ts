@@ -8,7 +8,7 @@ import { useStatus } from '@/stores/status'
 import { useToasts } from '@/stores/toasts'
 import { useTrading } from '@/stores/trading'
 import { market, NO_PAIR, order, replies, selection } from '@/testing/desk'
-import { broker } from '@/testing/samples'
+import { broker, position } from '@/testing/samples'
 import { fakeServer } from '@/testing/server'
 import { FakeTerminal, type Replies } from '@/testing/terminal'
 import TradingView from './TradingView.vue'
@@ -154,6 +154,29 @@ describe('executing', () => {
     await form.findByText('Validé : prêt à exécuter')
     await fireEvent.keyDown(form.getByLabelText('Quantité'), { key: 'Enter', ctrlKey: true })
     await waitFor(() => expect(server.of('submit')).toHaveLength(1))
+  })
+})
+
+describe('leaving a position', () => {
+  it('says which orders hold its quantity, and cancels them and sells in one confirmed step', async () => {
+    const leg = (id: number, type: 'stop_loss' | 'take_profit', price: string) => order(id, { type, side: 'sell', price: null, stop_price: price, quantity: '0.5', link_id: 'p' })
+    const held = position({ id: 3, owner: 'manual', bot: null, symbol: 'BTC/USDT', quantity: '0.5' })
+    await open({
+      orders: { data: { results: [leg(5, 'stop_loss', '90000'), leg(6, 'take_profit', '99000')] } },
+      positions: { data: { results: [held] } },
+      close: { data: { step: 'cancelling', position: { ...held, status: 'closing' }, trade: null, warnings: [] } },
+    })
+    await fireEvent.click(await screen.findByRole('tab', { name: /Positions/ }))
+    await fireEvent.click(await within(screen.getByRole('tabpanel')).findByRole('button', { name: 'Clôturer' }))
+    const dialog = within(await screen.findByRole('dialog', { name: 'Clôturer la position' }))
+    expect(dialog.getByText(/ordres retiennent cette quantité/).textContent).toContain('2')
+    dialog.getByText(/Vente Stop Loss n° 5 : 0,5 à 90/)
+    expect(server.of('close')).toHaveLength(0)
+    await fireEvent.click(dialog.getByRole('button', { name: 'Annuler la protection et vendre' }))
+    await waitFor(() => expect(server.of('close')).toHaveLength(1))
+    expect(server.of('close')[0]).toMatchObject({ broker: 1, position: 3 })
+    expect(await screen.findAllByText('Clôture…')).toHaveLength(2) // in the list and on the card
+    expect(server.of('submit')).toHaveLength(0)
   })
 })
 

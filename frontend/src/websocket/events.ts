@@ -3,6 +3,7 @@ import type { BacktestProgress, Run, Sweep } from '@/api/backtests'
 import type { Bot, Decision } from '@/api/bots'
 import type { CandleRow, Health, HeartbeatStatus, Incident, RawTrade, Timeframe } from '@/api/core'
 import type { Position, Trade } from '@/api/orders'
+import type { WebhookCall } from '@/api/webhooks'
 
 export const VERSION = 1
 
@@ -45,6 +46,8 @@ export interface EventData {
   'backtests/run': Run
   'backtests/sweep': Sweep
   'backtests/progress': BacktestProgress
+  'webhooks/call': WebhookCall
+  'webhooks/calls': { calls: WebhookCall[] }
   'loading/markets': MarketsEvent
 }
 export type EventName = keyof EventData

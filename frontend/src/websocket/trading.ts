@@ -36,7 +36,7 @@ export const ANSWER_MS = 10_000
 const WORDS: Record<RequestType, string> = {
   select: 'au choix du broker', symbols: 'à la recherche de symboles', market: 'à la lecture du marché', portfolio: 'à la lecture du portefeuille',
   preview: 'au calcul de l’ordre', validate: 'à la validation', submit: 'à l’envoi de l’ordre', cancel: 'à la demande d’annulation',
-  cancel_all: 'à la demande d’annulation de tous les ordres', amend: 'à la demande de modification', orders: 'à la lecture des ordres ouverts',
+  cancel_all: 'à la demande d’annulation de tous les ordres', amend: 'à la demande de modification', close: 'à la demande de clôture', orders: 'à la lecture des ordres ouverts',
   history: 'à la lecture de l’historique', positions: 'à la lecture des positions', book: 'à la lecture du carnet', candles: 'à la lecture des bougies',
 }
 

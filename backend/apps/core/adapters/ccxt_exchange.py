@@ -34,7 +34,7 @@ from domain.markets import Market
 from domain.messages import Priority
 from domain.order_abilities import AmendMode, OrderAbilities, PairMode
 from domain.orders import FillReport, OrderHandle, OrderReport, OrderTicket, OrderType, PairTicket
-from domain.ports import Balance, BrokerAccess, Clock
+from domain.ports import Balance, BrokerAccess, Clock, TradingFee
 from domain.rollup import roll_up, source_timeframe
 from domain.timeframes import Timeframe, to_ms
 
@@ -117,7 +117,13 @@ class CcxtSession:
         return await self._read("Lecture du solde", fetch, Priority.BALANCE)
 
     async def fetch_candles(
-        self, symbol: str, timeframe: Timeframe, *, since: datetime, until: datetime
+        self,
+        symbol: str,
+        timeframe: Timeframe,
+        *,
+        since: datetime,
+        until: datetime,
+        priority: Priority = Priority.CANDLES,
     ) -> Sequence[Candle]:
         """Return candles with since <= open_time < until, ascending, rolled up when the exchange lacks that one.
 
@@ -133,11 +139,18 @@ class CcxtSession:
             )
         start = timeframe.open_time(since)
         action = f"Lecture des bougies {symbol} {native.value}"
-        candles = await self._read(
-            action, lambda: self._page_candles(symbol, native, start, until), Priority.CANDLES
-        )
+        candles = await self._read(action, lambda: self._page_candles(symbol, native, start, until), priority)
         rolled = candles if native is timeframe else roll_up(candles, timeframe)
         return [each for each in rolled if since <= each.open_time < until]
+
+    async def fetch_trading_fee(self, symbol: str) -> TradingFee | None:
+        if not self.offers("fetchTradingFee"):
+            return None
+
+        async def fetch() -> TradingFee | None:
+            return translate.trading_fee(await self._client.fetch_trading_fee(symbol))
+
+        return await self._read(f"Lecture des frais {symbol}", fetch, Priority.MARKETS)
 
     async def fetch_price(self, symbol: str) -> Any:
         async def fetch() -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from domain.candles import Candle
 from domain.markets import Market
 from domain.orders import FillReport, OrderReport, OrderStatus, OrderType, Side
-from domain.ports import Balance
+from domain.ports import Balance, TradingFee
 from domain.timeframes import Timeframe, from_ms
 
 _STATUSES = {
@@ -66,6 +66,12 @@ def is_usable_spot(raw: Mapping[str, Any]) -> bool:
 def balance(raw: Mapping[str, Any]) -> Balance:
     """Return the amounts above zero."""
     return Balance(free=_amounts(raw["free"]), locked=_amounts(raw["used"]))
+
+
+def trading_fee(raw: Mapping[str, Any]) -> TradingFee | None:
+    """Return the account's fees on a market, None when ccxt found none in the answer."""
+    maker, taker = optional_decimal(raw.get("maker")), optional_decimal(raw.get("taker"))
+    return None if maker is None or taker is None else TradingFee(maker, taker)
 
 
 def candle(row: list[Any], *, symbol: str, timeframe: Timeframe) -> Candle:

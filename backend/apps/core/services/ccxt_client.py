@@ -15,7 +15,7 @@ from domain.candles import Candle
 from domain.errors import AristobotError, DeadlineExceeded, error_from_wire
 from domain.live_market import OrderBook
 from domain.messages import GatewayReply, GatewayRequest, Priority
-from domain.ports import Balance, Clock
+from domain.ports import Balance, Clock, TradingFee
 from domain.timeframes import Timeframe
 
 log = structlog.get_logger(__name__)
@@ -56,6 +56,7 @@ class CcxtClient:
         since: datetime,
         until: datetime,
         timeout_s: float = 15.0,
+        priority: Priority = Priority.CANDLES,
     ) -> tuple[str, Sequence[Candle]]:
         params = {
             "symbol": symbol,
@@ -63,9 +64,16 @@ class CcxtClient:
             "since": since.isoformat(),
             "until": until.isoformat(),
         }
-        result = await self._read("candles", Priority.CANDLES, broker_id, user_id, params, timeout_s)
+        result = await self._read("candles", priority, broker_id, user_id, params, timeout_s)
         rows = codec.candles_from_wire(result["candles"], symbol=symbol, timeframe=timeframe)
         return str(result["source"]), rows
+
+    async def trading_fee(
+        self, broker_id: int, *, user_id: int, symbol: str, timeout_s: float = 10.0
+    ) -> TradingFee | None:
+        params = {"symbol": symbol}
+        result = await self._read("trading_fee", Priority.MARKETS, broker_id, user_id, params, timeout_s)
+        return codec.fee_from_wire(result)
 
     async def price(self, broker_id: int, *, user_id: int, symbol: str, timeout_s: float = 5.0) -> Decimal:
         result = await self._read("price", Priority.BALANCE, broker_id, user_id, {"symbol": symbol}, timeout_s)

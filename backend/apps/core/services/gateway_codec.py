@@ -6,7 +6,7 @@ from typing import Any
 
 from domain.candles import Candle
 from domain.live_market import amount_text
-from domain.ports import Balance
+from domain.ports import Balance, TradingFee
 from domain.timeframes import Timeframe, from_ms, to_ms
 
 
@@ -30,6 +30,14 @@ def prices_to_wire(prices: Mapping[str, Decimal]) -> dict[str, str]:
 
 def prices_from_wire(message: Mapping[str, Any]) -> dict[str, Decimal]:
     return {str(symbol): Decimal(price) for symbol, price in message.items()}
+
+
+def fee_to_wire(fee: TradingFee | None) -> dict[str, Any]:
+    return {} if fee is None else {"maker": amount_text(fee.maker_ratio), "taker": amount_text(fee.taker_ratio)}
+
+
+def fee_from_wire(message: Mapping[str, Any]) -> TradingFee | None:
+    return TradingFee(Decimal(message["maker"]), Decimal(message["taker"])) if message else None
 
 
 def candles_to_wire(candles: Sequence[Candle]) -> list[list[Any]]:

@@ -40,6 +40,7 @@ class GatewayRequests:
             "balance": self._balance,
             "candles": self._candles,
             "price": self._price,
+            "trading_fee": self._trading_fee,
             "book": self._book,
             "tickers": self._tickers,
             "load_markets": self._load_markets,
@@ -82,10 +83,16 @@ class GatewayRequests:
         since, until = _moment(request, "since"), _moment(request, "until")
 
         async def fetch() -> Result:
-            candles = await session.fetch_candles(symbol, timeframe, since=since, until=until)
+            candles = await session.fetch_candles(
+                symbol, timeframe, since=since, until=until, priority=request.priority
+            )
             return {"source": session.candle_source, "candles": codec.candles_to_wire(candles)}
 
         return await self._once((session.candle_source, symbol, timeframe, since, until), fetch)
+
+    async def _trading_fee(self, request: GatewayRequest) -> Result:
+        session = await self._session(request)
+        return codec.fee_to_wire(await session.fetch_trading_fee(str(_param(request, "symbol"))))
 
     async def _price(self, request: GatewayRequest) -> Result:
         session = await self._session(request)

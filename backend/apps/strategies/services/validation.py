@@ -15,7 +15,12 @@ def validate(code: str) -> Validation:
     Raises:
         DeadlineExceeded: terminal 3 does not answer. Unavailable: Redis or the sandbox is down.
     """
+    return async_to_sync(validate_async)(code)
+
+
+async def validate_async(code: str) -> Validation:
+    """As `validate`, from a coroutine."""
     problems = check_syntax(code)
     if problems:
         return Validation(valid=False, class_name=None, errors=problems)
-    return async_to_sync(validate_in_terminal_3)(settings.REDIS_URL, code, clock=SystemClock())
+    return await validate_in_terminal_3(settings.REDIS_URL, code, clock=SystemClock())

@@ -8,7 +8,6 @@ import structlog
 
 from apps.brokers.models import Broker
 from apps.core.adapters.database import read_database
-from apps.orders.events import position_body
 from apps.trading_manual import selectors
 from apps.trading_manual.services.order_lists import valued
 from apps.trading_manual.services.terminal import READ_TIMEOUT_S, Terminal
@@ -68,8 +67,7 @@ class LivePositions:
         return found
 
     async def _revalue(self) -> None:
-        rows = await read_database(selectors.open_positions, self._broker)
-        bodies = [position_body(row) for row in rows]
+        bodies = await read_database(selectors.open_positions, self._broker)
         self._held = {body["id"]: self._held.get(body["id"], body) for body in bodies}
         if not bodies:
             return

@@ -9,7 +9,7 @@ import structlog
 
 from apps.brokers.models import Broker
 from apps.core.adapters.database import read_database
-from apps.orders.events import amount, position_body, trade_body
+from apps.orders.events import amount, trade_body
 from apps.trading_manual import selectors
 from apps.trading_manual.services.terminal import READ_TIMEOUT_S, Terminal
 from domain.errors import AristobotError
@@ -40,9 +40,9 @@ async def positions(terminal: Terminal, user_id: int, broker_id: int) -> dict[st
         NotFound: the broker is not this user's.
     """
     broker = await read_database(selectors.broker_of, user_id, broker_id)
-    rows = await read_database(selectors.open_positions, broker)
-    prices, warnings = await _last_prices(terminal, broker, sorted({row.symbol for row in rows}))
-    return {"results": [valued(position_body(row), prices.get(row.symbol)) for row in rows], "warnings": warnings}
+    bodies = await read_database(selectors.open_positions, broker)
+    prices, warnings = await _last_prices(terminal, broker, sorted({body["symbol"] for body in bodies}))
+    return {"results": [valued(body, prices.get(body["symbol"])) for body in bodies], "warnings": warnings}
 
 
 def valued(body: Mapping[str, Any], price: Decimal | None) -> dict[str, Any]:

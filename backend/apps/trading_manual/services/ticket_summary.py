@@ -56,7 +56,7 @@ def _leg(leg: PreviewLeg) -> dict[str, Any]:
 
 def _summary(found: Preview, request: OrderRequest, market: Market, available: Decimal) -> list[dict[str, str]]:
     side = "Achat" if request.side is Side.BUY else "Vente"
-    price = "" if found.price is None else f" à {number(found.price)} {market.quote}"
+    price = "" if found.price is None else f" à {number(found.price)}"
     lines = [
         (f"{side} {TYPE_LABELS[request.order_type]}", f"{number(found.quantity)} {market.base}{price}"),
         *_triggers(found, market),

@@ -86,7 +86,8 @@ def _look_at(webhook_id: int, source_id: int, *, now: datetime) -> Job | None:
     if source is None or row is None:
         return None
     try:
-        call = read(row.body, source)
+        row.origin = source
+        call = read(row.body, source, from_outside=not row.is_test)
         _note(row, call)
         if _is_repeated(row, call, source, now=now):
             return None
@@ -110,12 +111,13 @@ def _look_at(webhook_id: int, source_id: int, *, now: datetime) -> Job | None:
     )
 
 
-def read(body: str, source: WebhookSource) -> Call:
-    """Return what a body asks for, its secret checked. Raises CallRefused."""
+def read(body: str, source: WebhookSource, *, from_outside: bool) -> Call:
+    """Return what a body asks for; from outside, its secret is checked. Raises CallRefused."""
     if source.revoked_at is not None or not source.is_enabled:
         raise CallRefused("Source révoquée ou désactivée avant l'exécution.", code="disabled")
     call = parse(body)
-    admission.check_secret(call, secrets.decrypt(source.secret) if source.secret else "")
+    if from_outside:
+        admission.check_secret(call, secrets.decrypt(source.secret) if source.secret else "")
     return call
 
 

@@ -12,11 +12,13 @@ from decimal import Decimal
 from uuid import UUID, uuid5
 
 from django.db import transaction
+from django.db.models import Sum
 
-from apps.orders import desk, ledger
+from apps.orders import closing, desk
 from apps.orders.admission import Purse
+from apps.orders.closing import Step
 from apps.orders.context import OrderContext
-from apps.orders.locks import lock_broker_money
+from apps.orders.locks import lock_broker_money, lock_owner
 from apps.orders.models import Position, Trade
 from apps.orders.selectors import live_orders, live_position, reserved_by_currency, unknown_orders
 from apps.webhooks.models import Webhook, WebhookSource
@@ -27,15 +29,14 @@ from domain.errors import AristobotError, Conflict, InvalidInput
 from domain.french import number
 from domain.orders import OrderRequest, OrderSource, OrderType, Side
 from domain.ports import Balance
-from domain.sizing import exit_request
 from domain.webhooks.admission import check_age
 from domain.webhooks.call import Action
-from domain.webhooks.plan import CancelOrders, Holdings, Leave, Nothing, Plan, plan
+from domain.webhooks.plan import CancelOrders, Holdings, Leave, Nothing, Plan, Submit, plan
+from domain.webhooks.refusal import CallRefused
 
 ORDER_VALID_FOR = timedelta(seconds=20)
 LOOK_AGAIN_AFTER = timedelta(milliseconds=250)
 _RETRY_AFTER = timedelta(seconds=1)
-_EXCLUSIVE = (Action.CLOSE, Action.TARGET)  # these say what is held afterwards: resting orders would change it
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,8 @@ def put_off(job: Job, error: AristobotError, *, now: datetime) -> bool:
 def _lock(job: Job) -> tuple[WebhookSource | None, Webhook | None]:
     source = WebhookSource.objects.select_for_update(no_key=True).filter(id=job.source_id).first()
     row = Webhook.objects.select_for_update(of=("self",)).filter(id=job.webhook_id, processed=False).first()
+    if source is not None and row is not None:
+        row.origin = source
     return source, row
 
 
@@ -112,17 +115,16 @@ def _act(job: Job, facts: Facts | None, source: WebhookSource, row: Webhook, *, 
         verdicts.executed(row, reason=_told(job, made), now=now)
         return None
     owner = owner_of(source.id)
+    _check_age(job, source, now=now, waited_for=row.reason)
+    lock_owner(broker_id=job.broker_id, symbol=job.market.symbol, owner=owner)
     position = live_position(job.broker_id, job.market.symbol, owner)
-    leaving = position is not None and position.closing_reason == _leaving(row)
-    if not leaving:  # an exit that began is ended whatever the time
-        _check_age(job, source, now=now, waited_for=row.reason)
     if facts is None or job.call.action is Action.CANCEL:
         _cancel(job, row, owner, now=now)
         return None
     obstacle = _obstacle(job, owner, position, now=now)
     if obstacle is not None:
         return obstacle
-    wanted = Leave() if leaving else _plan(job, facts, source, position)
+    wanted = _plan(job, facts, source, position)
     if isinstance(wanted, Nothing):
         verdicts.nothing(row, reason=f"Rien à faire : {wanted.reason}.", now=now)
         return None
@@ -138,17 +140,44 @@ def _act(job: Job, facts: Facts | None, source: WebhookSource, row: Webhook, *, 
 def _plan(job: Job, facts: Facts, source: WebhookSource, position: Position | None) -> Plan:
     lock_broker_money(job.broker_id)  # what is read as reserved stays so until our own order is committed
     reserved = reserved_by_currency(job.broker_id, as_of=facts.asked_at)
-    free = facts.balance.free
+    free, (quote, base) = facts.balance.free, (job.market.quote, job.market.base)
+    protecting = _protecting(position)
+    available = free.get(base, Decimal(0)) - reserved.get(base, Decimal(0))
     holdings = Holdings(
-        quote=free.get(job.market.quote, Decimal(0)) - reserved.get(job.market.quote, Decimal(0)),
-        base=free.get(job.market.base, Decimal(0)) - reserved.get(job.market.base, Decimal(0)),
+        quote=free.get(quote, Decimal(0)) - reserved.get(quote, Decimal(0)),
+        base=available + protecting,
         held=Decimal(0) if position is None else position.quantity,
     )
-    return plan(job.call, market=job.market, price=facts.price, holdings=holdings, rules=rules_of(source))
+    wanted = plan(job.call, market=job.market, price=facts.price, holdings=holdings, rules=rules_of(source))
+    if protecting > 0 and _sold(wanted) > available:
+        raise CallRefused(
+            f"Vente partielle refusée : {number(protecting)} {base} sont retenus par le stop loss ou le take "
+            "profit de la position. « close » la ferme entière, protection comprise.",
+            code="protected",
+        )
+    return wanted
+
+
+def _sold(wanted: Plan) -> Decimal:
+    """Return the base that a plan sells by an order of its own."""
+    if not isinstance(wanted, Submit) or wanted.request.side is Side.BUY:
+        return Decimal(0)
+    return wanted.request.quantity or Decimal(0)
+
+
+def _protecting(position: Position | None) -> Decimal:
+    """Return what the protection of a position holds back of its base."""
+    if position is None:
+        return Decimal(0)
+    legs = live_orders(broker_id=position.broker_id, symbol=position.symbol, owner=position.owner)
+    held = legs.filter(intent=Trade.Intent.PROTECTION).aggregate(total=Sum("reserved_amount"))["total"]
+    return held or Decimal(0)
 
 
 def _obstacle(job: Job, owner: str, position: Position | None, *, now: datetime) -> Wait | None:
     """Say what the call must wait for; resting orders are cancelled when it says what is held afterwards."""
+    if position is not None and position.status == Position.Status.CLOSING and job.call.action is not Action.CLOSE:
+        return Wait("la position de cette source se ferme d'abord")
     here = (job.broker_id, job.market.symbol)
     unknown = unknown_orders([here]).get(here)
     if unknown is not None:
@@ -160,7 +189,7 @@ def _obstacle(job: Job, owner: str, position: Position | None, *, now: datetime)
         if order.type == OrderType.MARKET or not order.acknowledged_at:
             return Wait(f"l'ordre n° {order.id} de cette source n'était pas terminé")
         resting.append(order)
-    if job.call.action in _EXCLUSIVE and resting:
+    if job.call.action is Action.TARGET and resting:
         _ask_to_cancel([order.id for order in resting], job, now=now)
         return Wait(f"l'ordre n° {resting[0].id} de cette source s'annule d'abord")
     return None
@@ -186,26 +215,27 @@ def _ask_to_cancel(trade_ids: Iterable[int], job: Job, *, now: datetime) -> None
             desk.cancel(trade_id=trade_id, user_id=job.user_id, now=now)
 
 
-def _leaving(row: Webhook) -> str:
-    return f"webhook:{row.id}"
-
-
 def _leave(job: Job, facts: Facts, row: Webhook, position: Position | None, *, now: datetime) -> Wait | None:
-    """Leave the whole position: its protection is cancelled and ended before what remains is sold."""
+    """Begin to leave the whole position, protection first; terminal 5 ends it whatever happens here."""
     if position is None:
-        verdicts.executed(row, reason="Position déjà fermée par sa protection.", now=now)
+        verdicts.nothing(row, reason="Rien à faire : position déjà fermée.", now=now)
         return None
-    protections = live_orders(broker_id=job.broker_id, symbol=position.symbol, owner=position.owner)
-    if protections:
-        ledger.mark_closing(position.id, reason=_leaving(row))
-        _ask_to_cancel([order.id for order in protections], job, now=now)
-        return Wait("la protection de la position s'annule d'abord")
-    if _submit(job, facts, row, exit_request(job.market, held=position.quantity), is_exit=True, now=now):
-        ledger.mark_closing(position.id, reason=_leaving(row))
+    if position.status == Position.Status.CLOSING:
+        verdicts.nothing(row, reason="Rien à faire : la position se ferme déjà.", now=now)
+        return None
+    progress = closing.begin(
+        position.id, reason=closing.SIGNAL, price=facts.price, now=now, market_time=facts.market_time
+    )
+    if progress.step is Step.DELAYED:
+        return Wait("la vente précédente de la position a échoué, nouvel essai")
+    row.left_position = position
+    first = " ; ses ordres et sa protection s'annulent d'abord" if progress.step is Step.CANCELLING else ""
+    told = f"Sortie de la position : {number(position.quantity)} {job.market.base}{first}."
+    verdicts.executed(row, reason=told, now=now)
     return None
 
 
-def _submit(job: Job, facts: Facts, row: Webhook, request: OrderRequest, *, is_exit: bool, now: datetime) -> bool:
+def _submit(job: Job, facts: Facts, row: Webhook, request: OrderRequest, *, is_exit: bool, now: datetime) -> None:
     """Hand an order to the desk; a refusal is a verdict too, with the refused attempt kept as a row."""
     reserved_in = job.market.quote if request.side is Side.BUY else job.market.base
     context = OrderContext(
@@ -225,9 +255,8 @@ def _submit(job: Job, facts: Facts, row: Webhook, request: OrderRequest, *, is_e
         trade = desk.submit(context, request, market=job.market, reference_price=facts.price)
     except InvalidInput as refusal:
         verdicts.refuse(row, refusal, now=now)
-        return False
+        return
     verdicts.executed(row, reason=_told(job, trade), now=now)
-    return True
 
 
 def _client_order_id(reference: UUID) -> str:

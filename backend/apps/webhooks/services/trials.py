@@ -44,7 +44,7 @@ def read(source: WebhookSource, text: str, *, ask: AskExchange, now: datetime) -
     """Read a message as terminal 3 would, and write nothing."""
     reading = Reading("refused")
     try:
-        call = examination.read(text, source)
+        call = examination.read(text, source, from_outside=False)
         reading.payload = examination.payload_of(call)
         market = examination.market_of(call, source)
         reading.symbol = market.symbol

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import structlog
 
+from apps.core.adapters import secrets
 from apps.webhooks.models import Webhook
 from domain.errors import AristobotError
 from domain.webhooks.admission import Stale
@@ -50,5 +51,12 @@ def abandon(source_id: int, *, reason: str, now: datetime) -> None:
 def _settle(row: Webhook, status: str, *, code: str, reason: str, now: datetime) -> None:
     row.status, row.code, row.reason = str(status), code[:32], reason
     row.processed, row.processed_at, row.not_before = True, now, None
+    row.body = _without_secret(row)
     row.save()
     log.info("webhooks.settled", webhook_id=row.id, source_id=row.origin_id, status=row.status, code=row.code)
+
+
+def _without_secret(row: Webhook) -> str:
+    """Return the text of a call that nobody will read again for its secret."""
+    token = "" if row.origin is None else row.origin.secret
+    return row.body.replace(secrets.decrypt(token), "•••") if token else row.body

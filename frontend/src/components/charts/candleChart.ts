@@ -1,7 +1,7 @@
 /** The drawing of the trading chart: candles, volumes, lines of orders, marks of executions. No Vue here. */
 import {
   CandlestickSeries, createChart, createSeriesMarkers, HistogramSeries, LineStyle, TickMarkType,
-  type IChartApi, type IPriceLine, type ISeriesApi, type ISeriesMarkersPluginApi, type SeriesMarker, type Time, type UTCTimestamp,
+  type AutoscaleInfo, type IChartApi, type IPriceLine, type ISeriesApi, type ISeriesMarkersPluginApi, type SeriesMarker, type Time, type UTCTimestamp,
 } from 'lightweight-charts'
 import type { Bar } from '@/api/trading'
 import { themes, type ThemeName } from '@/design-system/tokens'
@@ -50,7 +50,7 @@ export class CandleChart {
       timeScale: { borderVisible: false, rightOffset: 6, timeVisible: true, tickMarkFormatter: (time: UTCTimestamp, kind: TickMarkType) => this.tick(time, kind) },
       localization: { timeFormatter: (time: UTCTimestamp) => formatStamp(time * 1000, this.zone), priceFormatter: (price: number) => formatNumber(price.toFixed(this.digits)) },
     })
-    this.candles = this.chart.addSeries(CandlestickSeries, {})
+    this.candles = this.chart.addSeries(CandlestickSeries, { autoscaleInfoProvider: (original: () => AutoscaleInfo | null) => this.withLines(original()) })
     this.volumes = this.chart.addSeries(HistogramSeries, { priceScaleId: 'volume', priceFormat: { type: 'volume' }, lastValueVisible: false, priceLineVisible: false })
     this.chart.priceScale('volume').applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } })
     this.markers = createSeriesMarkers(this.candles, [])
@@ -161,6 +161,15 @@ export class CandleChart {
   /** Gives the pointer to a drag, or back to the chart. */
   hold(held: boolean): void {
     this.chart.applyOptions({ handleScroll: !held, handleScale: !held })
+  }
+
+  /** Widens the scale to the lines that lie within one height of the candles; farther ones would flatten them. */
+  private withLines(info: AutoscaleInfo | null): AutoscaleInfo | null {
+    if (!info?.priceRange) return info
+    const { minValue, maxValue } = info.priceRange
+    const reach = maxValue - minValue
+    const near = [...this.drawn.values()].map(({ spec }) => spec.price).filter((price) => price > minValue - reach && price < maxValue + reach)
+    return { ...info, priceRange: { minValue: Math.min(minValue, ...near), maxValue: Math.max(maxValue, ...near) } }
   }
 
   private clearLines(): void {

@@ -5,8 +5,8 @@ import type { Indicator } from '@/api/strategies'
 import { callOf, completeStrategy, diagnosticsOf } from './pythonEditor'
 
 const indicators: Indicator[] = [
-  { name: 'atr', category: 'volatility', arguments: ['high', 'low', 'close', 'length', 'drift'], columns: false },
-  { name: 'ema', category: 'overlap', arguments: ['close', 'length'], columns: false },
+  { name: 'atr', label: 'Amplitude moyenne', category: 'volatility', arguments: ['high', 'low', 'close', 'length', 'drift'], columns: false },
+  { name: 'ema', label: '', category: 'overlap', arguments: ['close', 'length'], columns: false },
 ]
 
 function proposals(text: string, explicit = false): string[] {

@@ -44,7 +44,7 @@ export function completeStrategy(indicators: () => readonly Indicator[]) {
   return (context: CompletionContext): CompletionResult | null => {
     const call = context.matchBefore(/\bta\.\w*/)
     if (call) {
-      const options = indicators().map((one) => ({ label: one.name, type: 'function', detail: `(${one.arguments.join(', ')})`, apply: callOf(one) }))
+      const options = indicators().map((one) => ({ label: one.name, type: 'function', detail: `(${one.arguments.join(', ')})`, info: one.label || undefined, boost: one.label ? 1 : 0, apply: callOf(one) }))
       return { from: call.from + 3, options, validFor: /^\w*$/ }
     }
     const member = context.matchBefore(/\bself\.\w*/)
@@ -87,6 +87,11 @@ const look = EditorView.theme({
   '.cm-panels': { backgroundColor: 'var(--surface)', color: 'var(--text)' },
   '.cm-matchingBracket': { backgroundColor: 'var(--primary-soft)', outline: 'none' },
   '.cm-insertedLine, .cm-changedLine': { backgroundColor: 'var(--success-soft) !important' },
+  '.cm-collapsedLines': { background: 'var(--raised) !important', color: 'var(--text-3)', padding: '0 8px', fontFamily: 'var(--font-ui)', fontSize: '11px' },
+  '.cm-collapsedLines:before, .cm-collapsedLines:after': { content: '"⋯" !important' },
+  '.cm-chunkButtons button': { padding: '0 8px', borderRadius: 'var(--r-sm)', fontFamily: 'var(--font-ui)', fontSize: '11px', cursor: 'pointer' },
+  '.cm-chunkButtons button[name="accept"]': { background: 'var(--success-fill)', color: 'var(--on-success)' },
+  '.cm-chunkButtons button[name="reject"]': { background: 'var(--danger-fill)', color: 'var(--on-danger)' },
   '.cm-deletedChunk': { backgroundColor: 'var(--danger-soft) !important' },
 })
 
@@ -108,6 +113,9 @@ export function writingExtensions(indicators: () => readonly Indicator[], keys: 
     EditorView.contentAttributes.of({ 'aria-label': 'Code Python de la stratégie', spellcheck: 'false' }),
   ]
 }
+
+/** The merge view's words. */
+export const DIFF_PHRASES = { Accept: 'Garder', Reject: 'Refuser', '$ unchanged lines': '$ lignes inchangées' }
 
 const PHRASES = {
   Find: 'Chercher',

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from apps.core.adapters.strategy_host import protocol, quick_test_wire, replay_wire
@@ -16,6 +16,8 @@ from domain.strategies.sample import sample_window
 from domain.strategies.validate import validate
 
 EXIT_JAIL_FAILED = 97
+
+Talk = Callable[[int, Mapping[str, Any]], None]
 
 # Ours, not a user's. In the zygote it prepares what pandas and the interpreter do lazily; in a spare it also
 # makes the private copies of the memory pages that an evaluation writes to (several ms, before any signal).
@@ -37,12 +39,20 @@ _OUT_OF_MEMORY = protocol.pack_error(
 
 
 def serve(
-    fd: int, *, warm: bool, jail: Jail, layers: Mapping[str, str], parent_pid: int, scope: Mapping[str, Any]
+    fd: int,
+    *,
+    warm: bool,
+    jail: Jail,
+    layers: Mapping[str, str],
+    parent_pid: int,
+    scope: Mapping[str, Any],
+    talk: Talk,
 ) -> int:
-    """Serve one question on `fd`; return the exit code.
+    """Enter the jail and talk on `fd`; return the exit code.
 
     Args:
         warm: a spare has the time to warm up; a child whose question waits has not.
+        talk: what is said with the host once jailed; sees user code.
     """
     die_with_parent(parent_pid)
     null = os.open(os.devnull, os.O_RDWR)  # the jail lets nobody open it for writing
@@ -55,11 +65,15 @@ def serve(
     if warm:
         warm_up(scope)
     _write(fd, protocol.HELLO)
-    payload = _read(fd)
-    if payload is None:
-        return 0  # a spare that was not needed
-    _write(fd, _answer(payload, scope))
+    talk(fd, scope)
     return 0
+
+
+def answer_one(fd: int, scope: Mapping[str, Any]) -> None:
+    """Answer one question, if one comes: a spare may not be needed."""
+    payload = _read(fd)
+    if payload is not None:
+        _write(fd, _answer(payload, scope))
 
 
 def keep_only(fd: int, null: int) -> None:

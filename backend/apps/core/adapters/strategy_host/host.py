@@ -184,7 +184,7 @@ class SandboxedStrategyHost:
     ) -> _Answer:
         watching: asyncio.Task[None] | None = None
         try:
-            await _ready(child)
+            await ready(child)
             async with asyncio.timeout(timeout_s):
                 watching = asyncio.get_running_loop().create_task(_watch(child))
                 child.writer.write(request)
@@ -197,7 +197,7 @@ class SandboxedStrategyHost:
         except protocol.BadReply as exc:
             raise StrategyError(f"Stratégie arrêtée : sa réponse est refusée ({exc}).") from exc
         except (asyncio.IncompleteReadError, ConnectionError) as exc:
-            raise _ended(await child.exit_code(), self._limits) from exc
+            raise ended(await child.exit_code(), self._limits) from exc
         finally:
             if watching is not None:
                 watching.cancel()
@@ -270,7 +270,7 @@ async def _watch(child: ChildProcess) -> None:
         child.demote_if_busy()
 
 
-async def _ready(child: ChildProcess) -> None:
+async def ready(child: ChildProcess) -> None:
     """Wait until the child is jailed. Whatever goes wrong before that is not the strategy's fault."""
     try:
         async with asyncio.timeout(_READY_TIMEOUT_S):
@@ -289,7 +289,7 @@ def _too_slow(timeout_s: float) -> StrategyTimeout:
     )
 
 
-def _ended(code: int | None, limits: tuple[int, int]) -> StrategyError:
+def ended(code: int | None, limits: tuple[int, int]) -> StrategyError:
     """Say why a child ended without an answer."""
     memory, cpu = limits
     if code is not None and -code == signal.SIGXCPU:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from apps.core.adapters.strategy_host.child import serve, user_scope, warm_up
+from apps.core.adapters.strategy_host.child import Talk, answer_one, serve, user_scope, warm_up
 from apps.core.adapters.strategy_host.jail import Jail
 
 MAX_MESSAGE = 4096
@@ -29,10 +29,13 @@ _WARM_UP_ROUNDS = 10
 class Zygote:
     """Forks, kills and reaps on order of the host; every child's end is reported with its wait status."""
 
-    def __init__(self, control: socket.socket, jail: Jail, scope: Mapping[str, Any]) -> None:
+    def __init__(
+        self, control: socket.socket, jail: Jail, scope: Mapping[str, Any], talk: Talk = answer_one
+    ) -> None:
         self._control = control
         self._jail = jail
         self._scope = scope
+        self._talk = talk
         self._pids: dict[int, int] = {}
         self._ids: dict[int, int] = {}
         self._layers: dict[str, str] = {}
@@ -91,7 +94,15 @@ class Zygote:
         self._ids[pid] = number
 
     def _serve(self, fd: int, warm: bool, parent: int) -> int:
-        return serve(fd, warm=warm, jail=self._jail, layers=self._layers, parent_pid=parent, scope=self._scope)
+        return serve(
+            fd,
+            warm=warm,
+            jail=self._jail,
+            layers=self._layers,
+            parent_pid=parent,
+            scope=self._scope,
+            talk=self._talk,
+        )
 
     def _reap(self) -> None:
         while self._ids:
@@ -155,8 +166,12 @@ def count_threads() -> int:
     return len(os.listdir("/proc/self/task"))
 
 
-def main(arguments: list[str]) -> None:
-    """Prepare everything that children inherit, then serve."""
+def main(arguments: list[str], *, talk: Talk = answer_one) -> None:
+    """Prepare everything that children inherit, then serve.
+
+    Args:
+        talk: what each child says with the host, inside its jail.
+    """
     control = socket.socket(fileno=int(arguments[0]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the launcher's affair: we end with the host
     _be_the_first_killed_when_memory_is_short()
@@ -171,7 +186,7 @@ def main(arguments: list[str]) -> None:
     jail = Jail(memory_bytes=int(arguments[1]), cpu_seconds=int(arguments[2]))
     gc.collect()
     gc.freeze()  # children then do not touch, hence do not copy, the pages of what is already loaded
-    Zygote(control, jail, scope).run()
+    Zygote(control, jail, scope, talk).run()
 
 
 def _be_the_first_killed_when_memory_is_short() -> None:

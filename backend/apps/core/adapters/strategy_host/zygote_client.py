@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +87,18 @@ class ChildProcess:
 class ZygoteClient:
     """One zygote process. Belongs to the event loop that started it."""
 
-    def __init__(self, *, memory_bytes: int, cpu_seconds: int, on_death: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        memory_bytes: int,
+        cpu_seconds: int,
+        on_death: Callable[[], None],
+        module: str = _MODULE,
+        options: Sequence[str] = (),
+    ) -> None:
         self.layers: dict[str, str] = {}
         self.alive = False
-        self._limits = (str(memory_bytes), str(cpu_seconds))
+        self._command = (module, (str(memory_bytes), str(cpu_seconds), *options))
         self._on_death = on_death
         self._numbers = itertools.count(1)
         self._exits: dict[int, asyncio.Future[int]] = {}
@@ -160,7 +168,8 @@ class ZygoteClient:
     def _launch(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
-        command = [sys.executable, "-E", "-s", "-m", _MODULE, str(theirs.fileno()), *self._limits]
+        module, options = self._command
+        command = [sys.executable, "-E", "-s", "-m", module, str(theirs.fileno()), *options]
         self._process = subprocess.Popen(
             command,
             cwd=_BACKEND,

@@ -1,0 +1,61 @@
+"""A claimed row while it is being played: its progress, told to the browsers and kept with the lease."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from apps.backtest import queue
+from apps.backtest.announce import TOPIC, progress_body, tell
+from apps.backtest.models import Job
+from apps.market_data.services.candle_history import Queries
+from domain.ports import Clock, Publisher
+
+_TOLD_EVERY_S = 0.15  # six times a second
+
+
+class ClaimLost(Exception):
+    """Another worker has the row, or it was deleted: nothing more is to be done for it."""
+
+
+class Work:
+    """What players see of the queue."""
+
+    def __init__(self, row: Job, *, queries: Queries, publisher: Publisher, clock: Clock) -> None:
+        self.claim = queue.claim_of(row)
+        self.progress = 0.0
+        self._row = row
+        self._queries = queries
+        self._publisher = publisher
+        self._clock = clock
+        self._news: dict[str, Any] | None = None
+
+    def tell(self, phase: str, progress: float, detail: str) -> None:
+        """Note how far the present phase is; the browsers hear of it within `_TOLD_EVERY_S`."""
+        self.progress = progress
+        self._news = progress_body(self._row, phase=phase, progress=progress, detail=detail)
+
+    async def write(self, **columns: Any) -> None:
+        """Change the row and tell the browsers. Raises ClaimLost."""
+        row = await self._queries.run(queue.write, self.claim, **columns)
+        if row is None:
+            raise ClaimLost
+        self._news = None  # of the phase before
+        self.progress = row.phase_progress
+        await tell(self._publisher, row)
+
+    @asynccontextmanager
+    async def telling(self) -> AsyncIterator[None]:
+        """Publish progress for the length of a block."""
+        ticking = asyncio.create_task(self._tick())
+        try:
+            yield
+        finally:
+            ticking.cancel()
+
+    async def _tick(self) -> None:
+        while True:
+            await self._clock.sleep(_TOLD_EVERY_S)
+            news, self._news = self._news, None
+            if news is not None:
+                await self._publisher.publish(TOPIC, "progress", news, user_id=self._row.user_id)

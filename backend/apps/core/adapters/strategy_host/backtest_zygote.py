@@ -1,0 +1,29 @@
+"""The zygote of backtests: its children have more memory and time, and give way to everything that is live.
+
+Run by `backtest_host`: `python -m apps.core.adapters.strategy_host.backtest_zygote FD MEMORY CPU NICENESS`.
+"""
+
+import os
+import sys
+
+from apps.core.adapters.strategy_host.backtest_child import converse
+from apps.core.adapters.strategy_host.zygote import main
+
+
+def give_way(niceness: int) -> None:
+    """Let others have the processor first: this process and all that it will fork.
+
+    Where the kernel groups processes by session (the default of most systems), a priority counts inside the
+    session only, so the session's own is lowered too.
+    """
+    os.nice(niceness)
+    try:
+        with open("/proc/self/autogroup", "w") as group:
+            group.write(str(niceness))
+    except OSError:
+        return  # no such grouping here: the line above is enough
+
+
+if __name__ == "__main__":
+    give_way(int(sys.argv[4]))
+    main(sys.argv[1:4], talk=converse)

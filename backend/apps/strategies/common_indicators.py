@@ -1,0 +1,43 @@
+"""The indicators one uses most: their French name, and the columns of those that answer a table, in order.
+
+The columns carry the default settings (`MACD_12_26_9`); a test compares them with the installed library.
+"""
+
+COMMON: dict[str, tuple[str, tuple[str, ...]]] = {
+    "ema": ("Moyenne exponentielle", ()),
+    "sma": ("Moyenne simple", ()),
+    "rsi": ("Force relative", ()),
+    "macd": ("Convergence de moyennes", ("MACD_12_26_9", "MACDh_12_26_9", "MACDs_12_26_9")),
+    "bbands": ("Bandes de Bollinger", ("BBL_5_2.0", "BBM_5_2.0", "BBU_5_2.0", "BBB_5_2.0", "BBP_5_2.0")),
+    "atr": ("Amplitude moyenne", ()),
+    "adx": ("Force de tendance", ("ADX_14", "DMP_14", "DMN_14")),
+    "stoch": ("Stochastique", ("STOCHk_14_3_3", "STOCHd_14_3_3")),
+    "supertrend": ("Suiveur de tendance", ("SUPERT_7_3.0", "SUPERTd_7_3.0", "SUPERTl_7_3.0", "SUPERTs_7_3.0")),
+    "donchian": ("Canal de Donchian", ("DCL_20_20", "DCM_20_20", "DCU_20_20")),
+    "vwap": ("Prix moyen pondéré", ()),
+    "obv": ("Volume cumulé", ()),
+    "cci": ("Écart à la moyenne", ()),
+    "mfi": ("Flux monétaire", ()),
+    "stochrsi": ("Stochastique du RSI", ("STOCHRSIk_14_14_3_3", "STOCHRSId_14_14_3_3")),
+    "kc": ("Canal de Keltner", ("KCLe_20_2", "KCBe_20_2", "KCUe_20_2")),
+    "psar": ("SAR parabolique", ("PSARl_0.02_0.2", "PSARs_0.02_0.2", "PSARaf_0.02_0.2", "PSARr_0.02_0.2")),
+    "aroon": ("Aroon", ("AROOND_14", "AROONU_14", "AROONOSC_14")),
+    "vortex": ("Vortex", ("VTXP_14", "VTXM_14")),
+    "wma": ("Moyenne pondérée", ()),
+    "hma": ("Moyenne de Hull", ()),
+    "dema": ("Moyenne double", ()),
+    "tema": ("Moyenne triple", ()),
+    "kama": ("Moyenne adaptative", ()),
+    "vwma": ("Moyenne pondérée du volume", ()),
+    "roc": ("Taux de variation", ()),
+    "mom": ("Élan", ()),
+    "willr": ("Williams %R", ()),
+    "natr": ("Amplitude en %", ()),
+    "true_range": ("Amplitude vraie", ()),
+    "cmf": ("Flux de Chaikin", ()),
+    "chop": ("Indice de marché plat", ()),
+    "stdev": ("Écart type", ()),
+    "zscore": ("Écart réduit", ()),
+    "linreg": ("Régression linéaire", ()),
+    "ppo": ("Oscillateur en %", ("PPO_12_26_9", "PPOh_12_26_9", "PPOs_12_26_9")),
+}

@@ -1,0 +1,48 @@
+"""The backtests' part of terminal 3: queue, candle history and sandboxed workers, joined."""
+
+import structlog
+
+from apps.backtest.models import BacktestResult
+from apps.backtest.run_player import Loader, RunPlayer
+from apps.backtest.supervisor import Supervisor
+from apps.core.adapters.redis_wake_up import RedisWakeUp
+from apps.core.adapters.strategy_host.backtest_host import BacktestHost
+from apps.market_data.services.candle_history import CandleHistory, Queries
+from domain.errors import Unavailable
+from domain.ports import Clock, Gateway, Publisher
+
+log = structlog.get_logger(__name__)
+
+
+class BacktestWorks:
+    """Runs until cancelled; its workers end with it."""
+
+    def __init__(
+        self, *, wake_up: RedisWakeUp, gateway: Gateway, queries: Queries, publisher: Publisher, clock: Clock
+    ) -> None:
+        self._host = BacktestHost()
+        history = CandleHistory(gateway, queries=queries, clock=clock)
+        loader = Loader(gateway=gateway, history=history, queries=queries, clock=clock)
+        runs = RunPlayer(loader=loader, host=self._host, queries=queries, clock=clock)
+        self._supervisor = Supervisor(
+            players={BacktestResult: runs.play},
+            wake_up=wake_up,
+            queries=queries,
+            publisher=publisher,
+            clock=clock,
+        )
+
+    async def run(self) -> None:
+        """Serve the queue."""
+        try:
+            await self._warm_up()
+            await self._supervisor.run()
+        finally:
+            await self._host.close()
+
+    async def _warm_up(self) -> None:
+        """Import pandas before the first run; a sandbox that fails here is tried again by each run."""
+        try:
+            await self._host.start()
+        except Unavailable as exc:
+            log.error("backtests.sandbox_failed", reason=exc.message)
