@@ -37,6 +37,11 @@ class FakeStrategyHost:
         self.jobs: list[EvaluationJob] = []
         self.shared: list[ReplayJob] = []
 
+    @property
+    def asked(self) -> int:
+        """How many questions came, alone or together."""
+        return len(self.jobs) + sum(len(job.questions) for job in self.shared)
+
     async def evaluate(self, job: EvaluationJob, *, timeout_s: float = 5.0) -> Evaluation:
         self.jobs.append(job)
         if job.code in self.loops:
