@@ -30,8 +30,10 @@ export const fetchParity = async (id: number, limit: number): Promise<ParityRun[
   (await answer(api.GET('/api/bots/{id}/parity/', { params: { path: { id: String(id) }, query: { limit } } }))).results
 export const askParity = (id: number): Promise<ParityRun> => answer(api.POST('/api/bots/{id}/parity/', path(id)))
 export const createBot = (body: NewBot): Promise<Bot> => asBot(answer(api.POST('/api/bots/', { body })))
-export const stopBot = (id: number, confirm: boolean): Promise<Bot> =>
-  asBot(answer(api.POST('/api/bots/{id}/stop/', { ...path(id), body: { confirm } })))
+/** Ends a bot; `sell` leaves its open position first, in one step that survives a crash. */
+export const stopBot = (id: number, { confirm, sell }: { confirm: boolean; sell: boolean }): Promise<Bot> =>
+  asBot(answer(api.POST('/api/bots/{id}/stop/', { ...path(id), body: { confirm, sell } })))
+export const fetchEquity = (id: number): Promise<Schemas['Equity']> => answer(api.GET('/api/bots/{id}/equity/', path(id)))
 export const suspendBot = (id: number): Promise<Bot> => asBot(answer(api.POST('/api/bots/{id}/suspend/', path(id))))
 export const resumeBot = (id: number): Promise<Bot> => asBot(answer(api.POST('/api/bots/{id}/resume/', path(id))))
 export const sellBot = (id: number): Promise<Bot> => asBot(answer(api.POST('/api/bots/{id}/sell/', path(id))))

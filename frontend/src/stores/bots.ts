@@ -159,7 +159,7 @@ export const useBots = defineStore('bots', () => {
   return {
     byId, list, feed, parity, loaded, inError, setParity, refreshParity, replay, merge, follow, addDecision, addTrade, setPosition, refresh, refreshFeed, start, stop,
     create,
-    stopBot: (id: number, confirm: boolean) => act(api.stopBot(id, confirm)),
+    stopBot: (id: number, how: { confirm: boolean; sell: boolean }) => act(api.stopBot(id, how)),
     suspend: (id: number) => act(api.suspendBot(id)),
     resume: (id: number) => act(api.resumeBot(id)),
     sell: (id: number) => act(api.sellBot(id)),
