@@ -13,9 +13,18 @@ export class Api {
 
   /** POST with the CSRF token, and the answer as it is (for refusals). */
   async tryPost(path: string, body: object): Promise<APIResponse> {
+    return this.page.request.post(instanceUrl() + path, await this.sent(body))
+  }
+
+  /** PATCH that must succeed, and the parsed answer. */
+  async patch<T>(path: string, body: object): Promise<T> {
+    return this.answer<T>(await this.page.request.patch(instanceUrl() + path, await this.sent(body)))
+  }
+
+  private async sent(body: object): Promise<{ data: object; headers: Record<string, string> }> {
     const cookies = await this.page.context().cookies()
     const token = cookies.find((cookie) => cookie.name === 'csrftoken')?.value ?? ''
-    return this.page.request.post(instanceUrl() + path, { data: body, headers: { 'X-CSRFToken': token } })
+    return { data: body, headers: { 'X-CSRFToken': token } }
   }
 
   /** POST that must succeed, and the parsed answer. */
