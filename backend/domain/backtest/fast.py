@@ -181,7 +181,6 @@ class FastDecisions:
             for start in range(self.first, self._count, _BLOCK):
                 end = min(start + _BLOCK, self._count)
                 found[start:end] = vectors.signals(context, name, start, end)
-                self._tick(start)
             return _Signals(found)
         except CannotFollow as exc:
             self.slow_reason = str(exc)

@@ -45,14 +45,16 @@ class Route:
         source: Source,
         job: BacktestJob,
         candles: CandleSeries,
-        tell: Callable[[int], None],
+        ticks: tuple[Callable[[int], None], Callable[[int], None]],
         clock: Callable[[], float],
     ) -> None:
-        self._source, self._job, self._candles, self._tell, self._clock = source, job, candles, tell, clock
+        self._source, self._job, self._candles, self._clock = source, job, candles, clock
+        self._tell, self._pulse = ticks  # with the bar reached; without a word on it
         self._window, self._first = job.settings.window, job.settings.first_bar
         self._balance = float(job.settings.initial_amount)
-        self._literal = LiteralDecisions(
-            source.fresh, candles, job.params, window=self._window, code=job.code, tick=tell
+        self._literal, self._witness = (
+            LiteralDecisions(source.fresh, candles, job.params, window=self._window, code=job.code, tick=tick)
+            for tick in ticks
         )
         self._spent = 0.0
         self._settled: proof.Settling | None = None
@@ -137,7 +139,7 @@ class Route:
             window=self._window,
             balance=self._balance,
             seed=self._job.seed,
-            tick=self._tell,
+            tick=self._pulse,
         )
         self._bars, self._short = len(settled.bars), settled.too_short
         if settled.too_short:
@@ -148,7 +150,7 @@ class Route:
     def _agree(self, fast: FastDecisions, whole: Snapshot, settled: proof.Settling, outcome: Outcome) -> None:
         found = proof.compare(
             fast,
-            self._literal,
+            self._witness,
             whole,
             settled,
             outcome.trades,

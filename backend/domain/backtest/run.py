@@ -73,7 +73,7 @@ class _Runner:
         self._job, self._candles, self._finer = job, candles, finer
         self._source = Source(job.code, scope, job.params)
         self._progress = progress
-        self._told_at = 0.0
+        self._told_at = self._fraction = 0.0
         self._inside = None if finer is None else FinerCandles(candles, finer)
 
     def report(self, clock: Callable[[], float]) -> BacktestReport:
@@ -81,7 +81,7 @@ class _Runner:
         self._check()
         random.seed(self._job.seed)
         np.random.seed(self._job.seed % 2**32)
-        route = Route(self._source, self._job, self._candles, self._tell, clock)
+        route = Route(self._source, self._job, self._candles, (self._tell, self._pulse), clock)
         outcome, proved = route.play(self._play)
         engine_s = clock() - started - proved.seconds
         settings = self._job.settings
@@ -102,21 +102,23 @@ class _Runner:
             timing=Timing(engine_s, proved.seconds, clock() - started),
         )
 
-    def _play(self, decisions: Decisions, *, ambiguous: Touch = Touch.STOP_FIRST) -> Outcome:
+    def _play(self, decisions: Decisions, *, again: bool = False) -> Outcome:
+        if not again:
+            self._fraction = 0.0
         return simulate(
             self._candles,
             decisions,
             self._job.settings,
-            ambiguous=ambiguous,
+            ambiguous=Touch.TARGET_FIRST if again else Touch.STOP_FIRST,
             inside=self._inside,
-            progress=self._tell,
+            progress=self._pulse if again else self._tell,
         )
 
     def _band(self, outcome: Outcome, decisions: Decisions) -> AmbiguityCheck:
         """Play the run again with every undecided candle turned well."""
         best = outcome
         if outcome.ambiguous_count:
-            best = self._play(decisions, ambiguous=Touch.TARGET_FIRST)
+            best = self._play(decisions, again=True)
         return AmbiguityCheck(
             count=outcome.ambiguous_count,
             decided=outcome.decided_count,
@@ -135,9 +137,16 @@ class _Runner:
             )
 
     def _tell(self, bar: int) -> None:
-        if self._progress is not None and time.perf_counter() - self._told_at >= _PROGRESS_EVERY_S:
-            self._told_at = time.perf_counter()
-            self._progress(bar / len(self._candles))
+        """Tell how far the run is; it starts again when the exact way takes over."""
+        self._fraction = max(self._fraction, bar / len(self._candles))
+        self._pulse(bar)
+
+    def _pulse(self, _: int) -> None:
+        """Tell the same again, so that a run can be stopped while it proves or plays a second time."""
+        now = time.perf_counter()
+        if self._progress is not None and now - self._told_at >= _PROGRESS_EVERY_S:
+            self._told_at = now
+            self._progress(self._fraction)
 
     def _metrics(self, outcome: Outcome) -> metrics.Metrics:
         candles, first = self._candles, self._job.settings.first_bar
