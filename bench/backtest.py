@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.figures import Outcome, table
+from bench.figures import Cell, Outcome, table
 
 YEAR = 525_600  # one-minute candles
 _ROOT = Path(__file__).resolve().parents[1]
@@ -88,7 +88,7 @@ def write_candles(path: Path, count: int) -> Path:
         np.round(np.maximum(opens, closes) * wicks[0], 2),
         np.round(np.minimum(opens, closes) / wicks[1], 2),
     )
-    times = 1_577_836_800_000 + 60_000 * np.arange(total, dtype="int64")
+    times: Any = 1_577_836_800_000 + 60_000 * np.arange(total, dtype="int64")
     volumes = np.round(random.uniform(1, 100, total), 3)
     np.savez(path, time_ms=times, open=opens, high=highs, low=lows, close=closes, volume=volumes)
     return path
@@ -163,7 +163,7 @@ def summary(
         }
         for name, each in peers.items()
     }
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         ("aristobot, sans preuve", ours["wall_s"], ours["cpu_s"], ours["trades"], round(ours["peak_mb"]), 1.0, ""),
         ("aristobot, avec preuve", ours["proved_wall_s"], ours["proved_cpu_s"], ours["trades"], "", "", 1.0),
     ]
