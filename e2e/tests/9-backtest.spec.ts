@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, expectAlive, type Page, test } from '../support/test.ts'
 
-const RUN_TIMEOUT = 60_000
+const RUN_TIMEOUT = 90_000 // a busy machine takes its time
 const DAY_MS = 86_400_000
 
 /** `AA.MM.JJ`, some days before the date in a field. */
@@ -26,6 +26,7 @@ async function result(page: Page): Promise<number> {
 }
 
 test('a backtest is run, watched, cancelled, run again, read, sorted, exported and compared', async ({ api, page }) => {
+  test.setTimeout(240_000)
   await api.login('dac')
   await page.goto('/backtest')
   await expectAlive(page)
@@ -74,9 +75,4 @@ test('a backtest is run, watched, cancelled, run again, read, sorted, exported a
   await expect(comparison.getByRole('status')).toContainText('0,5 % / 0,05 %')
   await expect(comparison.getByRole('row', { name: /^Gain net / }).first()).toContainText(/[+−]\d/)
   await expect(comparison.getByRole('img', { name: /Courbes de capital/ })).toBeVisible()
-
-  await history.getByRole('button', { name: /^Ouvrir/ }).first().click()
-  await page.getByRole('link', { name: 'Activer en bot' }).click()
-  const form = page.getByRole('region', { name: 'Activer une stratégie' })
-  await expect(form.getByLabel('Unité de temps'), 'a bot takes the settings over').toContainText('1m')
 })
