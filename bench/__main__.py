@@ -8,7 +8,6 @@ from bench.figures import Outcome
 
 LATER = {
     "backtest": "le moteur de backtest",
-    "stats": "les statistiques",
 }
 EXIT_USAGE = 2
 
@@ -38,6 +37,10 @@ def _measure(options: argparse.Namespace) -> Callable[[], Outcome]:
         from bench import webhooks
 
         return lambda: webhooks.run(calls=options.hooks)
+    if options.name == "stats":
+        from bench import stats
+
+        return stats.run
     from bench import signal
 
     return lambda: signal.run(closes=options.closes or 20, rounds=options.rounds, speed=options.speed)
@@ -45,7 +48,7 @@ def _measure(options: argparse.Namespace) -> Callable[[], Outcome]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Mesures, en rapports.")
-    parser.add_argument("name", choices=("heartbeat", "signal", "gateway", "webhooks", *LATER))
+    parser.add_argument("name", choices=("heartbeat", "signal", "gateway", "stats", "webhooks", *LATER))
     parser.add_argument("--json", action="store_true", help="une ligne de JSON")
     parser.add_argument(
         "--closes", type=int, help="clôtures 1m mesurées (heartbeat : 120 ; signal, par série : 20)"

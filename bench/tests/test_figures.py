@@ -70,7 +70,7 @@ def test_throughput_counts_every_trade_and_its_candles() -> None:
     assert 11 <= found.candles <= 40
 
 
-@pytest.mark.parametrize("name", ["backtest", "stats"])
+@pytest.mark.parametrize("name", ["backtest"])
 def test_a_measure_to_come_says_so(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name]) == 2
     assert "n'existe pas encore" in capsys.readouterr().err

@@ -13,9 +13,18 @@ export class Api {
 
   /** POST with the CSRF token, and the answer as it is (for refusals). */
   async tryPost(path: string, body: object): Promise<APIResponse> {
+    return this.page.request.post(instanceUrl() + path, await this.sent(body))
+  }
+
+  /** PATCH that must succeed, and the parsed answer. */
+  async patch<T>(path: string, body: object): Promise<T> {
+    return this.answer<T>(await this.page.request.patch(instanceUrl() + path, await this.sent(body)))
+  }
+
+  private async sent(body: object): Promise<{ data: object; headers: Record<string, string> }> {
     const cookies = await this.page.context().cookies()
     const token = cookies.find((cookie) => cookie.name === 'csrftoken')?.value ?? ''
-    return this.page.request.post(instanceUrl() + path, { data: body, headers: { 'X-CSRFToken': token } })
+    return { data: body, headers: { 'X-CSRFToken': token } }
   }
 
   /** POST that must succeed, and the parsed answer. */
@@ -85,7 +94,7 @@ export async function botBody(api: Api, strategy: number, symbol: string): Promi
   const { results } = await api.get<Listed<{ id: number; exchange: string }>>('/api/brokers/')
   const broker = results.find((one) => one.exchange === 'simex')?.id
   const dates = { start_date: '2001-01-01T00:00:00Z', end_date: '2099-01-01T00:00:00Z' }
-  return { strategy, broker, symbol, timeframe: '1m', amount: '1000', is_active: true, ...dates }
+  return { strategy, broker, symbol, timeframe: '1m', amount: '1000', is_active: true, confirm_duplicate: true, ...dates }
 }
 
 /** Stops every bot of the account, so that a test starts from an empty page. */

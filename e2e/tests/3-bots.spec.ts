@@ -1,37 +1,9 @@
 /** From a strategy to a filled order on the page: activate, see why, see the money move, stop. */
 import { botBody, BUY_AND_HOLD, EVERY_CLOSE, stopBots, strategyId } from '../support/api.ts'
-import { expect, expectAlive, type Page, test } from '../support/test.ts'
+import { activate, fillForm } from '../support/bots.ts'
+import { expect, expectAlive, test } from '../support/test.ts'
 
 const CLOSE_TIMEOUT = 60_000 // a market minute lasts a second; a busy machine takes its time
-
-async function choose(page: Page, label: string, option: string | RegExp): Promise<void> {
-  await page.getByRole('region', { name: 'Activer une stratégie' }).getByLabel(label, { exact: true }).click()
-  await page.getByRole('option', { name: option }).click()
-}
-
-async function chooseSymbol(page: Page, symbol: string): Promise<void> {
-  const field = page.getByLabel('Symbole', { exact: true })
-  await field.fill(symbol)
-  await page.getByRole('option', { name: symbol, exact: true }).click()
-  await expect(field).toHaveValue(symbol)
-}
-
-async function fillForm(page: Page, strategy: string | RegExp, amount: string): Promise<void> {
-  await choose(page, 'Stratégie', strategy)
-  await choose(page, 'Broker', 'Simulateur')
-  await chooseSymbol(page, 'BTC/USDT')
-  await choose(page, 'Unité de temps', '1m')
-  await page.getByLabel('Montant maximal').fill(amount)
-}
-
-async function activate(page: Page, strategy: string | RegExp, amount: string) {
-  await fillForm(page, strategy, amount)
-  await page.getByRole('button', { name: 'Activer en simulation' }).click()
-  await expect(page.getByText('Stratégie activée').first()).toBeVisible()
-  const card = page.getByRole('article', { name: new RegExp(`${typeof strategy === 'string' ? strategy : strategy.source}.*, BTC/USDT$`) })
-  await expect(card).toBeVisible()
-  return card
-}
 
 test.beforeEach(async ({ api, page }) => {
   await api.login('dac')

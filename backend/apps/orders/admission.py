@@ -14,6 +14,7 @@ import structlog
 from django.db import transaction
 
 from apps.brokers.models import Broker
+from apps.brokers.selectors import exchange_name
 from apps.orders import events, selectors
 from apps.orders.models import Trade
 from domain.errors import AristobotError, Conflict, InvalidInput, NotFound
@@ -81,10 +82,10 @@ def check_money(terms: Iterable[OrderTerms], purse: Purse, *, broker: Broker, sy
     if purse.free is None or available is None or first.reserved_amount <= available:
         return
     currency, reserved = first.reserved_currency, purse.free - available
+    held = f" dont {number(reserved)} {currency} réservés par d'autres ordres" if reserved else ""
     raise InvalidInput(
-        f"Ordre refusé avant envoi ({broker.exchange}, {symbol}) : solde insuffisant, "
-        f"{number(first.reserved_amount)} {currency} nécessaires, {number(purse.free)} {currency} libres "
-        f"dont {number(reserved)} {currency} réservés par d'autres ordres.",
+        f"Ordre refusé avant envoi ({exchange_name(broker.exchange)}, {symbol}) : solde insuffisant, "
+        f"{number(first.reserved_amount)} {currency} nécessaires, {number(purse.free)} {currency} libres{held}.",
         details={"needed": str(first.reserved_amount), "free": str(purse.free), "reserved": str(reserved)},
         code="insufficient_funds",
     )

@@ -42,7 +42,12 @@ class DailyResult(models.Model):
 
     class Meta:
         db_table = "stats_daily"
-        indexes = [models.Index(fields=["user", "day"])]
+        indexes = [
+            models.Index(fields=["user", "day"]),
+            models.Index(
+                fields=["user"], name="stats_daily_other_fees", condition=models.Q(fee_in_quote__isnull=True)
+            ),
+        ]
 
 
 class DirtyDay(models.Model):

@@ -1,6 +1,6 @@
 """Which results a page asks for: whose, of which brokers, when, from which sources, in which currency."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -27,7 +27,6 @@ class Scope:
         mode: real, testnet or simulation; None when the user has no broker.
         today: the day it is on the market's clock of these brokers, UTC.
         since, until: first and last day, None = open.
-        quotes: every quote currency in which these brokers have results, the most traded first.
     """
 
     user_id: int
@@ -39,7 +38,6 @@ class Scope:
     until: date | None
     sources: tuple[str, ...]
     quote: str
-    quotes: tuple[str, ...]
 
     @property
     def broker_ids(self) -> list[int]:
@@ -47,8 +45,12 @@ class Scope:
 
     def results(self) -> "QuerySet[DailyResult]":
         """Return the daily sums in scope."""
-        return _of(self.user_id, self.broker_ids).filter(
-            self.days("day"), source__in=self.sources, quote=self.quote
+        return DailyResult.objects.filter(
+            self.days("day"),
+            user_id=self.user_id,
+            broker_id__in=self.broker_ids,
+            source__in=self.sources,
+            quote=self.quote,
         )
 
     def days(self, name: str) -> Q:
@@ -65,7 +67,7 @@ def scope_of(user: Any, wanted: Mapping[str, Any], *, now: datetime) -> Scope:
     """Return the scope of a validated query.
 
     Without a broker, those of one mode are taken together; without a mode, that of the default broker:
-    simulated and real money are never added up.
+    simulated and real money are never added up. Without a currency, the most traded one is taken.
 
     Raises:
         NotFound: the broker is not this user's.
@@ -82,7 +84,7 @@ def scope_of(user: Any, wanted: Mapping[str, Any], *, now: datetime) -> Scope:
     else:
         mode = wanted.get("mode") or (trading_mode(owned[0]) if owned else None)
         brokers = tuple(broker for broker in owned if trading_mode(broker) == mode)
-    quotes = _quotes(user.pk, [broker.pk for broker in brokers])
+    quote = wanted.get("quote") or next(iter(quotes_of(user.pk, brokers)), _DEFAULT_QUOTE)
     return Scope(
         user_id=user.pk,
         brokers=brokers,
@@ -92,20 +94,15 @@ def scope_of(user: Any, wanted: Mapping[str, Any], *, now: datetime) -> Scope:
         since=since,
         until=until,
         sources=tuple(wanted.get("source") or SOURCES),
-        quote=wanted.get("quote") or (quotes[0] if quotes else _DEFAULT_QUOTE),
-        quotes=quotes,
+        quote=quote,
     )
 
 
-def _of(user_id: int, broker_ids: list[int]) -> "QuerySet[DailyResult]":
-    return DailyResult.objects.filter(user_id=user_id, broker_id__in=broker_ids)
-
-
-def _quotes(user_id: int, broker_ids: list[int]) -> tuple[str, ...]:
-    counted = (
-        _of(user_id, broker_ids).values("quote").annotate(trades=Sum("trade_count"), orders=Sum("order_count"))
-    )
-    return tuple(row["quote"] for row in counted.order_by("-trades", "-orders", "quote"))
+def quotes_of(user_id: int, brokers: Sequence[Broker]) -> list[str]:
+    """Return every quote currency in which these brokers have orders, the most traded first."""
+    found = DailyResult.objects.filter(user_id=user_id, broker__in=brokers).values("quote")
+    counted = found.annotate(trades=Sum("trade_count"), orders=Sum("order_count"))
+    return [row["quote"] for row in counted.order_by("-trades", "-orders", "quote")]
 
 
 def _today(brokers: tuple[Broker, ...], *, now: datetime) -> date:

@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from apps.orders.models import Trade
 from apps.stats import exports, selectors
-from apps.stats.scope import Scope, scope_of
+from apps.stats.scope import Scope, quotes_of, scope_of
 from apps.stats.serializers import (
     ScopeQuery,
     StatsDaySerializer,
@@ -56,7 +56,8 @@ class SummaryView(_StatsView):
     def get(self, request: Request) -> Response:
         """The figures of the whole scope, and which scopes there are."""
         scope = self.scope(request)
-        facts = {name: getattr(scope, name) for name in ("mode", "modes", "quote", "quotes", "today")}
+        facts = {name: getattr(scope, name) for name in ("mode", "modes", "quote", "today")}
+        facts["quotes"] = quotes_of(scope.user_id, scope.brokers)
         return Response(StatsSummarySerializer({**facts, **selectors.summary(scope)}).data)
 
 

@@ -30,7 +30,10 @@ _ANSWERS = {
     405: ("method_not_allowed", "Cette adresse reçoit des messages par POST."),
     413: ("too_long", "Message trop long."),
     429: ("too_many", "Trop d'appels : réessayer plus tard."),
-    503: ("unavailable", "Appel non enregistré : réessayer."),
+    503: (
+        "unavailable",
+        "Appel peut-être non enregistré : le renvoyer (le même « id » n'est exécuté qu'une fois).",
+    ),
 }
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]

@@ -1,4 +1,4 @@
-import { computed, ref, shallowRef, watch } from 'vue'
+import { computed, nextTick, ref, shallowRef, watch } from 'vue'
 import { fetchBalance, type Balance } from '@/api/brokers'
 import type { NewBot } from '@/api/bots'
 import type { Timeframe } from '@/api/core'
@@ -16,6 +16,26 @@ const EXAMPLE = 'Croisement EMA 10/20'
 const DEFAULT_DAYS = 90
 const DAY_MS = 86_400_000
 const MINUTE_MS = 60_000
+
+/** What another page proposes to put to work. */
+export interface BotPreset {
+  strategy: number
+  broker: number
+  symbol: string
+  timeframe: string
+  params: Record<string, ParamValue>
+}
+
+/** Reads a proposal from an address (`?strategy=1&broker=2&symbol=…`); null when there is none. */
+export function readPreset(query: Record<string, unknown>): BotPreset | null {
+  const { strategy, broker, symbol, timeframe, params } = query
+  if (!Number(strategy) || !Number(broker) || typeof symbol !== 'string' || typeof timeframe !== 'string') return null
+  try {
+    return { strategy: Number(strategy), broker: Number(broker), symbol, timeframe, params: JSON.parse(typeof params === 'string' ? params : '{}') as BotPreset['params'] }
+  } catch {
+    return null // an address that somebody cut: the form proposes its own
+  }
+}
 
 /** The state of the form that activates a strategy, and what it will send. */
 export function useActivation() {
@@ -89,6 +109,17 @@ export function useActivation() {
     end.value ||= time.stamp(now + DEFAULT_DAYS * DAY_MS)
   }
 
+  /** Takes over what another page proposes, as far as it is still there. */
+  async function adopt(preset: BotPreset): Promise<void> {
+    if (!strategies.list.some((one) => one.id === preset.strategy) || !brokers.list.some((one) => one.id === preset.broker)) return
+    strategy.value = preset.strategy
+    broker.value = preset.broker
+    symbol.value = preset.symbol
+    await nextTick() // the strategy's own proposals come first
+    timeframe.value = preset.timeframe as Timeframe
+    params.value = preset.params
+  }
+
   // The balance only informs: without it the form says nothing of it.
   watch(broker, (id) => {
     balance.value = null
@@ -115,6 +146,6 @@ export function useActivation() {
 
   return {
     strategy, broker, symbol, timeframe, start, end, amount, active, params, specs, chosenBroker, chosenStrategy, quote, free,
-    startError, endError, amountError, draft, propose, submit,
+    startError, endError, amountError, draft, propose, adopt, submit,
   }
 }

@@ -7,6 +7,8 @@ import { useHeartbeat } from '@/stores/heartbeat'
 import { useStrategies } from '@/stores/strategies'
 import { useSweeps } from '@/stores/sweeps'
 import { useToasts } from '@/stores/toasts'
+import { formatRatio } from '@/utils/format'
+import { metricOf } from '@/utils/metrics'
 import { live } from '@/websocket/live'
 import { useAction, useLoad } from './useAsync'
 import { useRunForm } from './useRunForm'
@@ -81,9 +83,14 @@ export function useBacktestDesk() {
     sweeps.start()
     void Promise.all([load.run(), history.run(), sweepHistory.run()])
   })
+  // What ends while one looks elsewhere is said.
+  const stopNews = live.on('backtests/run', (one) => {
+    if (one.status === 'done' && one.id !== runId.value) toasts.push('ok', 'Backtest terminé', `${one.strategy_name}, ${one.symbol} en ${one.timeframe} : ${formatRatio(metricOf(one, 'net_return'))}`)
+  })
   const stopReconnect = live.onReconnect(() => void Promise.all([history.run(), sweepHistory.run()]))
   onUnmounted(() => {
     stopReconnect()
+    stopNews()
     runs.stop()
     sweeps.stop()
   })

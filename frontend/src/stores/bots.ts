@@ -14,7 +14,7 @@ export interface FeedEntry extends Decision {
   bot: number
 }
 
-const BLANK = { trades: [], position: null, last_decision: null, realized_pnl: '0', unrealized_pnl: null }
+const BLANK = { trades: [], position: null, last_decision: null, realized_pnl: '0', unrealized_pnl: null, amount_warning: '' }
 
 const positionKey = (position: Position): string => `${position.id}@${position.opened_at}`
 

@@ -37,13 +37,15 @@ export const useStats = defineStore('stats', () => {
   const panels = shallowRef<Panels | null>(null)
   const trades = shallowRef<StatsTrade[]>([])
   const cursor = ref<string | null>(null)
+  const today = ref<string | null>(null)
+  /** The question whose answer is on screen. */
+  const shown = shallowRef<StatsQuery>({})
   let asked = 0
   let timer: ReturnType<typeof setTimeout> | undefined
 
   const query = computed<StatsQuery>(() => {
     const { broker, mode, sources, quote, period } = filters.value
-    const today = panels.value?.summary.today ?? null
-    const since = period === 'custom' ? filters.value.since : today && periodStart(period, today)
+    const since = period === 'custom' ? filters.value.since : today.value && periodStart(period, today.value)
     return {
       broker: broker ?? undefined,
       mode: broker === null ? (mode ?? undefined) : undefined,
@@ -56,19 +58,19 @@ export const useStats = defineStore('stats', () => {
 
   async function refresh(): Promise<void> {
     const number = (asked += 1)
-    if (!panels.value && filters.value.period !== 'custom') {
-      // The market's day is not known yet, and a period counts back from it.
-      const summary = await api.fetchSummary(query.value)
-      if (number !== asked) return
-      panels.value = { summary, equity: { step: 'trade', points: [] }, daily: [], strategies: [], webhooks: [], symbols: [] }
-    }
-    const wanted = query.value
-    const [summary, equity, daily, strategies, webhooks, symbols, page] = await Promise.all([
-      api.fetchSummary(wanted), api.fetchEquity(wanted), api.fetchDaily(wanted),
-      api.fetchByStrategy(wanted), api.fetchByWebhook(wanted), api.fetchBySymbol(wanted), api.fetchTrades(wanted, null),
+    // The market's day is not known at first, and a period counts back from it.
+    if (!panels.value) today.value = (await api.fetchSummary(query.value)).today
+    const question = query.value
+    const summary = await api.fetchSummary(question)
+    const wanted = { ...question, quote: summary.quote } // so that the server does not look for it again
+    const [equity, daily, strategies, webhooks, symbols, page] = await Promise.all([
+      api.fetchEquity(wanted), api.fetchDaily(wanted), api.fetchByStrategy(wanted),
+      api.fetchByWebhook(wanted), api.fetchBySymbol(wanted), api.fetchTrades(wanted, null),
     ])
     if (number !== asked) return
+    today.value = summary.today
     panels.value = { summary, equity, daily, strategies, webhooks, symbols }
+    shown.value = wanted
     trades.value = page.rows
     cursor.value = page.cursor
   }
@@ -76,7 +78,7 @@ export const useStats = defineStore('stats', () => {
   async function moreTrades(): Promise<void> {
     if (!cursor.value) return
     const number = asked
-    const page = await api.fetchTrades(query.value, cursor.value)
+    const page = await api.fetchTrades(shown.value, cursor.value)
     if (number !== asked) return
     trades.value = [...trades.value, ...page.rows]
     cursor.value = page.cursor
@@ -95,5 +97,5 @@ export const useStats = defineStore('stats', () => {
     }
   }
 
-  return { filters, panels, trades, cursor, query, refresh, moreTrades, follow }
+  return { filters, panels, trades, cursor, query, shown, refresh, moreTrades, follow }
 })

@@ -1,5 +1,6 @@
 /** Plausible rows of the server, for specs. */
 import type { AssistantSettings } from '@/api/assistant'
+import type { Metrics, Run, RunTrade } from '@/api/backtests'
 import type { Bot, Decision } from '@/api/bots'
 import type { Broker, Exchange } from '@/api/brokers'
 import type { CandleRow, HeartbeatStatus } from '@/api/core'
@@ -59,7 +60,7 @@ export const bot = (over: Partial<Bot> = {}): Bot => ({
   symbol: 'BTC/USDT', timeframe: '15m', start_date: '2026-11-20T00:00:00Z', end_date: '2027-02-22T00:00:00Z',
   is_active: true, amount: null, params: {}, state: 'running', pause_reason: '', pause_details: {}, paused_at: null,
   created_at: '2026-11-20T00:00:00Z', last_decision: decision(), position: null, realized_pnl: '642.18',
-  unrealized_pnl: null, trades: [], quote_currency: 'USDT',
+  unrealized_pnl: null, trades: [], quote_currency: 'USDT', amount_warning: '',
   ...over,
 })
 
@@ -80,5 +81,40 @@ export const assistant = (over: Partial<AssistantSettings> = {}): AssistantSetti
   provider: '', is_on: false,
   openrouter: { has_key: false, key_hint: '', model: '' },
   ollama: { url: 'http://localhost:11434', model: '' },
+  ...over,
+})
+
+export const metrics = (over: Partial<Metrics> = {}): Metrics => ({
+  initial_amount: '10000', final_balance: '14862.31', net_profit: '4862.31', net_return: 0.486231, fees: '1204.68', trade_count: 403, won: 170, lost: 233,
+  win_rate: 0.4218, average_win: '98.1', average_loss: '-50.71', largest_win: '412.5', largest_loss: '-318.44', expectancy: '12.07', profit_factor: 1.41,
+  max_drawdown: 0.1284, max_drawdown_amount: 1500, max_drawdown_duration_ms: 5_270_400_000, recovery_factor: 3.06, sharpe: 1.32, sortino: 1.98, calmar: 1.88,
+  cagr: 0.2415, sqn: null, exposure: 0.375, buy_and_hold: 0.0091, open_position: null, refused_count: 0, refusals: [], skipped_at_holes: 0,
+  ...over,
+})
+
+export const run = (over: Partial<Run> = {}): Run => ({
+  id: 1, strategy: 1, strategy_name: 'Croisement EMA 10/20', strategy_version: 7, broker: 1, broker_name: 'Simulateur', exchange: 'simex',
+  symbol: 'BTC/USDT', quote_currency: 'USDT', timeframe: '1h', start_date: '2025-01-01T00:00:00Z', end_date: '2026-11-01T00:00:00Z',
+  initial_amount: '10000', fee_ratio: null, slippage_ratio: '0.0005', params: {}, status: 'done', phase_progress: 1, cancel_requested: false,
+  error: '', error_details: {}, created_at: '2026-11-22T14:28:00Z', started_at: '2026-11-22T14:28:00Z', finished_at: '2026-11-22T14:28:02.100Z',
+  final_amount: '14862.31', total_trades: 403, winning_trades: 170, losing_trades: 233, max_drawdown: 0.1284, sharpe_ratio: 1.32,
+  metrics: metrics(),
+  checks: {
+    look_ahead: { verdict: 'ok', columns: [], bars_checked: 300, prefixes_checked: 16, reason: '' },
+    window: { verdict: 'ok', size: 500, columns: [] },
+    ambiguous_candles: { count: 0, decided: 0, worst: '14862.31', best: '14862.31' },
+    coverage: { ratio: 1, present: 16056, expected: 16056, hole_count: 0, holes: [], verified: true },
+  },
+  hashes: { code: 'ab', candles: 'cd', params: 'ef', settings: '01', finer: '', result: '8f3c1a55' }, engine: { path: 'vectorised', fallback: '', bars: 16056, engine_s: 0.2, proof_s: 0.4, total_s: 0.7 },
+  assumptions: [{ name: 'Frais taker', value: '0,1 %' }],
+  ...over,
+})
+
+/** A run that has no result yet. */
+export const liveRun = (over: Partial<Run> = {}): Run => run({ status: 'queued', phase_progress: 0, finished_at: null, metrics: null, checks: null, hashes: null, engine: null, assumptions: [], ...over })
+
+export const runTrade = (number: number, over: Partial<RunTrade> = {}): RunTrade => ({
+  number, entry_time: 1_735_689_600_000 + number * 86_400_000, exit_time: 1_735_689_600_000 + number * 86_400_000 + 3_600_000,
+  quantity: '0.05', entry_price: '94000', exit_price: '94500', fees: '9.4', profit: '15.6', profit_ratio: '0.0033', balance: '10015.6', reason: 'signal', ambiguous: false,
   ...over,
 })

@@ -1,5 +1,5 @@
 /** The figures of a backtest: what each is called, how it is written, which way is better. */
-import type { Run } from '@/api/backtests'
+import type { MetricKey, Metrics } from '@/api/backtests'
 import { formatMoney, formatNumber, formatRatio, toneOf, type Numeric } from './format'
 import { formatDuration } from './time'
 
@@ -9,7 +9,7 @@ export const UNDEFINED = 'n/a'
 type Kind = 'money' | 'ratio' | 'share' | 'factor' | 'count' | 'duration' | 'loss'
 
 export interface MetricSpec {
-  key: string
+  key: MetricKey
   label: string
   kind: Kind
   /** What it means, and when it is not defined. */
@@ -20,7 +20,7 @@ export interface MetricSpec {
   signed?: boolean
 }
 
-const spec = (key: string, label: string, kind: Kind, better: 1 | 0 | -1, help: string, signed = false): MetricSpec => ({ key, label, kind, better, help, signed })
+const spec = (key: MetricKey, label: string, kind: Kind, better: 1 | 0 | -1, help: string, signed = false): MetricSpec => ({ key, label, kind, better, help, signed })
 
 export const METRICS: readonly MetricSpec[] = [
   spec('net_profit', 'Gain net', 'money', 1, 'Capital final moins capital de départ, frais et glissement déduits, position finale valorisée', true),
@@ -46,8 +46,8 @@ export const METRICS: readonly MetricSpec[] = [
   spec('trade_count', 'Trades', 'count', 0, 'Allers-retours terminés'),
 ]
 
-const bySpec = new Map(METRICS.map((one) => [one.key, one]))
-export const metricSpec = (key: string): MetricSpec | undefined => bySpec.get(key)
+const byKey = new Map(METRICS.map((one) => [one.key, one]))
+export const metricSpec = (key: MetricKey): MetricSpec | undefined => byKey.get(key)
 
 type Value = Numeric
 
@@ -81,4 +81,4 @@ export function metricTone({ kind, signed }: MetricSpec, value: Value): '' | 'up
   return signed ? toneOf(value) : ''
 }
 
-export const metricOf = (run: Pick<Run, 'metrics'>, key: string): Value => run.metrics?.[key]
+export const metricOf = (of: { metrics: Partial<Metrics> | null }, key: MetricKey): Value => of.metrics?.[key]

@@ -19,7 +19,7 @@ export function columnNames(columns: readonly ColumnDifference[]): string {
   return names.slice(0, MAX_NAMED).join(', ') + (rest > 0 ? ` et ${plural(rest, 'autre')}` : '')
 }
 
-function lookAhead({ look_ahead: check }: Checks): Finding {
+function lookAhead({ look_ahead: check }: Partial<Checks>): Finding {
   if (check?.verdict === 'ok') {
     return { tone: 'ok', title: 'Aucun biais d’anticipation', text: `Relue sur ${plural(check.bars_checked, 'vraie fenêtre', 'vraies fenêtres')}, chaque décision est la même.`, todo: '' }
   }
@@ -37,7 +37,7 @@ function lookAhead({ look_ahead: check }: Checks): Finding {
   }
 }
 
-function window({ window: check }: Checks): Finding[] {
+function window({ window: check }: Partial<Checks>): Finding[] {
   if (!check || check.verdict === 'ok') return []
   if (check.verdict === 'unproven') {
     return [{ tone: 'warn', title: 'Fenêtre non vérifiée', text: `Rien ne prouve que ${formatNumber(check.size)} bougies suffisent aux indicateurs.`, todo: '' }]
@@ -49,8 +49,12 @@ function window({ window: check }: Checks): Finding[] {
   }]
 }
 
-function coverage({ coverage: check }: Checks): Finding[] {
-  if (!check || check.hole_count === 0) return []
+function coverage({ coverage: check }: Partial<Checks>): Finding[] {
+  if (!check) return []
+  if (!check.verified) {
+    return [{ tone: 'warn', title: 'Bougies non vérifiées', text: 'L’exchange n’a pas confirmé toute la période : des bougies peuvent manquer sans qu’on le sache.', todo: 'Relancez : ce qui manque sera redemandé.' }]
+  }
+  if (check.hole_count === 0) return []
   return [{
     tone: check.ratio < 0.99 ? 'bad' : 'warn', title: `Couverture ${formatRatio(String(check.ratio)).replace('+', '')}`,
     text: `${plural(check.expected - check.present, 'bougie manque', 'bougies manquent')} en ${plural(check.hole_count, 'trou')} : rien n’est tenu ni ouvert à travers.`,
@@ -58,7 +62,7 @@ function coverage({ coverage: check }: Checks): Finding[] {
   }]
 }
 
-function ambiguity({ ambiguous_candles: check }: Checks, quote: string): Finding[] {
+function ambiguity({ ambiguous_candles: check }: Partial<Checks>, quote: string): Finding[] {
   if (!check || check.count === 0) return []
   const band = `entre ${formatMoney(check.worst, quote)} et ${formatMoney(check.best, quote, { unit: quote })}`
   return [{
@@ -70,7 +74,7 @@ function ambiguity({ ambiguous_candles: check }: Checks, quote: string): Finding
 
 /** What is to be known before the gain is looked at; the first one is always about the future. */
 export function findings(run: Pick<Run, 'checks' | 'quote_currency'>): Finding[] {
-  const checks = run.checks ?? {}
+  const checks: Partial<Checks> = run.checks ?? {}
   return [lookAhead(checks), ...window(checks), ...coverage(checks), ...ambiguity(checks, run.quote_currency)]
 }
 

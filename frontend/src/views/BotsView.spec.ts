@@ -1,6 +1,7 @@
 import { cleanup, fireEvent, render, screen, waitFor, within } from '@testing-library/vue'
 import { createPinia } from 'pinia'
 import { afterEach, expect, it } from 'vitest'
+import { createMemoryHistory, createRouter } from 'vue-router'
 import type { Bot } from '@/api/bots'
 import { bot, position } from '@/testing/samples'
 import { fakeServer } from '@/testing/server'
@@ -18,7 +19,7 @@ const broker = {
 }
 
 /** Opens the page and lets it ask for all it needs. */
-async function open(bots: Bot[]): Promise<void> {
+async function open(bots: Bot[], address = '/bots'): Promise<void> {
   const page = (results: unknown[]) => ({ body: { results, next: null } })
   const decisions = Object.fromEntries(bots.map(({ id }) => [`GET /api/bots/${id}/decisions/`, page([])]))
   const server = fakeServer({
@@ -26,10 +27,12 @@ async function open(bots: Bot[]): Promise<void> {
     'GET /api/bots/': page(bots),
     'GET /api/strategies/': page(ALPHABET),
     'GET /api/brokers/': page([broker]),
-    'GET /api/symbols/': page([]),
+    'GET /api/symbols/': page([{ symbol: 'ETH/USDT', active: true }]),
     'GET /api/brokers/1/balance/': { body: { currencies: [] } },
   })
-  render(BotsView, { global: { plugins: [createPinia()] } })
+  const router = createRouter({ history: createMemoryHistory(), routes: [{ path: '/bots', component: BotsView }] })
+  await router.push(address)
+  render(BotsView, { global: { plugins: [createPinia(), router] } })
   await screen.findByRole('region', { name: 'Stratégies actives' })
   const asked = (path: string) => server.calls.filter((call) => call.path === path).length
   await waitFor(() => expect(asked('/api/brokers/1/balance/')).toBe(1))
@@ -62,4 +65,13 @@ it('proposes the example rather than the first strategy of the alphabet', async 
 it('proposes the strategy last put to work, unless it failed', async () => {
   await open([bot({ id: 3, strategy: 5, state: 'paused_error', pause_reason: 'KeyError' }), bot({ id: 2, strategy: 9 }), bot({ id: 1, strategy: 1 })])
   expect((await screen.findByLabelText('Stratégie')).textContent).toContain('RSI')
+})
+
+it('takes over the settings of a backtest that its address names', async () => {
+  const params = encodeURIComponent(JSON.stringify({ rapide: 12 }))
+  await open([], `/bots?strategy=9&broker=1&symbol=ETH/USDT&timeframe=4h&params=${params}`)
+  const form = within(screen.getByRole('region', { name: 'Activer une stratégie' }))
+  await waitFor(() => expect(form.getByLabelText('Unité de temps').textContent).toContain('4h'))
+  expect(form.getByLabelText('Stratégie').textContent).toContain('RSI')
+  expect((form.getByLabelText('Symbole') as HTMLInputElement).value).toBe('ETH/USDT')
 })

@@ -1,15 +1,28 @@
 """Keeps calls as they arrive. What is committed here is executed by terminal 3, whatever dies in between."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.db.models import Q
 
 from apps.webhooks.models import Webhook, WebhookSource
 from domain.webhooks.parse import MAX_BYTES, text_of
+
+_COLUMNS = (
+    "id",
+    "user_id",
+    "name",
+    "rate_per_minute",
+    "tradingview_only",
+    "is_enabled",
+    "token_hash",
+    "revoked_at",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +55,27 @@ def arrival(body: bytes, *, remote_address: str, received_at: datetime) -> Arriv
 def find(token_hash: str) -> Address | None:
     """Return what an address leads to, also when it is no longer in use; None when it never was."""
     named = Q(token_hash=token_hash) | Q(previous_token_hash=token_hash)
-    source = WebhookSource.objects.filter(named).first()
-    if source is None:
+    found = WebhookSource.objects.filter(named).values(*_COLUMNS).first()
+    if found is None:
         return None
-    return address_of(source, obstacle=_obstacle(source, token_hash))
+    return Address(
+        source_id=found["id"],
+        user_id=found["user_id"],
+        name=found["name"],
+        rate_per_minute=found["rate_per_minute"],
+        tradingview_only=found["tradingview_only"],
+        obstacle=_obstacle(found, token_hash),
+    )
 
 
-def address_of(source: WebhookSource, *, obstacle: tuple[str, str] | None = None) -> Address:
-    """Return what a source's address leads to."""
+def address_of(source: WebhookSource) -> Address:
+    """Return where a source's own address leads to."""
     return Address(
         source_id=source.id,
         user_id=source.user_id,
         name=source.name,
         rate_per_minute=source.rate_per_minute,
         tradingview_only=source.tradingview_only,
-        obstacle=obstacle,
     )
 
 
@@ -78,12 +97,12 @@ def keep_refused(address: Address, call: Arrival, *, code: str, reason: str) -> 
     )
 
 
-def _obstacle(source: WebhookSource, token_hash: str) -> tuple[str, str] | None:
-    if source.token_hash != token_hash:
+def _obstacle(source: Mapping[str, Any], token_hash: str) -> tuple[str, str] | None:
+    if source["token_hash"] != token_hash:
         return "old_token", "Ancienne adresse : le jeton de cette source a été changé depuis."
-    if source.revoked_at is not None:
+    if source["revoked_at"] is not None:
         return "revoked", "Adresse révoquée."
-    if not source.is_enabled:
+    if not source["is_enabled"]:
         return "disabled", "Source désactivée."
     return None
 
@@ -101,8 +120,7 @@ def _insert(address: Address, call: Arrival, **fields: object) -> Webhook:
         **fields,
     )
     try:
-        with transaction.atomic():
-            row.save(force_insert=True)
+        row.save(force_insert=True)  # one statement, committed by itself
     except IntegrityError:
         known: Webhook | None = Webhook.objects.filter(reference=call.reference).first()
         if known is None:

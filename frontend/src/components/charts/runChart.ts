@@ -22,6 +22,7 @@ export interface ChartTrade {
   entry: number
   exit: number
   text: string
+  won: boolean
 }
 
 export interface RunChartData {
@@ -215,7 +216,9 @@ export class RunChart {
     return trades
       .flatMap((trade): SeriesMarker<Time>[] => [
         { time: time(trade.entry), position: 'belowBar', shape: 'arrowUp', color: tokens['c-line'] },
-        { time: time(trade.exit), position: 'aboveBar', shape: 'arrowDown', color: tokens['c-ind-1'], text: trades.length > MAX_TEXTS ? undefined : trade.text },
+        { time: time(trade.exit), position: 'aboveBar', shape: 'arrowDown', color: tokens['c-ind-1'] },
+        // An arrow and its text share one colour in this library: the gain is a second mark without a shape.
+        ...(trades.length > MAX_TEXTS ? [] : [{ time: time(trade.exit), position: 'aboveBar', shape: 'circle', size: 0, color: tokens[trade.won ? 'success-text' : 'danger-text'], text: trade.text } as const]),
       ])
       .sort((a, b) => Number(a.time) - Number(b.time))
   }

@@ -1,0 +1,33 @@
+import { expect, it } from 'vitest'
+import type { SweepRun } from '@/api/backtests'
+import { heatGrid, overfit, ranked } from './sweeps'
+
+const played = (number: number, params: Record<string, unknown>, score: number | null, unseen: number | null, window = 0): SweepRun => ({
+  number, window, params, score, in_sample: { sharpe: score }, out_of_sample: { sharpe: unseen }, error: '',
+})
+
+it('shows in both maps the combination that ranks best where a third parameter varies', () => {
+  // Two runs share (5, 20); the second ranks better though the first does better in the control.
+  const runs = [played(0, { a: 5, b: 20, c: 1 }, 1, 0.9), played(1, { a: 5, b: 20, c: 2 }, 2, 0.1), played(2, { a: 10, b: 20, c: 1 }, 0.5, 0.4)]
+  const grid = heatGrid(runs, ['a', 'b'], 'out_of_sample', 'sharpe')
+  expect(grid.xs).toEqual([5, 10])
+  expect(grid.cells.map(({ x, y, value }) => [x, y, value])).toEqual([[0, 0, 0.1], [1, 0, 0.4]])
+})
+
+it('orders numbers as numbers and leaves out what is not defined', () => {
+  const grid = heatGrid([played(0, { a: 10 }, 1, 1), played(1, { a: 9 }, null, null), played(2, { a: 100 }, 1, 1)], ['a', null], 'in_sample', 'sharpe')
+  expect(grid.xs).toEqual([9, 10, 100])
+  expect(grid.cells).toHaveLength(2)
+})
+
+it('ranks one window, those without a score last', () => {
+  const runs = [played(0, {}, null, 1), played(1, {}, 1, 1), played(2, {}, 3, 1), played(3, {}, 9, 1, 1)]
+  expect(ranked(runs, 0).map((run) => run.number)).toEqual([2, 1, 0])
+})
+
+it('warns when the best setting does not hold where it was never seen', () => {
+  expect(overfit(played(0, {}, 2, -0.1), 'sharpe')?.tone).toBe('bad')
+  expect(overfit(played(0, {}, 2, 0.5), 'sharpe')?.tone).toBe('warn')
+  expect(overfit(played(0, {}, 2, 1.5), 'sharpe')?.tone).toBe('ok')
+  expect(overfit(played(0, {}, 2, null), 'sharpe')?.tone).toBe('warn')
+})

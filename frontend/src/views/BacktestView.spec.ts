@@ -1,0 +1,93 @@
+import { cleanup, fireEvent, render, screen, waitFor, within } from '@testing-library/vue'
+import { createPinia } from 'pinia'
+import { afterEach, expect, it, vi } from 'vitest'
+import { createMemoryHistory, createRouter } from 'vue-router'
+import type { Run } from '@/api/backtests'
+import { useBacktests } from '@/stores/backtests'
+import { broker, liveRun, metrics, run } from '@/testing/samples'
+import { fakeServer, type Answer } from '@/testing/server'
+import BacktestView from './BacktestView.vue'
+
+// Canvas and CodeMirror need a real browser: the journey of the end-to-end tests draws them.
+vi.mock('@/components/backtest/RunChartCard.vue', () => ({ default: { template: '<div />' } }))
+vi.mock('@/components/charts/CurvesChart.vue', () => ({ default: { template: '<div />' } }))
+vi.mock('@/components/strategies/StrategyDrawer.vue', () => ({ default: { template: '<div />' } }))
+afterEach(cleanup)
+
+const page = (results: unknown[]) => ({ body: { results, next: null } })
+const SPEC = { name: 'rapide', label: 'EMA rapide', type: 'int', default: 10, min: 2, max: 50, step: 1, choices: [] }
+const STRATEGY = { id: 1, name: 'Croisement EMA 10/20', description: '', code: '', timeframe: '15m', params: [SPEC], version: 7, created_at: '', updated_at: '' }
+
+async function open(runs: Run[], answers: Record<string, Answer> = {}, strategies: unknown[] = [STRATEGY]) {
+  const server = fakeServer({
+    'GET /api/backtests/': page(runs),
+    'GET /api/backtests/sweeps/': page([]),
+    'GET /api/strategies/': page(strategies),
+    'GET /api/brokers/': page([broker()]),
+    'GET /api/symbols/': page([{ symbol: 'BTC/USDT', active: true }]),
+    'GET /api/backtests/1/equity/': { body: { curve: { time: [], equity: [], drawdown: [], buy_and_hold: [] }, candles: [], candle_ms: 3_600_000, markers: [] } },
+    'GET /api/backtests/1/trades/': { body: { count: 0, next: null, previous: null, results: [] } },
+    ...answers,
+  })
+  const router = createRouter({ history: createMemoryHistory(), routes: ['/', '/bots', '/account'].map((path) => ({ path, name: path.slice(1) || 'backtest', component: BacktestView })) })
+  await router.push('/')
+  const pinia = createPinia()
+  render(BacktestView, { global: { plugins: [pinia, router] } })
+  await screen.findByLabelText('Montant de départ')
+  return { server, store: useBacktests(pinia), router }
+}
+const launch = () => screen.getByRole('button', { name: 'Lancer le backtest' })
+
+it('sends what is typed, as exact ratios, and shows the run that was made until its result is there', async () => {
+  const { server, store } = await open([], { 'POST /api/backtests/': ({ body }) => ({ status: 201, body: { ...liveRun({ id: 1 }), ...(body as object) } }) })
+  await screen.findByText('Aucun backtest affiché.')
+  await waitFor(() => expect((screen.getByLabelText('Symbole') as HTMLInputElement).value).toBe('BTC/USDT'))
+  await fireEvent.update(screen.getByLabelText('Montant de départ'), '1 000,50')
+  await fireEvent.update(screen.getByLabelText('Frais'), '0,075')
+  await fireEvent.update(screen.getByLabelText('EMA rapide'), '12')
+  await fireEvent.click(launch())
+  await screen.findByText('En file d’attente')
+  const sent = server.calls.find((call) => call.method === 'POST')?.body
+  expect(sent).toMatchObject({ strategy: 1, broker: 1, symbol: 'BTC/USDT', timeframe: '15m', initial_amount: '1000.50', fee_ratio: '0.00075', slippage_ratio: '0.0005', params: { rapide: 12 } })
+  store.follow({ id: 1, kind: 'run', phase: 'loading', progress: 0.42, detail: '' })
+  expect(await screen.findByRole('button', { name: 'Interrompre le chargement' })).toBeTruthy()
+  expect(screen.getByRole('progressbar', { name: 'Bougies' }).getAttribute('aria-valuenow')).toBe('42')
+  store.merge(run({ id: 1 }))
+  expect(await screen.findByText('Aucun biais d’anticipation')).toBeTruthy()
+})
+
+it('says what is wrong under its field, and does not let it be sent', async () => {
+  await open([])
+  await waitFor(() => expect(launch().hasAttribute('disabled')).toBe(false))
+  await fireEvent.update(screen.getByLabelText('Au'), '20.01.01')
+  expect((await screen.findByText('La fin doit suivre le début')).getAttribute('role')).toBe('alert')
+  expect(launch().hasAttribute('disabled')).toBe(true)
+  await fireEvent.update(screen.getByLabelText('EMA rapide'), '99')
+  expect((await screen.findByText(/Au plus/)).textContent).toContain('50')
+})
+
+it('cancels a run in either phase, and tells a cancelled one from a failed one', async () => {
+  const { server, store } = await open([liveRun({ id: 1, status: 'running', phase_progress: 0.3 })], { 'POST /api/backtests/1/cancel/': { body: liveRun({ id: 1, status: 'running', phase_progress: 0.3, cancel_requested: true }) } })
+  await fireEvent.click(await screen.findByRole('button', { name: 'Interrompre la simulation' }))
+  await waitFor(() => expect(server.calls.some((call) => call.path.endsWith('/cancel/'))).toBe(true))
+  store.merge(liveRun({ id: 1, status: 'cancelled' }))
+  expect(await screen.findByText('Backtest interrompu')).toBeTruthy()
+})
+
+it('compares two runs and warns when they do not start from the same rules', async () => {
+  await open([run({ id: 2, timeframe: '4h', metrics: metrics({ sharpe: 2 }) }), run({ id: 1, metrics: metrics({ sharpe: 1 }) })], {
+    'GET /api/backtests/2/equity/': { body: { curve: { time: [], equity: [], drawdown: [], buy_and_hold: [] }, candles: [], candle_ms: 1, markers: [] } },
+    'GET /api/backtests/2/trades/': { body: { count: 0, next: null, previous: null, results: [] } },
+  })
+  for (const box of await screen.findAllByRole('checkbox', { name: /^Comparer/ })) await fireEvent.click(box)
+  await fireEvent.click(screen.getByRole('button', { name: 'Comparer (2)' }))
+  const panel = within(await screen.findByRole('region', { name: 'Comparaison de 2 backtests' }))
+  expect(panel.getByText(/ne partent pas des mêmes hypothèses/).parentElement?.textContent).toContain('Unité de temps')
+  expect(panel.getByRole('row', { name: /^Sharpe/ }).textContent).toMatch(/2,00.*1,00|1,00.*2,00/)
+})
+
+it('leads a newcomer without a strategy to making one', async () => {
+  await open([], {}, [])
+  expect(await screen.findByText(/Aucune stratégie sur ce compte/)).toBeTruthy()
+  expect(screen.getByRole('button', { name: 'En créer une' })).toBeTruthy()
+})
