@@ -94,7 +94,7 @@ export async function botBody(api: Api, strategy: number, symbol: string): Promi
   const { results } = await api.get<Listed<{ id: number; exchange: string }>>('/api/brokers/')
   const broker = results.find((one) => one.exchange === 'simex')?.id
   const dates = { start_date: '2001-01-01T00:00:00Z', end_date: '2099-01-01T00:00:00Z' }
-  return { strategy, broker, symbol, timeframe: '1m', amount: '1000', is_active: true, ...dates }
+  return { strategy, broker, symbol, timeframe: '1m', amount: '1000', is_active: true, confirm_duplicate: true, ...dates }
 }
 
 /** Stops every bot of the account, so that a test starts from an empty page. */

@@ -2,7 +2,7 @@
 import { clearFaults, plan } from '../support/exchange.ts'
 import { killGateway } from '../support/instance.ts'
 import { Terminal } from '../support/terminal.ts'
-import { expect, expectAlive, type Page, test } from '../support/test.ts'
+import { expect, type Page, test } from '../support/test.ts'
 
 const OUTCOME_TIMEOUT = 90_000
 const ORDER = { method: 'POST', path: '/api/v3/order' }
@@ -11,8 +11,6 @@ let terminal: Terminal
 
 test.beforeEach(async ({ api, page }) => {
   await api.login('dev')
-  await page.goto('/heartbeat')
-  await expectAlive(page)
   terminal = new Terminal(page, api)
   await terminal.open()
 })

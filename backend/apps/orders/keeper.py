@@ -19,10 +19,11 @@ from domain.ports import Clock
 
 log = structlog.get_logger(__name__)
 
-_WATCHED_S = 30.0  # before what the exchange cannot hold is judged again
+_JUDGED_S = 30.0  # before a position that is as it can be is judged again
+_AS_IT_CAN_BE = (protection.Outcome.HELD, protection.Outcome.WATCHED)
 _LIVE = "('pending', 'sending', 'unknown', 'open', 'partially_filled')"
 _DUE = f"""
-    SELECT p.id, p.status, p.quantity, p.stop_loss, p.take_profit FROM positions p
+    SELECT p.id, p.status, p.quantity, p.stop_loss, p.take_profit, live.legs, live.covered FROM positions p
     LEFT JOIN LATERAL (
         SELECT count(*) AS legs, count(*) FILTER (WHERE t.type = 'stop_loss') AS stops, max(t.step_size) AS step,
             -- The two legs of a pair sell the same quantity.
@@ -34,10 +35,11 @@ _DUE = f"""
         WHERE t.position_id = p.id AND t.intent = 'protection' AND t.status IN {_LIVE}) live ON true
     WHERE p.status = 'closing' OR p.status = 'open' AND (
         live.legs > 0 AND (live.covered > p.quantity OR p.quantity - live.covered >= live.step
-            OR p.stop_loss IS NOT NULL AND live.stops = 0)
+            OR p.stop_loss IS NOT NULL AND live.stops = 0
+            OR p.stop_loss IS NOT NULL AND p.take_profit IS NOT NULL AND live.stops = live.legs)
         OR live.legs = 0 AND (p.stop_loss IS NOT NULL OR p.take_profit IS NOT NULL))
     UNION
-    SELECT p.id, p.status, p.quantity, p.stop_loss, p.take_profit
+    SELECT p.id, p.status, p.quantity, p.stop_loss, p.take_profit, 0, 0
     FROM trades t JOIN positions p ON p.id = t.position_id
     WHERE t.status IN {_LIVE} AND t.intent = 'protection' AND p.status = 'closed'
     ORDER BY 1
@@ -58,18 +60,18 @@ class PositionKeeper:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._watched: dict[int, tuple[tuple[object, ...], float]] = {}
+        self._judged: dict[int, tuple[tuple[object, ...], float]] = {}
 
     async def run(self) -> None:
         """Look once."""
         now, monotonic = self._clock.now(), self._clock.monotonic()
-        known = {key: entry for key, entry in self._watched.items() if monotonic < entry[1]}
-        self._watched = {}
+        known = {key: entry for key, entry in self._judged.items() if monotonic < entry[1]}
+        self._judged = {}
         for due in await in_database(survey):
             if due.position_id in known and known[due.position_id][0] == due.state:
-                self._watched[due.position_id] = known[due.position_id]
-            elif await self._take_step(due, now=now) is protection.Outcome.WATCHED:
-                self._watched[due.position_id] = due.state, monotonic + _WATCHED_S
+                self._judged[due.position_id] = known[due.position_id]
+            elif await self._take_step(due, now=now) in _AS_IT_CAN_BE:
+                self._judged[due.position_id] = due.state, monotonic + _JUDGED_S
 
     async def _take_step(self, due: Due, *, now: datetime) -> protection.Outcome | closing.Step | None:
         """One call of the database for each, so that an order never waits for all of them."""

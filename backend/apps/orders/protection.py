@@ -101,7 +101,7 @@ def ask_exchange(*, now: datetime) -> int:
 def _compare(position: Position, plan: ProtectionPlan, legs: Sequence[Trade], *, now: datetime) -> Outcome:
     if not legs or any(leg.filled_quantity for leg in legs):
         return Outcome.WAITING  # it executes: what is held follows
-    if _covered(legs) == plan.quantity and _holds_first(plan, legs):
+    if _covered(legs) == plan.quantity and _holds_kind(plan, legs):
         return Outcome.HELD
     unsettled = (OrderStatus.SENDING.value, OrderStatus.UNKNOWN.value)
     if any(leg.status in unsettled for leg in legs) or _cancels(legs):
@@ -118,10 +118,15 @@ def _covered(legs: Sequence[Trade]) -> Decimal:
     return sum(by_pair.values(), Decimal(0))
 
 
-def _holds_first(plan: ProtectionPlan, legs: Sequence[Trade]) -> bool:
-    """Tell whether the leg that matters rests: the stop loss. Its pair may have lost the take profit."""
-    first = OrderType.TAKE_PROFIT if plan.kind is OrderType.TAKE_PROFIT else OrderType.STOP_LOSS
-    return plan.kind is not None and any(leg.type == first for leg in legs)
+def _holds_kind(plan: ProtectionPlan, legs: Sequence[Trade]) -> bool:
+    """Tell whether what should rest does: of a pair, its stop loss alone when the take profit was refused."""
+    kinds = {OrderType(leg.type) for leg in legs}
+    if plan.kind is not OrderType.OCO:
+        return kinds == {plan.kind}
+    if kinds != {OrderType.STOP_LOSS}:
+        return OrderType.STOP_LOSS in kinds
+    refused = Trade.objects.filter(link_id__in=_links(legs), status=OrderStatus.REJECTED)
+    return bool(refused.exists())
 
 
 def _cancels(legs: Sequence[Trade]) -> bool:

@@ -9,6 +9,7 @@ from apps.brokers.models import Broker
 from apps.orders.events import amount, position_body, trade_body
 from apps.orders.models import Position, Trade
 from apps.trading_engine.models import ActiveStrategy, BotDecision, ParityRun
+from domain.french import number
 
 STOPPED_AT = datetime.fromisoformat("2001-01-01T00:00:00+00:00")
 
@@ -108,7 +109,24 @@ def bot_body(
         "realized_pnl": amount(realized_pnl),
         "unrealized_pnl": None if position is None else amount(position.unrealized_pnl),
         "trades": [trade_body(trade) for trade in trades],
+        "amount_warning": amount_warning(bot, last_decision, position),
     }
+
+
+def amount_warning(bot: ActiveStrategy, decision: BotDecision | None, position: Position | None) -> str:
+    """Say that a bot's cap exceeds what its account holds, by the balance that its last decision saw."""
+    seen = None if decision is None else decision.details.get("free")
+    if bot.amount is None or seen is None:
+        return ""
+    held = Decimal(0) if position is None else position.quantity * position.entry_price
+    owned = Decimal(seen) + held
+    if bot.amount <= owned:
+        return ""
+    quote = bot.symbol.partition("/")[2]
+    return (
+        f"Plafond de {number(bot.amount)} {quote} supérieur au solde : {number(round(owned, 2))} {quote} à la "
+        "dernière décision."
+    )
 
 
 def state(bot: ActiveStrategy, *, market_now: datetime) -> str:

@@ -19,6 +19,7 @@ from apps.orders.locks import lock_broker_money, lock_owner
 from apps.orders.models import Position, Trade
 from apps.orders.selectors import live_position, reserved_by_currency
 from apps.trading_engine.jobs import Job, blocked_markets, live_orders, owner_of
+from apps.trading_engine.leases import TOO_SLOW
 from apps.trading_engine.models import ActiveStrategy, BotDecision
 from domain.alerts import AlertKind
 from domain.errors import AristobotError, InvalidInput
@@ -30,6 +31,7 @@ from domain.strategies.contract import Evaluation
 from domain.strategies.parity import Seen
 
 ORDER_VALID_FOR = timedelta(seconds=20)
+MISSED_IN_A_ROW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ def settle(job: Job, answer: Answer, *, now: datetime, max_age: timedelta) -> Bo
         if fresh_for <= timedelta():
             age = (max_age - fresh_for).total_seconds()
             row.action, row.reason = "none", f"manqué : évaluation terminée {age:.0f} s après le signal"
+            row.details = {"cause": TOO_SLOW}
             return _close(row, "missed", now=now)
         lock_owner(broker_id=job.broker_id, symbol=job.symbol, owner=owner_of(job.bot_id))
         changed = _what_changed(job, bot)
@@ -66,7 +69,7 @@ def settle(job: Job, answer: Answer, *, now: datetime, max_age: timedelta) -> Bo
             _order(job, row, wanted, answer, now=now, fresh_for=fresh_for)
         else:
             row.action, row.reason = "none", wanted.reason
-        row.details, row.seen = _details(answer), answer.seen.body()
+        row.details, row.seen = _details(answer, quote=job.symbol.partition("/")[2]), answer.seen.body()
         return _close(row, "decided", now=now)
 
 
@@ -86,20 +89,41 @@ def pause(job: Job, error: AristobotError, *, now: datetime) -> BotDecision | No
         bot, row = _lock(job)
         if bot is None or row is None:
             return None
-        bot.pause_reason, bot.pause_details, bot.paused_at = error.message, error.details, now
-        bot.save(update_fields=["pause_reason", "pause_details", "paused_at", "updated_at"])
-        _alert_pause(bot, error, now=now)
+        _pause(bot, error.message, error.details, code=error.error_code, now=now)
         row.action, row.reason, row.details = "none", error.message, {"code": error.error_code, **error.details}
         return _close(row, "failed", now=now)
 
 
-def _alert_pause(bot: ActiveStrategy, error: AristobotError, *, now: datetime) -> None:
+def pause_after_missed(bot_id: int, *, now: datetime) -> bool:
+    """Pause a bot that was too slow for its last closes in a row, until its user resumes it.
+
+    Closes missed because a service was stopped do not count: a restart leaves every bot as it was.
+    """
+    with transaction.atomic():
+        bot = ActiveStrategy.objects.select_for_update(no_key=True).filter(id=bot_id, pause_reason="").first()
+        if bot is None or not bot.is_active:
+            return False
+        since = bot.active_since or bot.created_at
+        last = BotDecision.objects.filter(bot=bot, close_time__gt=since).exclude(status="leased")
+        causes = list(last.order_by("-close_time").values_list("status", "details__cause")[:MISSED_IN_A_ROW])
+        if causes != [("missed", TOO_SLOW)] * MISSED_IN_A_ROW:
+            return False
+        message = (
+            f"{MISSED_IN_A_ROW} signaux manqués de suite : la stratégie est trop lente, ou la machine trop chargée."
+        )
+        _pause(bot, message, {"code": "signals_missed"}, code="signals_missed", now=now)
+        return True
+
+
+def _pause(bot: ActiveStrategy, reason: str, details: Mapping[str, Any], *, code: str, now: datetime) -> None:
+    bot.pause_reason, bot.pause_details, bot.paused_at = reason, dict(details), now
+    bot.save(update_fields=["pause_reason", "pause_details", "paused_at", "updated_at"])
     recording.record(
         bot.user_id,
         kind=AlertKind.BOT_PAUSED,
-        code=error.error_code,
+        code=code,
         subject=f"bot:{bot.pk}",
-        message=f"Bot {bot.pk} ({bot.symbol}, {bot.timeframe}) en pause sur erreur : {error.message}",
+        message=f"Bot {bot.pk} ({bot.symbol}, {bot.timeframe}) en pause sur erreur : {reason}",
         now=now,
     )
 
@@ -223,7 +247,7 @@ def _order_reason(trade: Trade | None, request: OrderRequest, price: Decimal) ->
     return f"signal d'achat : {quantity}" if request.side is Side.BUY else f"signal de vente : {quantity}"
 
 
-def _details(answer: Answer) -> dict[str, Any]:
+def _details(answer: Answer, *, quote: str) -> dict[str, Any]:
     evaluation = answer.evaluation
     return {
         "should_long": evaluation.should_long,
@@ -233,4 +257,5 @@ def _details(answer: Answer) -> dict[str, Any]:
         "take_profit": str(evaluation.take_profit),
         "duration_ms": round(evaluation.duration_ms, 1),
         "price": str(answer.price),
+        "free": str(answer.balance.free.get(quote, Decimal(0))),
     }

@@ -6,7 +6,7 @@ attempt that still holds the lease; the cursor moves only once the leases of a s
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -138,7 +138,7 @@ class TradingEngine:
         for job in jobs:
             log.warning("engine.lease_taken_again", bot_id=job.bot_id, close_time=job.close_time.isoformat())
             self._start(job, asked_at)
-        rows = await self._database.run(leases.give_up_stale, now=now, max_age=limits.max_age)
+        rows = await self._database.run(leases.give_up_stale, engine=self._name, now=now, max_age=limits.max_age)
         await self._announce_missed(rows)
 
     async def _listen(self) -> None:
@@ -199,6 +199,7 @@ class TradingEngine:
             await self._announcer.decision(row, user_id=job.user_id)
             if row.status == BotDecision.Status.FAILED:
                 await self._announcer.bot(job.bot_id)
+            await self._pause_slow([row])
 
     async def _decide(self, job: Job) -> BotDecision | None:
         run, clock = self._database.run, self._clock
@@ -272,3 +273,12 @@ class TradingEngine:
         for row in rows:
             log.warning("engine.missed", bot_id=row.bot_id, signal_id=row.signal_id, reason=row.reason)
         await self._announcer.missed(rows)
+        await self._pause_slow(rows)
+
+    async def _pause_slow(self, rows: Sequence[BotDecision]) -> None:
+        """Pause the bots that were too slow for too long."""
+        slow = {row.bot_id for row in rows if row.details.get("cause") == leases.TOO_SLOW}
+        for bot_id in sorted(slow):
+            if await self._database.run(decisions.pause_after_missed, bot_id, now=self._clock.now()):
+                log.warning("engine.bot_paused", bot_id=bot_id, code="signals_missed")
+                await self._announcer.bot(bot_id)

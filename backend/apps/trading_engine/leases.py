@@ -18,6 +18,7 @@ from domain.messages import Signal
 
 _READER = "trading_engine"
 _EXPIRED_AT_ONCE = 100
+TOO_SLOW = "too_slow"  # the cause of a missed close that is the bot's own, not of a service that was stopped
 
 
 def load_cursor() -> str:
@@ -70,14 +71,20 @@ def take_expired(*, engine: str, now: datetime, lease: timedelta, max_age: timed
         return build_jobs(decisions, _bots(decisions))
 
 
-def give_up_stale(*, now: datetime, max_age: timedelta) -> list[BotDecision]:
-    """Record as missed the leases that ran out and whose signal is too old to be traded."""
+def give_up_stale(*, engine: str, now: datetime, max_age: timedelta) -> list[BotDecision]:
+    """Record as missed the leases that ran out and whose signal is too old to be traded.
+
+    Args:
+        engine: the leases of this engine ran out while it was alive, those of others when they died.
+    """
     stale = BotDecision.objects.filter(status="leased", lease_until__lt=now, sent_at__lt=now - max_age)
     with transaction.atomic():
         ids = list(stale.select_for_update(skip_locked=True).values_list("id", flat=True)[:_EXPIRED_AT_ONCE])
         if not ids:
             return []
-        BotDecision.objects.filter(id__in=ids).update(
+        rows = BotDecision.objects.filter(id__in=ids)
+        rows.filter(leased_by__startswith=f"{engine}:").update(details={"cause": TOO_SLOW})
+        rows.update(
             status="missed",
             action="none",
             reason="manqué : l'évaluation a été interrompue et n'a pas pu reprendre à temps",

@@ -9,11 +9,13 @@ from django.db.models import F, Prefetch, QuerySet, Sum, Window
 from django.db.models.functions import RowNumber
 
 from apps.market_data.selectors import market_now
+from apps.orders.events import amount
 from apps.orders.models import Position, Trade
 from apps.trading_engine.bodies import bot_body, bot_settings_body
 from apps.trading_engine.models import ActiveStrategy, BotDecision, ParityDifference, ParityRun
 
 SHOWN_TRADES = 10
+EQUITY_POINTS = 500
 
 
 def bots_of(user_id: int) -> "QuerySet[ActiveStrategy]":
@@ -62,6 +64,25 @@ def bodies(bots: Iterable[ActiveStrategy], *, now: datetime) -> list[dict[str, A
         )
         for bot in bots
     ]
+
+
+def equity_of(bot: ActiveStrategy) -> dict[str, Any]:
+    """Return what a bot realised, sale after sale, oldest first, and what its open position is worth."""
+    sales = Trade.objects.filter(bot=bot, profit_loss__isnull=False)
+    total = Window(Sum("profit_loss"), order_by=[F("market_time").asc(nulls_first=True), F("id").asc()])
+    rows = sales.annotate(total=total).order_by("-market_time", "-id")[:EQUITY_POINTS]
+    position = Position.objects.filter(bot=bot).exclude(status=Position.Status.CLOSED).first()
+    points = [
+        {"at": at, "profit_loss": amount(profit), "total": amount(so_far)}
+        for at, profit, so_far in rows.values_list("market_time", "profit_loss", "total")
+    ]
+    return {
+        "strategy_name": bot.strategy.name,
+        "quote_currency": bot.symbol.partition("/")[2],
+        "realized_pnl": amount(_realized([bot.id]).get(bot.id, Decimal(0))),
+        "unrealized_pnl": None if position is None else amount(position.unrealized_pnl),
+        "points": points[::-1],
+    }
 
 
 def event_body(bot_id: int, *, now: datetime) -> tuple[int, dict[str, Any]] | None:

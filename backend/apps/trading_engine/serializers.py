@@ -24,10 +24,14 @@ class BotInputSerializer(serializers.Serializer[Any]):
     is_active = serializers.BooleanField(default=True)
     amount = serializers.DecimalField(max_digits=30, decimal_places=12, required=False, allow_null=True)
     params = serializers.DictField(required=False)
+    confirm_duplicate = serializers.BooleanField(
+        required=False, help_text="Activer bien qu'un autre bot fasse déjà la même chose (code `duplicate_bot`)."
+    )
 
 
 class StopInputSerializer(serializers.Serializer[Any]):
     confirm = serializers.BooleanField(default=False)
+    sell = serializers.BooleanField(required=False, help_text="Vendre la position ouverte au marché.")
 
 
 class DecisionSerializer(serializers.Serializer[Any]):
@@ -147,3 +151,20 @@ class BotSerializer(serializers.Serializer[Any]):
     realized_pnl = serializers.CharField()
     unrealized_pnl = serializers.CharField(allow_null=True)
     trades = BotTradeSerializer(many=True)
+    amount_warning = serializers.CharField(
+        help_text="Plafond supérieur au solde de la dernière décision ; ou vide."
+    )
+
+
+class EquityPointSerializer(serializers.Serializer[Any]):
+    at = serializers.DateTimeField(allow_null=True, help_text="Heure du marché.")
+    profit_loss = serializers.CharField(help_text="Réalisé par cet ordre, net de frais.")
+    total = serializers.CharField(help_text="Réalisé depuis le début.")
+
+
+class EquitySerializer(serializers.Serializer[Any]):
+    strategy_name = serializers.CharField()
+    quote_currency = serializers.CharField()
+    realized_pnl = serializers.CharField()
+    unrealized_pnl = serializers.CharField(allow_null=True)
+    points = EquityPointSerializer(many=True, help_text="Les 500 dernières ventes, la plus ancienne d'abord.")

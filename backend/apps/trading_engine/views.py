@@ -19,6 +19,7 @@ from apps.trading_engine.serializers import (
     BotInputSerializer,
     BotSerializer,
     DecisionSerializer,
+    EquitySerializer,
     ParityRunSerializer,
     StopInputSerializer,
 )
@@ -74,7 +75,10 @@ class BotViewSet(GenericViewSet[ActiveStrategy]):
     @action(detail=True, methods=["post"])
     def stop(self, request: Request, pk: str) -> Response:
         asked = _validated(StopInputSerializer(data=request.data))
-        return _answer(bots.stop(request.user.pk, int(pk), confirm=asked["confirm"]))
+        stopped = bots.stop(
+            request.user.pk, int(pk), confirm=asked["confirm"], sell=asked.get("sell", False), now=_now()
+        )
+        return _answer(stopped)
 
     @extend_schema(request=None, responses=BotSerializer)
     @action(detail=True, methods=["post"])
@@ -97,6 +101,12 @@ class BotViewSet(GenericViewSet[ActiveStrategy]):
         bot = bots.own_bot(request.user.pk, int(pk))
         page = self.paginate_queryset(selectors.decisions_of(bot.id))
         return self.get_paginated_response([decision_body(row) for row in page or []])
+
+    @extend_schema(responses=EquitySerializer)
+    @action(detail=True, methods=["get"])
+    def equity(self, request: Request, pk: str) -> Response:
+        """What the bot has realised, sale after sale."""
+        return Response(selectors.equity_of(bots.own_bot(request.user.pk, int(pk))))
 
     @extend_schema(responses=ParityRunSerializer(many=True))
     @action(detail=True, methods=["get"], pagination_class=ParityPagination)

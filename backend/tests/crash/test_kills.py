@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.instance import MARKS, Instance, wait_until
-from tests.system.scenario import EVERY_CLOSE, RECORDING, Desk, assert_clean, cut_recording, data_folder, open_desk
+from tests.system.scenario import PROTECTED, RECORDING, Desk, assert_clean, cut_recording, data_folder, open_desk
 
 KILLS = int(os.environ.get("ARISTOBOT_KILLS", "8"))
 SEED = int(os.environ.get("ARISTOBOT_SEED", "20261122"))
@@ -39,7 +39,7 @@ def desk(tmp_path: Path, recording: Path) -> Iterator[Desk]:
     instance = Instance(tmp_path / "instance", feed=f"trades:{recording}", speed="60")
     try:
         instance.start(timeout_s=240.0)
-        yield open_desk(instance, bots=BOTS, code=EVERY_CLOSE, amount="1")
+        yield open_desk(instance, bots=BOTS, code=PROTECTED, amount="1")
     finally:
         instance.stop()
 
@@ -55,8 +55,18 @@ def test_killed_services_lose_double_and_forget_nothing(desk: Desk, recording: P
         timeout_s=120,
         what=lambda: f"the bots decide again after the last kill\n{desk.instance.tail()}",
     )
-    desk.stop_bots()
+    desk.hold_still()
+    wait_until(
+        lambda: desk.judge_protection().differences == [],
+        timeout_s=60,
+        what=lambda: (
+            f"what is open is protected once: {desk.judge_protection().differences}\n{desk.instance.tail()}"
+        ),
+    )
+    assert desk.count("trades WHERE intent = 'protection'") > 0
+    desk.stop_bots(sell=True)
     desk.wait_settled(timeout_s=120)
+    assert desk.count("positions WHERE status <> 'closed'") == 0
     compared = assert_clean(desk.judge(recording))
     twice = desk.count("(SELECT 1 FROM bot_decisions GROUP BY bot_id, close_time HAVING count(*) > 1) AS d")
     assert twice == 0

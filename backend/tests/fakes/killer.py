@@ -6,7 +6,7 @@ statement already given to PostgreSQL still finishes there, as it would with a c
 
 import asyncio
 import types
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from functools import partial
 from typing import Any
 
@@ -59,6 +59,11 @@ class Killer:
 
 async def run_until_killed(executor: OrderExecutor, sessions: FakeSessions, at_step: int) -> bool:
     """Run one cycle; return whether the kill came before its end."""
+    return (await run_and_kill(executor.cycle, sessions, at_step)).has_struck
+
+
+async def run_and_kill(work: Callable[[], Awaitable[None]], sessions: FakeSessions, at_step: int) -> Killer:
+    """Run any work of an executor until the kill or its end; return the killer, which counted the steps."""
     loop = asyncio.get_running_loop()
     victim: list[asyncio.Task[None]] = []
 
@@ -69,8 +74,12 @@ async def run_until_killed(executor: OrderExecutor, sessions: FakeSessions, at_s
     killer = Killer(at_step, kill)
     loop.set_task_factory(killer.factory)
     try:
-        victim.append(loop.create_task(executor.cycle()))
+        victim.append(loop.create_task(_awaited(work)))
         await asyncio.wait(victim)
     finally:
         loop.set_task_factory(None)
-    return killer.has_struck
+    return killer
+
+
+async def _awaited(work: Callable[[], Awaitable[None]]) -> None:
+    await work()

@@ -153,6 +153,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("PUT", "/api/bots/{id}/"): Route(ADDRESSED, "bot", BOT),
     ("PATCH", "/api/bots/{id}/"): Route(ADDRESSED, "bot", {"is_active": False}),
     ("DELETE", "/api/bots/{id}/"): Route(ADDRESSED, "bot"),
+    ("GET", "/api/bots/{id}/equity/"): Route(ADDRESSED, "bot"),
     ("POST", "/api/bots/{id}/stop/"): Route(ADDRESSED, "bot", {"confirm": True}),
     ("POST", "/api/bots/{id}/suspend/"): Route(ADDRESSED, "bot"),
     ("POST", "/api/bots/{id}/resume/"): Route(ADDRESSED, "bot"),

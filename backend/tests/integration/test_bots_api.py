@@ -18,6 +18,7 @@ from apps.trading_engine.models import ActiveStrategy, BotDecision
 from apps.trading_engine.serializers import BotSerializer, DecisionSerializer
 from apps.trading_engine.services import bots
 from domain.errors import LimitReached
+from domain.french import number
 from tests.engine_world import CLOSE, FEED, SYMBOL, hold, make_bot, make_broker, make_user
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
@@ -306,3 +307,71 @@ def test_bot_takes_only_the_parameters_its_strategy_declares(
     assert made.json()["params"] == {"n": 5}
     changed = client.patch(f"/api/bots/{made.json()['id']}/", {"params": {"n": 0}}, content_type="application/json")
     assert changed.status_code == 400
+
+
+def test_the_same_strategy_twice_on_a_market_is_refused_until_confirmed(
+    client: Client, strategy: Strategy, broker: Broker
+) -> None:
+    first = client.post("/api/bots/", body(strategy, broker), content_type=JSON).json()
+    refused = client.post("/api/bots/", body(strategy, broker, is_active=False), content_type=JSON)
+    assert (refused.status_code, refused.json()["code"]) == (409, "duplicate_bot")
+    assert refused.json()["details"] == {"bot": first["id"]}
+    assert f"le bot {first['id']} fait déjà tourner « Croisement »" in refused.json()["message"]
+    other = client.post("/api/bots/", body(strategy, broker, timeframe="1h"), content_type=JSON).json()
+    path = f"/api/bots/{other['id']}/"
+    assert client.patch(path, {"timeframe": "15m"}, content_type=JSON).json()["code"] == "duplicate_bot"
+    assert client.patch(path, {"amount": "5"}, content_type=JSON).status_code == 200
+    confirmed = client.post("/api/bots/", body(strategy, broker, confirm_duplicate=True), content_type=JSON)
+    assert confirmed.status_code == 201
+    client.post(f"/api/bots/{first['id']}/stop/", {"confirm": True}, content_type=JSON)
+    client.post(f"/api/bots/{confirmed.json()['id']}/stop/", {"confirm": True}, content_type=JSON)
+    assert client.post("/api/bots/", body(strategy, broker), content_type=JSON).status_code == 201
+
+
+def test_stop_with_sale_leaves_the_position(client: Client, user: User, broker: Broker) -> None:
+    bot = make_bot(user, broker)
+    hold(bot, current_price=Decimal(101))
+    path = f"/api/bots/{bot.id}/stop/"
+    stopped = client.post(path, {"confirm": True, "sell": True}, content_type=JSON).json()
+    assert (stopped["state"], stopped["position"]["status"]) == ("stopped", "closing")
+    assert stopped["position"]["closing_reason"] == "user"
+    assert [trade["intent"] for trade in stopped["trades"]] == ["exit"]
+
+
+def test_equity_adds_up_sale_after_sale(client: Client, user: User, broker: Broker) -> None:
+    bot, other = make_bot(user, broker), make_bot(user, broker)
+    for index, profit in enumerate(("1.5", "-4", "0.25")):
+        _trade(bot, index, profit=Decimal(profit))
+    _trade(other, 9, profit=Decimal(100))
+    found = client.get(f"/api/bots/{bot.id}/equity/").json()
+    assert [(point["profit_loss"], point["total"]) for point in found["points"]] == [
+        ("1.5", "1.5"),
+        ("-4", "-2.5"),
+        ("0.25", "-2.25"),
+    ]
+    assert (found["realized_pnl"], found["unrealized_pnl"], found["quote_currency"]) == ("-2.25", None, "USDT")
+
+
+def test_a_cap_above_the_balance_is_said(client: Client, user: User, broker: Broker) -> None:
+    bot = make_bot(user, broker, amount=Decimal(500))
+    made = BotDecision.objects.create(
+        bot=bot, feed=FEED, signal_id="5m_1", close_time=CLOSE, status="decided", details={"free": "430.126"}
+    )
+    path = f"/api/bots/{bot.id}/"
+    warning = client.get(path).json()["amount_warning"]
+    assert warning == "Plafond de 500 USDT supérieur au solde : 430,13 USDT à la dernière décision."
+    hold(bot)  # 0.5 BTC bought at 100: 50 of the 500, 480.126 in all
+    assert "480,13 USDT" in client.get(path).json()["amount_warning"]
+    BotDecision.objects.filter(id=made.id).update(details={"free": "450"})
+    assert client.get(path).json()["amount_warning"] == ""
+
+
+def test_a_position_says_who_holds_its_protection(client: Client, user: User, broker: Broker) -> None:
+    bot = make_bot(user, broker)
+    hold(bot, stop_loss=Decimal(61200), take_profit=Decimal(63900))
+    shown = client.get(f"/api/bots/{bot.id}/").json()["position"]["protection"]
+    assert shown == {
+        "stop_loss": "engine",
+        "take_profit": "engine",
+        "text": f"SL {number(Decimal(61200))} · TP {number(Decimal(63900))}, surveillé par le moteur",
+    }

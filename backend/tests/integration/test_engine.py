@@ -12,12 +12,13 @@ from pytest_django.fixtures import SettingsWrapper
 from apps.alerts.models import Alert
 from apps.brokers.models import Exchange
 from apps.core.models import CandleHeartbeat, HeartbeatStatus
-from apps.orders.models import Position, Trade
+from apps.orders.models import OrderCommand, Position, Trade
 from apps.trading_engine import leases
 from apps.trading_engine.database import Database
+from apps.trading_engine.engine import TradingEngine
 from apps.trading_engine.models import ActiveStrategy, BotDecision
 from domain.errors import StrategyError, StrategyTimeout, Unavailable
-from tests.engine_world import CLOSE, FEED, World, hold, make_bot, make_broker, make_user, until
+from tests.engine_world import CLOSE, FEED, SYMBOL, World, hold, make_bot, make_broker, make_user, until
 from tests.fakes.strategy_host import SELL, buy
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -80,7 +81,7 @@ async def test_twenty_bots_on_one_signal_are_each_decided_once(world: World) -> 
     assert [row.bot_id for row in rows] == bots
     assert {row.status for row in rows} == {"decided"}
     assert len(await trades(world)) == 20
-    assert len(world.host.jobs) == 20
+    assert world.host.asked == 20
     assert world.gateway.calls.count("balance") == 2  # one per account, shared by its ten bots
     assert world.reader.asked == 1
 
@@ -94,7 +95,7 @@ async def test_two_engines_racing_decide_each_bot_once(world: World) -> None:
     assert [row.bot_id for row in rows] == bots
     assert {row.status for row in rows} == {"decided"}
     assert len(await trades(world)) == 20
-    assert len(world.host.jobs) == 20
+    assert world.host.asked == 20
 
 
 def _twenty(world: World) -> list[int]:
@@ -572,3 +573,75 @@ async def _asked(world: World, count: int) -> None:
         return len(world.host.jobs) >= count
 
     await until(enough)
+
+
+async def _too_slow(world: World, engine: TradingEngine, number: int) -> None:
+    world.host.loops["code"] = asyncio.Event()
+    await engine.receive(world.signal(CLOSE + number * STEP))
+    await _asked(world, number + 1)
+    world.clock.advance(31)
+    world.host.loops["code"].set()
+    await engine.idle()
+
+
+async def test_three_closes_in_a_row_too_slow_pause_the_bot_with_an_alert(
+    world: World, bot: ActiveStrategy
+) -> None:
+    engine = world.engine()
+    for number in range(3):
+        assert not (await world.database.run(ActiveStrategy.objects.get)).pause_reason
+        await _too_slow(world, engine, number)
+    paused = await world.database.run(ActiveStrategy.objects.get)
+    assert paused.pause_reason.startswith("3 signaux manqués de suite")
+    alert = await world.database.run(Alert.objects.get)
+    assert (alert.kind, alert.code, alert.subject) == ("bot_paused", "signals_missed", f"bot:{bot.id}")
+    assert world.publisher.events[-1][2]["state"] == "paused_error"
+
+
+async def test_closes_missed_because_an_engine_died_do_not_pause(world: World, bot: ActiveStrategy) -> None:
+    for number in range(3):
+        signal = world.signal(CLOSE + number * STEP)
+        await world.database.run(
+            leases.claim_signal, signal, engine="dead", now=world.clock.now(), lease=world.limits.lease
+        )
+    world.clock.advance(31)
+    await world.engine().sweep_once()
+    assert [row.status for row in await world.decisions()] == ["missed"] * 3
+    assert not (await world.database.run(ActiveStrategy.objects.get)).pause_reason
+
+
+async def test_a_sale_of_what_is_protected_cancels_the_protection_first(world: World, bot: ActiveStrategy) -> None:
+    world.host.answers["code"] = SELL
+    position = await world.database.run(lambda: hold(bot, stop_loss=Decimal(98)))
+    await world.database.run(lambda: _protection(bot, position))
+    engine = world.engine()
+    await engine.receive(world.signal())
+    await engine.idle()
+    (row,) = await world.decisions()
+    assert (row.status, row.action, row.trade_id) == ("decided", "sell", None)
+    assert "la protection est annulée chez l'exchange" in row.reason
+    await world.database.run(position.refresh_from_db)
+    assert (position.status, position.closing_reason) == ("closing", "signal")
+    command = await world.database.run(lambda: OrderCommand.objects.select_related("trade").get())
+    assert (command.kind, command.trade.intent) == ("cancel", "protection")
+
+
+def _protection(bot: ActiveStrategy, position: Position) -> None:
+    now = datetime.now(UTC)
+    Trade.objects.create(
+        user=bot.user,
+        broker=bot.broker,
+        bot=bot,
+        position=position,
+        source="strategy",
+        owner=position.owner,
+        intent="protection",
+        client_order_id="protection",
+        symbol=SYMBOL,
+        side="sell",
+        type="stop_loss",
+        quantity=position.quantity,
+        stop_price=98,
+        status="open",
+        valid_until=now,
+    )

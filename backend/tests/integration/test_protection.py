@@ -208,7 +208,7 @@ async def test_a_sale_by_hand_is_cancelled_by_the_closing(room: OrdersRoom) -> N
 async def test_a_sale_that_the_filters_refuse_leaves_the_position_open(room: OrdersRoom) -> None:
     await bought(room, "0.06", stop_loss=None, take_profit=None)
     room.exchange.move_price("BTC/USDT", 50)  # 0.05994 × 50 = 2.997 USDT
-    with pytest.raises(InvalidInput, match="inférieur au minimum"):
+    with pytest.raises(InvalidInput, match="inférieure au minimum"):
         await sync_to_async(_close)(room, await position_now())
     assert (await position_now()).status == "open"
 

@@ -81,7 +81,8 @@ def _judge_row(
     verdict: Verdict, row: Mapping[str, Any], found: Sequence[Mapping[str, Any]], fills: Sequence[Decimal]
 ) -> None:
     name = f"trade {row['id']} ({row['status']})"
-    if row["status"] in NEVER_SENT:
+    never_left = row["status"] in NEVER_SENT or row["sending_at"] is None  # cancelled before anybody claimed it
+    if never_left and not row["exchange_order_id"]:
         verdict.check("unsent row has no order", not found, f"{name} exists at the exchange")
         return
     verdict.check("sent row has an order", len(found) == 1, f"{name}: {len(found)} orders at the exchange")
@@ -94,6 +95,30 @@ def _judge_row(
     verdict.check("filled", row["filled_quantity"] == executed, f"{name}: {row['filled_quantity']} vs {executed}")
     total = sum(fills, Decimal(0))
     verdict.check("fills", total == executed, f"{name}: fills sum to {total}, the exchange says {executed}")
+
+
+def judge_protection(database_url: str, simex_url: str) -> Verdict:
+    """Every open position is protected at the exchange by one stop loss and one take profit of all it holds."""
+    verdict = Verdict()
+    resting = [order for order in exchange_orders(simex_url) if order["status"] in ("NEW", "PARTIALLY_FILLED")]
+    by_client_id = {order["clientOrderId"]: Decimal(order["origQty"]) for order in resting}
+    rows = query(
+        database_url,
+        "SELECT p.id, p.quantity, t.type, t.client_order_id, t.step_size FROM positions p"
+        " LEFT JOIN trades t ON t.position_id = p.id AND t.intent = 'protection'"
+        " WHERE p.status <> 'closed' AND p.stop_loss IS NOT NULL",
+    )
+    there: dict[int, list[tuple[str, Decimal]]] = {row["id"]: [] for row in rows}
+    for row in rows:
+        if row["client_order_id"] in by_client_id:
+            there[row["id"]].append((row["type"], by_client_id[row["client_order_id"]]))
+    for row in rows:
+        step = row["step_size"] or Decimal(1)
+        held = row["quantity"] // step * step
+        found = sorted(there[row["id"]])
+        wanted = [("stop_loss", held), ("take_profit", held)]
+        verdict.check("protected once", found == wanted, f"position {row['id']}: {found} at the exchange")
+    return verdict
 
 
 def judge_conservation(

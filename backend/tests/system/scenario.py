@@ -11,7 +11,15 @@ import httpx
 import pyarrow.parquet as parquet
 
 from tests.system.instance import ROOT, Instance, wait_until
-from tests.system.judge import Verdict, exchange_balances, judge_candles, judge_conservation, judge_orders, query
+from tests.system.judge import (
+    Verdict,
+    exchange_balances,
+    judge_candles,
+    judge_conservation,
+    judge_orders,
+    judge_protection,
+    query,
+)
 from tests.system.rebuild import read_recording
 from tests.system.trader import Trader
 
@@ -20,6 +28,7 @@ SYMBOL = "XRP/ETH"
 EXCHANGE_SYMBOL = "XRPETH"
 GIVEN_ETH = Decimal(5)
 BUILT_IN = {"alice", "bob", "house"}  # simex's own, nobody of ours trades with them
+_HELD = "positions WHERE status = 'open'"
 LIVE = "status IN ('pending', 'sending', 'unknown', 'open', 'partially_filled')"
 
 
@@ -45,6 +54,16 @@ class AChaqueCloture(Strategy):
     def calculate_take_profit(self) -> float:
         return 0.0
 """
+
+
+# The same with a stop loss and a take profit, wide enough to rest and near enough to execute now and then.
+PROTECTED = EVERY_CLOSE.replace(
+    "def calculate_stop_loss(self) -> float:\n        return 0.0",
+    "def calculate_stop_loss(self) -> float:\n        return 0.004",
+).replace(
+    "def calculate_take_profit(self) -> float:\n        return 0.0",
+    "def calculate_take_profit(self) -> float:\n        return 0.004",
+)
 
 
 def data_folder() -> Path:
@@ -81,13 +100,33 @@ class Desk:
             "candles": judge_candles(self.database_url, trades, symbol=EXCHANGE_SYMBOL),
         }
 
+    def judge_protection(self) -> Verdict:
+        """Tell whether every open position is protected at the exchange, once."""
+        return judge_protection(self.database_url, self.simex_url)
+
     def count(self, what: str) -> int:
         """Rows of a table that match, e.g. "trades WHERE status = 'filled'"."""
         return int(query(self.database_url, f"SELECT count(*) AS n FROM {what}")[0]["n"])  # noqa: S608
 
-    def stop_bots(self) -> None:
+    def stop_bots(self, *, sell: bool = False) -> None:
         for bot in self.bots:
-            self.trader.post(f"/api/bots/{bot}/stop/", confirm=True)
+            self.trader.post(f"/api/bots/{bot}/stop/", confirm=True, sell=sell)
+
+    def hold_still(self, *, timeout_s: float = 60.0) -> None:
+        """Suspend the bots at a moment when one of them holds a position that nothing sells."""
+        wait_until(
+            self._suspended_while_open, timeout_s=timeout_s, what=lambda: f"a bot holds\n{self.instance.tail()}"
+        )
+
+    def _suspended_while_open(self) -> bool:
+        self._each("resume")
+        wait_until(lambda: self.count(_HELD) > 0, timeout_s=60.0, what="a position is open", period_s=0.05)
+        self._each("suspend")
+        return self.count(_HELD) > 0
+
+    def _each(self, verb: str) -> None:
+        for bot in self.bots:
+            self.trader.post(f"/api/bots/{bot}/{verb}/")
 
     def wait_settled(self, *, timeout_s: float = 60.0) -> None:
         """Wait until no order is in flight."""

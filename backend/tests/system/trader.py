@@ -63,6 +63,7 @@ class Trader:
             "start_date": "2001-01-01T00:00:00Z",
             "end_date": "2099-01-01T00:00:00Z",
             "is_active": True,
+            "confirm_duplicate": True,
             **more,
         }
         bot: dict[str, Any] = self.post("/api/bots/", **body)

@@ -79,7 +79,7 @@ def test_what_is_held_net_of_fees_and_cut_to_the_step_is_protected(
 def test_the_minimum_counts_at_the_stop_price(held: str, kind: OrderType | None) -> None:
     found = plan(held)
     assert found.kind is kind
-    assert ("notionnel 4,998 USDT inférieur au minimum 5 USDT" in found.reason) == (kind is None)
+    assert ("valeur 4,998 USDT inférieure au minimum 5 USDT" in found.reason) == (kind is None)
 
 
 def test_dust_below_the_step_is_watched() -> None:

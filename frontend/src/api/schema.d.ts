@@ -362,6 +362,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/bots/{id}/equity/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What the bot has realised, sale after sale. */
+        get: operations["bots_equity_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/bots/{id}/parity/": {
         parameters: {
             query?: never;
@@ -1688,6 +1705,8 @@ export interface components {
             realized_pnl: string;
             unrealized_pnl: string | null;
             trades: components["schemas"]["BotTrade"][];
+            /** @description Plafond supérieur au solde de la dernière décision ; ou vide. */
+            amount_warning: string;
         };
         /** @description Settings of a bot. `timeframe` defaults to the strategy's; `amount` caps what the bot spends. */
         BotInputRequest: {
@@ -1706,6 +1725,8 @@ export interface components {
             params?: {
                 [key: string]: unknown;
             };
+            /** @description Activer bien qu'un autre bot fasse déjà la même chose (code `duplicate_bot`). */
+            confirm_duplicate?: boolean;
         };
         BotPosition: {
             id: number;
@@ -2030,6 +2051,25 @@ export interface components {
          * @enum {string}
          */
         DisplayTimezoneEnum: "UTC" | "local";
+        Equity: {
+            strategy_name: string;
+            quote_currency: string;
+            realized_pnl: string;
+            unrealized_pnl: string | null;
+            /** @description Les 500 dernières ventes, la plus ancienne d'abord. */
+            points: components["schemas"]["EquityPoint"][];
+        };
+        EquityPoint: {
+            /**
+             * Format: date-time
+             * @description Heure du marché.
+             */
+            at: string | null;
+            /** @description Réalisé par cet ordre, net de frais. */
+            profit_loss: string;
+            /** @description Réalisé depuis le début. */
+            total: string;
+        };
         Example: {
             name: string;
             description: string;
@@ -2610,6 +2650,8 @@ export interface components {
             params?: {
                 [key: string]: unknown;
             };
+            /** @description Activer bien qu'un autre bot fasse déjà la même chose (code `duplicate_bot`). */
+            confirm_duplicate?: boolean;
         };
         /** @description What may change of a broker; its exchange may not. */
         PatchedBrokerChangeRequest: {
@@ -3069,6 +3111,8 @@ export interface components {
         StopInputRequest: {
             /** @default false */
             confirm: boolean;
+            /** @description Vendre la position ouverte au marché. */
+            sell?: boolean;
         };
         /**
          * @description * `none` - none
@@ -4236,6 +4280,27 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PaginatedDecisionList"];
+                };
+            };
+        };
+    };
+    bots_equity_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Equity"];
                 };
             };
         };

@@ -60,7 +60,7 @@ export const bot = (over: Partial<Bot> = {}): Bot => ({
   symbol: 'BTC/USDT', timeframe: '15m', start_date: '2026-11-20T00:00:00Z', end_date: '2027-02-22T00:00:00Z',
   is_active: true, amount: null, params: {}, state: 'running', pause_reason: '', pause_details: {}, paused_at: null,
   created_at: '2026-11-20T00:00:00Z', last_decision: decision(), position: null, realized_pnl: '642.18',
-  unrealized_pnl: null, trades: [], quote_currency: 'USDT',
+  unrealized_pnl: null, trades: [], quote_currency: 'USDT', amount_warning: '',
   ...over,
 })
 

@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 _LIMIT_LOCK = "trading_engine:active"
 # What an open position hangs on: it may not change under it.
 _HELD_FIELDS = ("strategy_id", "broker_id", "symbol")
+_IDENTITY = (*_HELD_FIELDS, "timeframe")
 
 
 def own_bot(user_id: int, bot_id: int) -> ActiveStrategy:
@@ -44,14 +45,18 @@ def create(user_id: int, wanted: Mapping[str, Any], *, now: datetime) -> ActiveS
 
     Raises:
         InvalidInput: a setting refused, in French. LimitReached: too many bots on. NotFound: not his strategy.
+        Conflict: code `duplicate_bot`, he runs the same already and did not confirm (`confirm_duplicate`).
     """
     strategy = _own_strategy(user_id, wanted["strategy_id"])
     chosen = dict(wanted)
+    may_duplicate = chosen.pop("confirm_duplicate", False)
     chosen["timeframe"] = chosen.get("timeframe") or strategy.timeframe
     chosen["params"] = check_params(declared_params(strategy.code).specs, chosen.get("params") or {})
     bot = ActiveStrategy(user_id=user_id, **chosen)
     _check(bot)
     with transaction.atomic():
+        if not may_duplicate:
+            _refuse_duplicate(bot)
         if bot.is_active:
             _switch_on(bot, now=now)
         bot.save()
@@ -63,9 +68,11 @@ def update(user_id: int, bot_id: int, changes: Mapping[str, Any], *, now: dateti
     """Change a bot's settings.
 
     Raises:
-        Conflict: strategy, broker or symbol while a position is open or an order is alive.
+        Conflict: strategy, broker or symbol while a position is open or an order is alive; `duplicate_bot`.
         InvalidInput, LimitReached, NotFound: as `create`.
     """
+    changes = dict(changes)
+    may_duplicate = changes.pop("confirm_duplicate", False)
     with transaction.atomic():
         bot = _locked(user_id, bot_id)
         was_on = bot.is_active
@@ -76,8 +83,11 @@ def update(user_id: int, bot_id: int, changes: Mapping[str, Any], *, now: dateti
                 f"ou qu'un ordre est en cours sur {bot.symbol}.",
                 code="open_position",
             )
+        becomes_another = any(changes.get(name, getattr(bot, name)) != getattr(bot, name) for name in _IDENTITY)
         for name, value in changes.items():
             setattr(bot, name, value)
+        if becomes_another and not may_duplicate:
+            _refuse_duplicate(bot)
         strategy = _own_strategy(user_id, bot.strategy_id)
         if "params" in changes or "strategy_id" in changes:
             bot.params = check_params(declared_params(strategy.code).specs, bot.params)
@@ -88,11 +98,15 @@ def update(user_id: int, bot_id: int, changes: Mapping[str, Any], *, now: dateti
     return own_bot(user_id, bot_id)
 
 
-def stop(user_id: int, bot_id: int, *, confirm: bool) -> ActiveStrategy:
-    """End a bot for good: end date 2001-01-01 and off. An open position stays open and watched.
+def stop(user_id: int, bot_id: int, *, confirm: bool, now: datetime, sell: bool = False) -> ActiveStrategy:
+    """End a bot for good: end date 2001-01-01 and off. An open position stays open and protected, or is sold.
+
+    Args:
+        sell: leave the open position, if there is one; if the sale is refused the bot is not stopped.
 
     Raises:
         Conflict: code `open_position` when a position is open and `confirm` is not true.
+        InvalidInput: the sale is refused by the exchange's filters.
     """
     with transaction.atomic():
         bot = _locked(user_id, bot_id)
@@ -104,9 +118,11 @@ def stop(user_id: int, bot_id: int, *, confirm: bool) -> ActiveStrategy:
                 details={"position": position.id},
                 code="open_position",
             )
+        if sell and position is not None and position.status == Position.Status.OPEN:
+            exits.sell_now(bot, now=now)
         bot.end_date, bot.is_active = STOPPED_AT, False
         bot.save(update_fields=["end_date", "is_active", "updated_at"])
-    log.info("bots.stopped", user_id=user_id, bot_id=bot_id)
+    log.info("bots.stopped", user_id=user_id, bot_id=bot_id, sold=sell)
     return own_bot(user_id, bot_id)
 
 
@@ -205,6 +221,30 @@ def _check(bot: ActiveStrategy) -> None:
         )
     if bot.amount is not None and not Decimal(0) < bot.amount:
         raise InvalidInput(f"Bot refusé : montant {bot.amount} {market.quote}, il doit être positif.")
+
+
+def _refuse_duplicate(bot: ActiveStrategy) -> None:
+    """Refuse a second bot that does the same as one that is not stopped, side by side with another request."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [_LIMIT_LOCK])
+    same = ActiveStrategy.objects.filter(
+        user_id=bot.user_id,
+        strategy_id=bot.strategy_id,
+        broker_id=bot.broker_id,
+        symbol=bot.symbol,
+        timeframe=bot.timeframe,
+        end_date__gt=STOPPED_AT,
+    ).exclude(id=bot.id)
+    other = same.select_related("strategy", "broker").order_by("id").first()
+    if other is None:
+        return
+    raise Conflict(
+        f"Activation refusée : le bot {other.id} fait déjà tourner « {other.strategy.name} » sur "
+        f"{other.broker.name} ({other.symbol}, {other.timeframe}) ; un second doublerait ses ordres. Confirmer "
+        "pour l'activer quand même.",
+        details={"bot": other.id},
+        code="duplicate_bot",
+    )
 
 
 def _switch_on(bot: ActiveStrategy, *, now: datetime) -> None:

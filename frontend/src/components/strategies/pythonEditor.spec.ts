@@ -44,5 +44,7 @@ describe('marks of errors', () => {
     expect(diagnosticsOf([{ line: 2, column: null, message: 'x' }], doc)[0]).toMatchObject({ from: 10, to: 15 })
     expect(diagnosticsOf([{ line: 99, column: 40, message: 'x' }], doc)[0]).toMatchObject({ from: 17, to: 17 })
     expect(diagnosticsOf([{ line: null, column: null, message: 'x' }], doc)[0]).toMatchObject({ from: 0 })
+    const whole = Text.of(['import pandas_ta as ta', '', 'class A(Strategy):'])
+    expect(diagnosticsOf([{ line: null, column: null, message: 'il manque une méthode' }], whole)[0]).toMatchObject({ from: whole.line(3).from })
   })
 })

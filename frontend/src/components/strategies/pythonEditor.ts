@@ -57,10 +57,16 @@ export function completeStrategy(indicators: () => readonly Indicator[]) {
   }
 }
 
-/** Marks of the errors the server found; one whose line is unknown is shown on the first. */
+/** The line of the class: what is missing in it is shown there. */
+function classLine(doc: Text): number {
+  for (let line = 1; line <= doc.lines; line += 1) if (/^class\s+\w+\s*\(/.test(doc.line(line).text)) return line
+  return 1
+}
+
+/** Marks of the errors the server found; one whose line is unknown is about the class. */
 export function diagnosticsOf(errors: readonly CodeError[], doc: Text): Diagnostic[] {
   return errors.map((error) => {
-    const line = doc.line(Math.min(Math.max(error.line ?? 1, 1), doc.lines))
+    const line = doc.line(Math.min(Math.max(error.line ?? classLine(doc), 1), doc.lines))
     const start = error.column ? Math.min(line.from + error.column - 1, line.to) : line.from + (line.text.length - line.text.trimStart().length)
     return { from: start, to: line.to, severity: 'error', message: error.message }
   })
