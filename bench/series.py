@@ -13,7 +13,8 @@ LOOPED = f"bots_{MANY}_loop"  # the same bots beside one of another user's that 
 STEPS = (
     "signal → bail pris",
     "bail → réponse de la stratégie",  # candles and balance asked, code run
-    "réponse → ordre réclamé",  # decision and order committed, terminal 5 woken
+    "réponse → ordre écrit",  # the locks of bot and account taken, the row inserted
+    "ordre écrit → ordre réclamé",  # committed, terminal 5 woken, earlier orders of that market out of the way
     "ordre réclamé → arrivée",
 )
 
@@ -44,7 +45,8 @@ class Series:
         if arrived is None:
             self.without_order += 1
             return
-        moments = [row[name] for name in ("sent_ms", "leased_ms", "decided_ms", "claimed_ms")] + [arrived]
+        stamps = ("sent_ms", "leased_ms", "decided_ms", "written_ms", "claimed_ms")
+        moments = [row[name] for name in stamps] + [arrived]
         self.latencies.append(arrived - moments[0])
         self.evaluations.append(float(row["evaluation_ms"] or 0))
         for step, (before, after) in zip(self.steps, pairwise(moments), strict=True):

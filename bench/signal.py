@@ -164,6 +164,7 @@ def _decisions(floor: Floor, after: int, bots: list[int]) -> list[dict[str, Any]
         " (extract(epoch FROM d.sent_at) * 1000)::float AS sent_ms,"
         " (extract(epoch FROM d.created_at) * 1000)::float AS leased_ms,"
         " (extract(epoch FROM d.decided_at) * 1000)::float AS decided_ms,"
+        " (extract(epoch FROM t.created_at) * 1000)::float AS written_ms,"
         " (extract(epoch FROM t.sending_at) * 1000)::float AS claimed_ms"
         " FROM bot_decisions d LEFT JOIN trades t ON t.id = d.trade_id"
         " WHERE d.id > %(after)s AND d.bot_id = ANY(%(bots)s) AND d.status <> 'leased' ORDER BY d.id",

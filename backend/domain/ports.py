@@ -292,6 +292,10 @@ class StrategyHost(Protocol):
         """Play a strategy over a few hundred candles; raises as `evaluate`."""
         ...
 
+    async def evaluate_alike(self, job: ReplayJob, *, timeout_s: float) -> Sequence[ReplayAnswer]:
+        """Return the decisions of several bots of one user, asked in one child; raises as `evaluate`."""
+        ...
+
     async def replay(self, job: ReplayJob, *, timeout_s: float = 60.0) -> Sequence[ReplayAnswer]:
         """Ask again what was decided, when nothing else is asked; raises as `evaluate`."""
         ...

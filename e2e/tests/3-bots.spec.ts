@@ -55,7 +55,7 @@ test('an open position: its gain moves with the market, and Stop asks first', as
   await expect(card.getByText('Actif', { exact: true })).toBeVisible()
 
   await card.getByRole('button', { name: 'Stop' }).click()
-  await dialog.getByRole('button', { name: 'Vendre, puis arrêter' }).click()
+  await dialog.getByRole('button', { name: 'Vendre et arrêter' }).click()
   await expect(dialog).toBeHidden()
   await page.getByRole('button', { name: /Afficher \d+ bots? arrêtés?/ }).click()
   await expect(card.getByText('Arrêté', { exact: true }).first()).toBeVisible()

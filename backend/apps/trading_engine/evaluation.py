@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from apps.orders.selectors import reserved_by_currency
+from apps.trading_engine.alike import AlikeQuestions
 from apps.trading_engine.database import Database
 from apps.trading_engine.decisions import Answer
 from apps.trading_engine.jobs import Job
@@ -98,12 +99,11 @@ class Evaluator:
         window: int = DEFAULT_WINDOW,
     ) -> None:
         self._gateway = gateway
-        self._host = host
+        self._questions = AlikeQuestions(host, timeout_s=evaluation_timeout_s)
         self._candles = candles
         self._database = database
         self._clock = clock
         self._patience = patience
-        self._timeout_s = evaluation_timeout_s
         self._window = window
         self._flights = Flights()
 
@@ -124,15 +124,14 @@ class Evaluator:
             position=job.position,
             params=job.params,
         )
-        evaluation = await self._host.evaluate(question, timeout_s=self._timeout_s)
+        evaluation = await self._questions.ask(question, user_id=job.user_id, window=_window_key(job))
         seen = seen_of(question, source=job.candle_source, symbol=job.symbol, timeframe=job.timeframe.value)
         return Answer(
             evaluation=evaluation, balance=purse.balance, asked_at=purse.asked_at, price=view.price, seen=seen
         )
 
     async def _view(self, job: Job) -> _View:
-        key = ("candles", job.candle_source, job.symbol, job.timeframe, job.close_time)
-        view: _View = await self._flights.share(key, lambda: self._fetch_view(job))
+        view: _View = await self._flights.share(_window_key(job), lambda: self._fetch_view(job))
         return view
 
     async def _purse(self, job: Job) -> _Purse:
@@ -164,3 +163,7 @@ class Evaluator:
             self._database.run(reserved_by_currency, job.broker_id, as_of=asked_at),
         )
         return _Purse(balance=balance, reserved=reserved, asked_at=asked_at)
+
+
+def _window_key(job: Job) -> Hashable:
+    return "candles", job.candle_source, job.symbol, job.timeframe, job.close_time

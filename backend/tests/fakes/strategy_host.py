@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 
 from domain.backtest.quick_contract import QuickTestJob, QuickTestResult
+from domain.errors import StrategyTimeout
 from domain.strategies.contract import Evaluation, EvaluationJob, Validation
 from domain.strategies.replay import ReplayAnswer, ReplayJob
 
@@ -34,6 +35,12 @@ class FakeStrategyHost:
         self.answers: dict[str, Evaluation | Exception] = defaultdict(lambda: NOTHING)
         self.loops: dict[str, asyncio.Event] = {}
         self.jobs: list[EvaluationJob] = []
+        self.shared: list[ReplayJob] = []
+
+    @property
+    def asked(self) -> int:
+        """How many questions came, alone or together."""
+        return len(self.jobs) + sum(len(job.questions) for job in self.shared)
 
     async def evaluate(self, job: EvaluationJob, *, timeout_s: float = 5.0) -> Evaluation:
         self.jobs.append(job)
@@ -49,6 +56,16 @@ class FakeStrategyHost:
 
     async def quick_test(self, job: QuickTestJob, *, timeout_s: float = 20.0) -> QuickTestResult:
         raise NotImplementedError
+
+    async def evaluate_alike(self, job: ReplayJob, *, timeout_s: float) -> list[ReplayAnswer]:
+        """Answer as `evaluate` does, in one child; a loop takes too long for it."""
+        self.shared.append(job)
+        if job.code in self.loops:
+            raise StrategyTimeout("trop long ensemble")
+        answer = self.answers[job.code]
+        if isinstance(answer, Exception):
+            return [ReplayAnswer(None, str(answer))] * len(job.questions)
+        return [ReplayAnswer(answer)] * len(job.questions)
 
     async def replay(self, job: ReplayJob, *, timeout_s: float = 60.0) -> list[ReplayAnswer]:
         raise NotImplementedError

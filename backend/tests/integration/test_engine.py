@@ -81,7 +81,7 @@ async def test_twenty_bots_on_one_signal_are_each_decided_once(world: World) -> 
     assert [row.bot_id for row in rows] == bots
     assert {row.status for row in rows} == {"decided"}
     assert len(await trades(world)) == 20
-    assert len(world.host.jobs) == 20
+    assert world.host.asked == 20
     assert world.gateway.calls.count("balance") == 2  # one per account, shared by its ten bots
     assert world.reader.asked == 1
 
@@ -95,7 +95,7 @@ async def test_two_engines_racing_decide_each_bot_once(world: World) -> None:
     assert [row.bot_id for row in rows] == bots
     assert {row.status for row in rows} == {"decided"}
     assert len(await trades(world)) == 20
-    assert len(world.host.jobs) == 20
+    assert world.host.asked == 20
 
 
 def _twenty(world: World) -> list[int]:

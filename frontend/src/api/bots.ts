@@ -5,6 +5,8 @@ import type { Position, Trade } from './orders'
 export type BotState = Schemas['BotStateEnum']
 export type Decision = Schemas['Decision']
 export type NewBot = Schemas['BotInputRequest']
+export type ParityRun = Schemas['ParityRun']
+export type ParityDifference = Schemas['ParityDifference']
 
 /** A bot; its trades and position are those of the orders' room. */
 export type Bot = Omit<Schemas['Bot'], 'trades' | 'position'> & { trades: Trade[]; position: Position | null }
@@ -18,9 +20,20 @@ export const fetchBots = async (): Promise<Bot[]> => (await answerAll((query) =>
 /** The newest decisions of one bot. */
 export const fetchDecisions = async (id: number, limit: number): Promise<Decision[]> =>
   (await answer(api.GET('/api/bots/{id}/decisions/', { params: { path: { id: String(id) }, query: { limit } } }))).results
+/** One page of decisions, newest first; `cursor` asks for the next, null when there is none. */
+export async function fetchDecisionPage(id: number, cursor: string | null, limit = 100): Promise<{ rows: Decision[]; cursor: string | null }> {
+  const page = await answer(api.GET('/api/bots/{id}/decisions/', { params: { path: { id: String(id) }, query: { limit, cursor: cursor ?? undefined } } }))
+  return { rows: page.results, cursor: page.next ? new URL(page.next, location.origin).searchParams.get('cursor') : null }
+}
+/** The market days whose decisions were replayed, newest first. */
+export const fetchParity = async (id: number, limit: number): Promise<ParityRun[]> =>
+  (await answer(api.GET('/api/bots/{id}/parity/', { params: { path: { id: String(id) }, query: { limit } } }))).results
+export const askParity = (id: number): Promise<ParityRun> => answer(api.POST('/api/bots/{id}/parity/', path(id)))
 export const createBot = (body: NewBot): Promise<Bot> => asBot(answer(api.POST('/api/bots/', { body })))
-export const stopBot = (id: number, confirm: boolean): Promise<Bot> =>
-  asBot(answer(api.POST('/api/bots/{id}/stop/', { ...path(id), body: { confirm } })))
+/** Ends a bot; `sell` leaves its open position first, in one step that survives a crash. */
+export const stopBot = (id: number, { confirm, sell }: { confirm: boolean; sell: boolean }): Promise<Bot> =>
+  asBot(answer(api.POST('/api/bots/{id}/stop/', { ...path(id), body: { confirm, sell } })))
+export const fetchEquity = (id: number): Promise<Schemas['Equity']> => answer(api.GET('/api/bots/{id}/equity/', path(id)))
 export const suspendBot = (id: number): Promise<Bot> => asBot(answer(api.POST('/api/bots/{id}/suspend/', path(id))))
 export const resumeBot = (id: number): Promise<Bot> => asBot(answer(api.POST('/api/bots/{id}/resume/', path(id))))
 export const sellBot = (id: number): Promise<Bot> => asBot(answer(api.POST('/api/bots/{id}/sell/', path(id))))

@@ -26,7 +26,7 @@ it('carries the CSRF token on what changes something, and only there', async () 
 it('raises the server’s own words, and knows which field they are about', async () => {
   const body = { code: 'invalid_input', message: 'Date illisible', details: { fields: { start_date: ['Date illisible'] } } }
   fakeServer({ 'POST /api/bots/1/stop/': { status: 400, body } })
-  const error = await stopBot(1, true).catch((cause: unknown) => cause as ApiError)
+  const error = await stopBot(1, { confirm: true, sell: false }).catch((cause: unknown) => cause as ApiError)
   expect(error).toMatchObject({ code: 'invalid_input', message: 'Date illisible', status: 400 })
   expect((error as ApiError).field('start_date')).toBe('Date illisible')
   expect((error as ApiError).field('symbol')).toBeUndefined()

@@ -139,9 +139,9 @@ export function useActivation() {
     propose()
   })
 
-  const submit = useAction(async () => {
+  const submit = useAction(async (confirmDuplicate: boolean = false) => {
     if (!draft.value) return undefined
-    return bots.create(draft.value)
+    return bots.create(confirmDuplicate ? { ...draft.value, confirm_duplicate: true } : draft.value)
   })
 
   return {

@@ -33,29 +33,24 @@ export function useBotActions(bot: () => Bot) {
     if (await reported('Vente au marché demandée', 'Vente impossible', () => bots.sell(bot().id))) sellOpen.value = false
   })
 
-  const stop = useAction(async (confirmed: boolean) => {
+  const stop = useAction(async (how: { confirm: boolean; sell: boolean }) => {
     try {
-      await bots.stopBot(bot().id, confirmed)
+      await bots.stopBot(bot().id, how)
     } catch (error) {
       if (error instanceof ApiError && error.code === 'open_position') stopOpen.value = true
       else toasts.failure('Arrêt impossible', error)
       return
     }
     stopOpen.value = false
-    toasts.push('ok', 'Bot arrêté', `${bot().strategy_name}, ${bot().symbol}`)
-  })
-
-  const sellThenStop = useAction(async () => {
-    const sold = await reported('Vente au marché demandée', 'Vente impossible', () => bots.sell(bot().id))
-    if (sold) await stop.run(true)
+    toasts.push('ok', how.sell ? 'Bot arrêté, vente au marché demandée' : 'Bot arrêté', `${bot().strategy_name}, ${bot().symbol}`)
   })
 
   return {
-    sellOpen, stopOpen, suspend, resume, sell, stop, sellThenStop,
+    sellOpen, stopOpen, suspend, resume, sell, stop,
     canResume: computed(() => bot().state === 'suspended' || bot().state === 'paused_error'),
     canSuspend: computed(() => bot().state === 'running' || bot().state === 'waiting'),
     askSell: () => (sellOpen.value = true),
-    askStop: () => (bot().position ? (stopOpen.value = true) : stop.run(false)),
+    askStop: () => (bot().position ? (stopOpen.value = true) : stop.run({ confirm: false, sell: false })),
   }
 }
 

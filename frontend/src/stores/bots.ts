@@ -1,8 +1,9 @@
 import { defineStore } from 'pinia'
 import { computed, ref } from 'vue'
 import * as api from '@/api/bots'
-import type { Bot, Decision, NewBot } from '@/api/bots'
+import type { Bot, Decision, NewBot, ParityRun } from '@/api/bots'
 import type { Position, Trade } from '@/api/orders'
+import type { ParitySummary } from '@/utils/parity'
 import { mergeTrades, upsertById } from '@/utils/rows'
 import { live } from '@/websocket/live'
 
@@ -25,6 +26,8 @@ export const useBots = defineStore('bots', () => {
   const byId = ref<Record<number, Bot>>({})
   const feed = ref<FeedEntry[]>([])
   const loaded = ref(false)
+  /** Each bot's latest replayed day. */
+  const parity = ref<Record<number, ParitySummary>>({})
   const stops: (() => void)[] = []
   /** Positions known to be closed: a slower answer must not open them again. */
   const closed = new Set<string>()
@@ -100,6 +103,23 @@ export const useBots = defineStore('bots', () => {
     )
   }
 
+  /** A replay that is older than what is known, or of an earlier day, changes nothing. */
+  function setParity(run: ParitySummary): void {
+    const known = parity.value[run.bot]
+    if (!known || run.day > known.day || (run.day === known.day && run.asked_at >= known.asked_at)) parity.value[run.bot] = run
+  }
+
+  /** Asks each bot's latest replayed day; without an answer its card says nothing of it. */
+  async function refreshParity(): Promise<void> {
+    await Promise.all(list.value.map(async ({ id }) => (await api.fetchParity(id, 1)).forEach(setParity)))
+  }
+
+  async function replay(id: number): Promise<ParityRun> {
+    const run = await api.askParity(id)
+    setParity(run)
+    return run
+  }
+
   async function create(bot: NewBot): Promise<Bot> {
     const made = await api.createBot(bot)
     merge(made)
@@ -120,6 +140,7 @@ export const useBots = defineStore('bots', () => {
     stops.push(
       live.on('bots/bot', follow),
       live.on('bots/decision', addDecision),
+      live.on('bots/parity', setParity),
       live.on('orders/trade', addTrade),
       live.on('orders/position', setPosition),
     )
@@ -129,15 +150,16 @@ export const useBots = defineStore('bots', () => {
     stops.splice(0).forEach((end) => end())
     byId.value = {}
     feed.value = []
+    parity.value = {}
     loaded.value = false
     closed.clear()
     meanwhile.length = 0
   }
 
   return {
-    byId, list, feed, loaded, inError, merge, follow, addDecision, addTrade, setPosition, refresh, refreshFeed, start, stop,
+    byId, list, feed, parity, loaded, inError, setParity, refreshParity, replay, merge, follow, addDecision, addTrade, setPosition, refresh, refreshFeed, start, stop,
     create,
-    stopBot: (id: number, confirm: boolean) => act(api.stopBot(id, confirm)),
+    stopBot: (id: number, how: { confirm: boolean; sell: boolean }) => act(api.stopBot(id, how)),
     suspend: (id: number) => act(api.suspendBot(id)),
     resume: (id: number) => act(api.resumeBot(id)),
     sell: (id: number) => act(api.sellBot(id)),

@@ -1,6 +1,6 @@
 /** What travels on `/ws/`: the mirror of `domain/messages.py` and of each topic's events. */
 import type { BacktestProgress, Run, Sweep } from '@/api/backtests'
-import type { Bot, Decision } from '@/api/bots'
+import type { Bot, Decision, ParityRun } from '@/api/bots'
 import type { CandleRow, Health, HeartbeatStatus, Incident, RawTrade, Timeframe } from '@/api/core'
 import type { Position, Trade } from '@/api/orders'
 import type { WebhookCall } from '@/api/webhooks'
@@ -43,6 +43,7 @@ export interface EventData {
   'orders/position': Position
   'bots/bot': Partial<Bot> & Pick<Bot, 'id'>
   'bots/decision': Decision & { bot: number }
+  'bots/parity': Omit<ParityRun, 'differences'>
   'backtests/run': Run
   'backtests/sweep': Sweep
   'backtests/progress': BacktestProgress

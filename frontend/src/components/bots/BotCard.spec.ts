@@ -15,6 +15,9 @@ beforeEach(() => {
 })
 afterEach(cleanup)
 
+/** What was asked of the server to change something. */
+const orders = (server: ReturnType<typeof fakeServer>) => server.calls.filter((call) => call.method === 'POST')
+
 function show(shown: Bot) {
   useBots().merge(shown)
   return render(BotCard, { props: { bot: shown }, global: { plugins: [pinia] } })
@@ -49,7 +52,7 @@ it('stops at once when nothing is open', async () => {
   show(bot())
   await fireEvent.click(screen.getByRole('button', { name: 'Stop' }))
   await waitFor(() => expect(useBots().byId[1].state).toBe('stopped'))
-  expect(server.calls[0].body).toEqual({ confirm: false })
+  expect(orders(server)[0].body).toEqual({ confirm: false, sell: false })
 })
 
 it('asks before stopping on an open position', async () => {
@@ -58,9 +61,9 @@ it('asks before stopping on an open position', async () => {
   await fireEvent.click(screen.getByRole('button', { name: 'Stop' }))
   const dialog = await screen.findByRole('dialog')
   expect(dialog.textContent).toContain('+12,36')
-  expect(server.calls).toHaveLength(0)
+  expect(orders(server)).toHaveLength(0)
   await fireEvent.click(within(dialog).getByRole('button', { name: 'Arrêter' }))
-  await waitFor(() => expect(server.calls[0]?.body).toEqual({ confirm: true }))
+  await waitFor(() => expect(orders(server)[0]?.body).toEqual({ confirm: true, sell: false }))
 })
 
 it('asks too when only the server knows of the position', async () => {
@@ -75,9 +78,9 @@ it('sells only after a confirmation', async () => {
   show(bot({ position: position() }))
   await fireEvent.click(screen.getByRole('button', { name: 'Vendre' }))
   const dialog = await screen.findByRole('dialog')
-  expect(server.calls).toHaveLength(0)
+  expect(orders(server)).toHaveLength(0)
   await fireEvent.click(within(dialog).getByRole('button', { name: /^Vendre 0,06/ }))
-  await waitFor(() => expect(server.calls).toHaveLength(1))
+  await waitFor(() => expect(orders(server)).toHaveLength(1))
 })
 
 it('says that a position’s price holds its fees, with protections of the same decimals', () => {

@@ -99,6 +99,11 @@ class SandboxedStrategyHost:
         request = quick_test_wire.pack_quick_test(job)
         return await self._ask(request, quick_test_wire.unpack_result, timeout_s)
 
+    async def evaluate_alike(self, job: ReplayJob, *, timeout_s: float) -> list[ReplayAnswer]:
+        """Return the decisions of several bots of one user, asked in one child. Raises as `evaluate`."""
+        unpack = partial(replay_wire.unpack_answers, count=len(job.questions))
+        return await self._ask(replay_wire.pack_replay(job), unpack, timeout_s)
+
     async def replay(self, job: ReplayJob, *, timeout_s: float = 60.0) -> list[ReplayAnswer]:
         """Ask again what was decided, behind everybody else. Raises as `evaluate`."""
         request = replay_wire.pack_replay(job)
