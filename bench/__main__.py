@@ -33,6 +33,10 @@ def _measure(options: argparse.Namespace) -> Callable[[], Outcome]:
             peers_dir=options.peers_dir or backtest.DEFAULT_DIR,
             install=options.install_peers,
         )
+    if options.name == "webhooks":
+        from bench import webhooks
+
+        return lambda: webhooks.run(calls=options.hooks)
     if options.name == "stats":
         from bench import stats
 
@@ -44,7 +48,8 @@ def _measure(options: argparse.Namespace) -> Callable[[], Outcome]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Mesures, en rapports.")
-    parser.add_argument("name", choices=("heartbeat", "signal", "gateway", "backtest", "stats"))
+    names = ("heartbeat", "signal", "gateway", "backtest", "stats", "webhooks")
+    parser.add_argument("name", choices=names)
     parser.add_argument("--json", action="store_true", help="une ligne de JSON")
     parser.add_argument(
         "--closes", type=int, help="clôtures 1m mesurées (heartbeat : 120 ; signal, par série : 20)"
@@ -59,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--peers-dir", type=Path, help="backtest : dossier des environnements des concurrents")
     parser.add_argument("--install-peers", action="store_true", help="backtest : les y installer d'abord")
+    parser.add_argument("--hooks", type=int, default=2000, help="webhooks : appels, à 200 par seconde (2000)")
     return parser
 
 

@@ -11,7 +11,7 @@ from launcher.errors import EXIT_USAGE, LauncherError
 from launcher.install import ROOT, VENV_PYTHON, install_python_packages, installation_lock
 from launcher.screen import Screen
 
-NAMES = ("backtest", "signal", "heartbeat", "gateway", "stats")
+NAMES = ("backtest", "signal", "heartbeat", "gateway", "stats", "webhooks")
 
 
 def run(name: str | None, options: Sequence[str]) -> int:
