@@ -1,6 +1,7 @@
 """What the host takes of a worker that is not trusted."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,9 +58,9 @@ def test_thinned_curve_keeps_its_ends_its_peak_and_its_trough() -> None:
 
 
 def test_thinned_candles_are_merged_on_multiples_of_their_length() -> None:
-    times = np.arange(3, 9) * 60_000
-    prices = [np.asarray(column, dtype=float) for column in ([1, 2, 3, 4, 5, 6],) * 4]
-    series = CandleSeries(60_000, times, *prices, np.ones(6))
+    times: Any = np.arange(3, 9) * 60_000
+    price: Any = np.asarray([1, 2, 3, 4, 5, 6], dtype=float)
+    series = CandleSeries(60_000, times, price, price, price, price, np.ones(6))
     thin = thin_candles(series, at_most=3)
     assert thin["candle_ms"] == 120_000
     assert thin["candles"] == [
