@@ -33,6 +33,10 @@ def _measure(options: argparse.Namespace) -> Callable[[], Outcome]:
         from bench import gateway
 
         return lambda: gateway.run(calls=options.calls)
+    if options.name == "webhooks":
+        from bench import webhooks
+
+        return lambda: webhooks.run(calls=options.hooks)
     if options.name == "stats":
         from bench import stats
 
@@ -44,7 +48,7 @@ def _measure(options: argparse.Namespace) -> Callable[[], Outcome]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Mesures, en rapports.")
-    parser.add_argument("name", choices=("heartbeat", "signal", "gateway", "stats", *LATER))
+    parser.add_argument("name", choices=("heartbeat", "signal", "gateway", "stats", "webhooks", *LATER))
     parser.add_argument("--json", action="store_true", help="une ligne de JSON")
     parser.add_argument(
         "--closes", type=int, help="clôtures 1m mesurées (heartbeat : 120 ; signal, par série : 20)"
@@ -53,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--speed", type=int, default=12, help="signal : vitesse du marché (12)")
     parser.add_argument("--trades", type=int, default=200_000, help="heartbeat : messages du débit (200000)")
     parser.add_argument("--calls", type=int, default=500, help="gateway : appels de chaque sorte (500)")
+    parser.add_argument("--hooks", type=int, default=2000, help="webhooks : appels, à 200 par seconde (2000)")
     return parser
 
 

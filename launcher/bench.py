@@ -11,8 +11,8 @@ from launcher.errors import EXIT_USAGE, LauncherError
 from launcher.install import ROOT, VENV_PYTHON, install_python_packages, installation_lock
 from launcher.screen import Screen
 
-NAMES = ("backtest", "signal", "heartbeat", "gateway", "stats")
-_WITHOUT_A_NAME = ("heartbeat", "signal", "gateway", "stats")  # those that `bench/` has
+NAMES = ("backtest", "signal", "heartbeat", "gateway", "stats", "webhooks")
+_WITHOUT_A_NAME = ("heartbeat", "signal", "gateway", "stats", "webhooks")  # those that `bench/` has
 
 
 def run(name: str | None, options: Sequence[str]) -> int:

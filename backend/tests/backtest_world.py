@@ -2,18 +2,21 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from apps.accounts.models import User
-from apps.backtest.models import BacktestResult, Job
+from apps.backtest.models import BacktestResult, BacktestSweep, Job
 from apps.backtest.run_player import Loader, RunPlayer
 from apps.backtest.services import requests
 from apps.backtest.supervisor import Player, Supervisor
+from apps.backtest.sweep_player import SweepPlayer
 from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.strategy_host.backtest_host import BacktestHost
 from apps.market_data.services.candle_history import CandleHistory
@@ -52,6 +55,10 @@ class Flip(Strategy):
 """
 ENDLESS = FLIPPING.replace("return self.position is None", "\n        while True:\n            pass")
 
+SLOW = FLIPPING.replace(
+    "return self.position is None", "\n        sum(range(2_000_000))\n        return self.position is None"
+)
+
 
 class Exchange(FakeGateway):
     """An exchange with minute candles from `FIRST - warm-up` on, without those of `holes`.
@@ -67,6 +74,7 @@ class Exchange(FakeGateway):
         self.pages: list[datetime] = []
         self.priorities: set[Priority] = set()
         self.asked = asyncio.Event()
+        self.asked_twice = asyncio.Event()
         self.gate = gate
 
     async def candles(
@@ -83,7 +91,7 @@ class Exchange(FakeGateway):
     ) -> tuple[str, Sequence[Candle]]:
         self.pages.append(since)
         self.priorities.add(priority)
-        self.asked.set()
+        (self.asked if len(self.pages) == 1 else self.asked_twice).set()
         if self.gate is not None:
             await self.gate.wait()
         return await super().candles(
@@ -166,7 +174,8 @@ class World:
         history = CandleHistory(self.exchange, queries=self.queries, clock=clock)
         loader = Loader(gateway=self.exchange, history=history, queries=self.queries, clock=clock)
         runs = RunPlayer(loader=loader, host=self.host, queries=self.queries, clock=clock)
-        return {BacktestResult: runs.play}
+        sweeps = SweepPlayer(loader=loader, host=self.host, queries=self.queries, clock=clock, workers=2)
+        return {BacktestResult: runs.play, BacktestSweep: sweeps.play}
 
     @asynccontextmanager
     async def terminal_3(self, *, lease_s: float = 15.0) -> AsyncIterator[asyncio.Task[None]]:
@@ -192,14 +201,43 @@ class World:
         self.bell.ring()
         return run
 
+    async def ask_sweep(self, user: User, *, minutes: int = 300, **wanted: Any) -> BacktestSweep:
+        """Queue a search over the parameter of `FLIPPING`."""
+        sweep = await self.queries.run(queue_sweep, user, minutes=minutes, name=next(self.names), **wanted)
+        self.bell.ring()
+        return sweep
+
+    async def cancel(self, run: Job) -> float:
+        """Ask for the end; return how many seconds it took to be told."""
+        asked = time.monotonic()
+        await self.queries.run(requests.cancel, run)
+        self.bell.ring()
+        await self.browsers.status(run, "cancelled")
+        return time.monotonic() - asked
+
+    def worker_pids(self) -> list[int]:
+        """Return the processes that play at this moment."""
+        zygote = self.host.pid
+        return [int(pid) for pid in Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()]
+
     async def row(self, run: Job) -> Any:
         return await self.queries.run(type(run).objects.get, pk=run.pk)
 
 
-def queue_run(user: User, *, code: str, minutes: int, name: int, **changes: Any) -> BacktestResult:
+def queue_run(user: User, **asked: Any) -> BacktestResult:
+    return requests.create_run(user.pk, settings_of(user, **asked), now=datetime.now(UTC))
+
+
+def queue_sweep(user: User, **asked: Any) -> BacktestSweep:
+    chosen = {"method": "grid", "objective": "net_return", "split_ratio": 0.7, "windows": 1}
+    wanted = {**chosen, **settings_of(user, code=FLIPPING, **asked)}
+    return requests.create_sweep(user.pk, wanted, now=datetime.now(UTC))
+
+
+def settings_of(user: User, *, code: str, minutes: int, name: int, **changes: Any) -> dict[str, Any]:
     broker = user.brokers.first()
     strategy = Strategy.objects.create(user=user, name=f"s{name}", code=code, timeframe="1m")
-    wanted = {
+    return {
         "strategy_id": strategy.pk,
         "broker_id": broker.pk,
         "symbol": SYMBOL,
@@ -208,7 +246,6 @@ def queue_run(user: User, *, code: str, minutes: int, name: int, **changes: Any)
         "initial_amount": Decimal(1000),
         **changes,
     }
-    return requests.create_run(user.pk, wanted, now=datetime.now(UTC))
 
 
 def make_trader(name: str = "lea") -> User:

@@ -12,7 +12,7 @@ async function makeSource(page: Page, name: string): Promise<string> {
   await dialog.getByLabel('Secret dans le message').fill('sésame')
   await dialog.getByRole('button', { name: 'Créer l’adresse' }).click()
   const shown = page.getByRole('dialog', { name: 'Adresse à copier maintenant' })
-  const address = await shown.getByLabel('Nouvelle adresse').inputValue()
+  const address = await shown.getByRole('textbox', { name: 'Nouvelle adresse' }).inputValue()
   await shown.getByRole('button', { name: 'J’ai copié l’adresse' }).click()
   await expect(sources.getByRole('article', { name })).toContainText('Active')
   return address

@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 KINDS: tuple[type[Job], ...] = (BacktestResult, BacktestSweep)
 LEASE = timedelta(seconds=15)
 MAX_ATTEMPTS = 2
-_AT_WORK = (Job.Status.LOADING, Job.Status.RUNNING)
+AT_WORK = (Job.Status.LOADING, Job.Status.RUNNING)
 _HEAVY = {BacktestResult: ("trades_detail", "curves"), BacktestSweep: ()}
 
 
@@ -37,7 +37,7 @@ class Claim:
 
     def rows(self) -> "QuerySet[Job]":
         return self.kind.objects.filter(
-            pk=self.pk, claimed_by=self.claimed_by, attempts=self.attempt, status__in=_AT_WORK
+            pk=self.pk, claimed_by=self.claimed_by, attempts=self.attempt, status__in=AT_WORK
         )
 
 
@@ -48,7 +48,7 @@ def claim(kind: type[Job], worker: str, *, now: datetime, lease: timedelta = LEA
         The row with its status `loading`, None when nobody waits.
     """
     with transaction.atomic():
-        busy = kind.objects.filter(status__in=_AT_WORK).values("user_id")
+        busy = kind.objects.filter(status__in=AT_WORK).values("user_id")
         waiting = kind.objects.filter(status=Job.Status.QUEUED).exclude(user_id__in=busy).order_by("pk")
         row: Job | None = waiting.defer(*_HEAVY[kind]).select_for_update(skip_locked=True, of=("self",)).first()
         if row is None:
@@ -103,7 +103,7 @@ def take_back_orphans(kind: type[Job], *, now: datetime) -> list[Job]:
     """Put rows whose worker died back into the queue, or end them; return those that changed."""
     changed = []
     with transaction.atomic():
-        dead = kind.objects.filter(status__in=_AT_WORK).filter(Q(lease_until__lt=now) | Q(lease_until=None))
+        dead = kind.objects.filter(status__in=AT_WORK).filter(Q(lease_until__lt=now) | Q(lease_until=None))
         for row in dead.defer(*_HEAVY[kind]).select_for_update(skip_locked=True, of=("self",)):
             row.status, row.claimed_by, row.lease_until, row.phase_progress = Job.Status.QUEUED, "", None, 0.0
             if row.cancel_requested:

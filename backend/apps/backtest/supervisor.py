@@ -96,9 +96,11 @@ class Supervisor:
         await tell(self._publisher, row)
 
     def _stop(self, claim: queue.Claim) -> None:
-        if claim in self._at_work and claim not in self._stopped:
+        work, task = self._at_work.get(claim, (None, None))
+        # A row that has just been written to its end is no longer renewed: that is no reason to stop.
+        if work is not None and task is not None and not work.is_ending and claim not in self._stopped:
             self._stopped.add(claim)
-            self._at_work[claim][1].cancel()
+            task.cancel()
 
     async def _play(self, row: Job, work: Work) -> None:
         """Play a row; whatever happens to it stays with it."""

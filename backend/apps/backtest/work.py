@@ -24,6 +24,7 @@ class Work:
     def __init__(self, row: Job, *, queries: Queries, publisher: Publisher, clock: Clock) -> None:
         self.claim = queue.claim_of(row)
         self.progress = 0.0
+        self.is_ending = False  # its last words are being written: too late to stop it
         self._row = row
         self._queries = queries
         self._publisher = publisher
@@ -37,12 +38,17 @@ class Work:
 
     async def write(self, **columns: Any) -> None:
         """Change the row and tell the browsers. Raises ClaimLost."""
+        self.is_ending = self.is_ending or columns["status"] not in queue.AT_WORK
         row = await self._queries.run(queue.write, self.claim, **columns)
         if row is None:
             raise ClaimLost
         self._news = None  # of the phase before
         self.progress = row.phase_progress
         await tell(self._publisher, row)
+
+    async def note(self, **columns: Any) -> None:
+        """Change the row without a word; a lost claim is heard of at its next renewal."""
+        await self._queries.run(queue.write, self.claim, **columns)
 
     @asynccontextmanager
     async def telling(self) -> AsyncIterator[None]:

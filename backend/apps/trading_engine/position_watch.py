@@ -85,7 +85,10 @@ class PositionWatch:
         run = self._database.run
         await run(protection.ask_exchange, now=self._clock.now())
         for due in await run(keeper.survey):
-            await run(keeper.take_step, due, now=self._clock.now())
+            try:
+                await run(keeper.take_step, due, now=self._clock.now())
+            except AristobotError as exc:  # one position's boundary: the others are verified
+                log.error("watch.not_mended", position_id=due.position_id, reason=exc.message)
 
     async def _pause(self) -> None:
         waits = [

@@ -30,7 +30,10 @@ _ANSWERS = {
     405: ("method_not_allowed", "Cette adresse reçoit des messages par POST."),
     413: ("too_long", "Message trop long."),
     429: ("too_many", "Trop d'appels : réessayer plus tard."),
-    503: ("unavailable", "Appel non enregistré : réessayer."),
+    503: (
+        "unavailable",
+        "Appel peut-être non enregistré : le renvoyer (le même « id » n'est exécuté qu'une fois).",
+    ),
 }
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -161,6 +164,11 @@ async def _refuse(send: Send, status: int) -> None:
 
 
 async def _send(send: Send, status: int, body: Mapping[str, Any]) -> None:
-    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+    text = orjson.dumps(body)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(text)).encode()),
+        (b"cache-control", b"no-store"),
+    ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": orjson.dumps(body)})
+    await send({"type": "http.response.body", "body": text})

@@ -2,9 +2,10 @@
 
 import structlog
 
-from apps.backtest.models import BacktestResult
+from apps.backtest.models import BacktestResult, BacktestSweep
 from apps.backtest.run_player import Loader, RunPlayer
 from apps.backtest.supervisor import Supervisor
+from apps.backtest.sweep_player import SweepPlayer
 from apps.core.adapters.redis_wake_up import RedisWakeUp
 from apps.core.adapters.strategy_host.backtest_host import BacktestHost
 from apps.market_data.services.candle_history import CandleHistory, Queries
@@ -24,8 +25,9 @@ class BacktestWorks:
         history = CandleHistory(gateway, queries=queries, clock=clock)
         loader = Loader(gateway=gateway, history=history, queries=queries, clock=clock)
         runs = RunPlayer(loader=loader, host=self._host, queries=queries, clock=clock)
+        sweeps = SweepPlayer(loader=loader, host=self._host, queries=queries, clock=clock)
         self._supervisor = Supervisor(
-            players={BacktestResult: runs.play},
+            players={BacktestResult: runs.play, BacktestSweep: sweeps.play},
             wake_up=wake_up,
             queries=queries,
             publisher=publisher,

@@ -10,7 +10,7 @@ import pytest
 from django.db.models import QuerySet
 
 from apps.orders import selectors
-from apps.orders.models import Position, Trade
+from apps.orders.models import OrderCommand, Position, Trade
 from apps.trading_engine.database import Database
 from apps.trading_engine.models import ActiveStrategy
 from apps.trading_engine.position_watch import PositionWatch
@@ -41,6 +41,31 @@ async def exits_of(world: World) -> list[Trade]:
     return await world.database.run(lambda: list(Trade.objects.filter(intent="exit").order_by("id")))
 
 
+async def protections_of(world: World) -> list[Trade]:
+    return await world.database.run(lambda: list(Trade.objects.filter(intent="protection").order_by("id")))
+
+
+def rest(position: Position) -> None:
+    """Let a stop loss rest at the exchange for a position."""
+    Trade.objects.create(
+        user=position.user,
+        broker=position.broker,
+        bot=position.bot,
+        position=position,
+        source="strategy",
+        owner=position.owner,
+        intent="protection",
+        client_order_id="stop",
+        symbol=position.symbol,
+        side="sell",
+        type="stop_loss",
+        quantity=position.quantity,
+        stop_price=position.stop_loss,
+        status="open",
+        valid_until=position.opened_at,
+    )
+
+
 async def position_of(world: World, bot: ActiveStrategy) -> Position:
     return await world.database.run(lambda: Position.objects.get(bot=bot))
 
@@ -65,6 +90,30 @@ async def test_a_stop_loss_sells_the_whole_position_once(world: World, bot: Acti
     assert (trade.side, trade.type, trade.quantity, trade.status) == ("sell", "market", Decimal("0.5"), "pending")
     position = await position_of(world, bot)
     assert (position.status, position.closing_reason) == ("closing", "stop_loss")
+
+
+async def test_a_stop_that_rests_is_left_to_the_exchange_for_a_while(world: World, bot: ActiveStrategy) -> None:
+    position = await world.database.run(lambda: hold(bot, stop_loss=Decimal(98)))
+    await world.database.run(lambda: rest(position))
+    world.gateway.prices[SYMBOL] = Decimal(97)
+    guard = watch(world)
+    for wait_s, status in ((0, "open"), (14, "open"), (1, "closing")):
+        world.clock.advance(wait_s)
+        await guard.look()
+        assert (await position_of(world, bot)).status == status
+    assert await exits_of(world) == []  # the stop is cancelled first
+    command = await world.database.run(OrderCommand.objects.get)
+    assert (command.kind, command.trade_id) == ("cancel", (await protections_of(world))[0].id)
+
+
+async def test_each_minute_what_is_missing_is_placed_again(world: World, bot: ActiveStrategy) -> None:
+    await world.database.run(lambda: hold(bot, stop_loss=Decimal(98), take_profit=Decimal(104)))
+    await watch(world).verify()
+    legs = await protections_of(world)
+    assert [(leg.type, leg.quantity, leg.stop_price) for leg in legs] == [
+        ("stop_loss", Decimal("0.5"), 98),
+        ("take_profit", Decimal("0.5"), 104),
+    ]
 
 
 async def test_two_watches_at_once_sell_once(world: World, bot: ActiveStrategy) -> None:

@@ -481,6 +481,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "submit": LIMIT,
     "cancel": {"trade": "{trade}"},
     "cancel_all": {},
+    "close": {"position": 1},
     "amend": {"trade": "{trade}", "price": "85"},
     "orders": {},
     "history": {},

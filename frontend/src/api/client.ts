@@ -37,7 +37,8 @@ export function setUnauthenticatedHandler(handler: () => void): void {
 }
 
 function unreachable(cause: unknown): ApiError {
-  const reason = cause instanceof Error ? cause.message : String(cause)
+  // A TypeError holds the browser's own English words for a connection that was refused or lost.
+  const reason = cause instanceof TypeError ? 'connexion refusée ou perdue' : cause instanceof Error ? cause.message : String(cause)
   return new ApiError(`Le serveur Aristobot ne répond pas : ${reason}`, 'unreachable', 0)
 }
 

@@ -38,7 +38,9 @@ export function useBacktestDesk() {
   }
 
   const load = useLoad(async () => {
-    await Promise.all([strategies.refresh(), brokers.refresh()])
+    // A simulated market has its own date: proposing ours would be refused. Without it the form still opens.
+    const clock = heartbeat.marketTime === null ? heartbeat.refresh().catch(() => undefined) : null
+    await Promise.all([strategies.refresh(), brokers.refresh(), clock])
     form.propose()
   })
   const history = useLoad(

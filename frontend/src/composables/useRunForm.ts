@@ -91,11 +91,15 @@ export function useRunForm() {
     return used ?? (strategies.list.find((one) => one.name === EXAMPLE) ?? strategies.list[0])?.id
   }
 
+  /** The dates that nobody typed. */
+  let proposed = ''
+
   /** The last `days` of the market; dates are days, except where a day is too coarse. */
   function period(days: number): void {
     const now = Math.floor(marketNow.value / DAY_MS) * DAY_MS
     start.value = time.day(now - days * DAY_MS)
     end.value = time.day(now)
+    proposed = start.value + end.value
   }
   const preset = computed(() => {
     const now = Math.floor(marketNow.value / DAY_MS) * DAY_MS
@@ -129,8 +133,9 @@ export function useRunForm() {
     if (chosenStrategy.value) timeframe.value = chosenStrategy.value.timeframe
     params.value = {}
   })
-  /** Proposes the dates again, by a clock that is known now or in another zone. */
+  /** Proposes the dates again, by a clock that is known now or in another zone; typed ones stay. */
   function restart(): void {
+    if (start.value + end.value !== proposed) return
     start.value = end.value = ''
     propose()
   }

@@ -25,7 +25,7 @@ from domain.webhooks.parse import parse
 from domain.webhooks.plan import Rules
 from domain.webhooks.refusal import CallRefused
 
-_LOOKED_AT = 200  # calls of one source that wait
+_LOOKED_AT = 50  # calls of one source, oldest first; those behind so many that wait do too
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,29 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
-from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db import connection
 
 from apps.webhooks.models import Webhook, WebhookSource
 from domain.webhooks.parse import MAX_BYTES, text_of
+
+# Written by hand: the door pays for these two on every call, and the ORM costs more than PostgreSQL does.
+_FIND = """
+    SELECT id, user_id, name, rate_per_minute, tradingview_only, token_hash, revoked_at, is_enabled
+    FROM webhook_sources WHERE token_hash = %(hash)s OR previous_token_hash = %(hash)s LIMIT 1
+"""
+_KEEP = """
+    INSERT INTO webhooks (user_id, origin_id, source, reference, body, body_hash, payload, remote_address,
+        processed, status, code, reason, call_id, symbol, action, is_test, created_at, processed_at)
+    VALUES (%s, %s, %s, %s, %s, %s, '{}', %s, %s, %s, %s, %s, '', '', '', %s, %s, %s)
+    ON CONFLICT (reference) DO NOTHING RETURNING id
+"""
+_KEPT = (
+    *("user_id", "origin_id", "source", "reference", "body", "body_hash", "remote_address", "processed", "status"),
+    *("code", "reason", "is_test", "created_at", "processed_at"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +57,30 @@ def arrival(body: bytes, *, remote_address: str, received_at: datetime) -> Arriv
 
 def find(token_hash: str) -> Address | None:
     """Return what an address leads to, also when it is no longer in use; None when it never was."""
-    named = Q(token_hash=token_hash) | Q(previous_token_hash=token_hash)
-    source = WebhookSource.objects.filter(named).first()
-    if source is None:
+    with connection.cursor() as cursor:
+        cursor.execute(_FIND, {"hash": token_hash})
+        found = cursor.fetchone()
+    if found is None:
         return None
-    return address_of(source, obstacle=_obstacle(source, token_hash))
+    source_id, user_id, name, rate_per_minute, tradingview_only, current_hash, revoked_at, is_enabled = found
+    obstacle = None
+    if current_hash != token_hash:
+        obstacle = ("old_token", "Ancienne adresse : le jeton de cette source a été changé depuis.")
+    elif revoked_at is not None:
+        obstacle = ("revoked", "Adresse révoquée.")
+    elif not is_enabled:
+        obstacle = ("disabled", "Source désactivée.")
+    return Address(source_id, user_id, name, rate_per_minute, tradingview_only, obstacle)
 
 
-def address_of(source: WebhookSource, *, obstacle: tuple[str, str] | None = None) -> Address:
-    """Return what a source's address leads to."""
+def address_of(source: WebhookSource) -> Address:
+    """Return where a source's own address leads to."""
     return Address(
         source_id=source.id,
         user_id=source.user_id,
         name=source.name,
         rate_per_minute=source.rate_per_minute,
         tradingview_only=source.tradingview_only,
-        obstacle=obstacle,
     )
 
 
@@ -78,17 +102,8 @@ def keep_refused(address: Address, call: Arrival, *, code: str, reason: str) -> 
     )
 
 
-def _obstacle(source: WebhookSource, token_hash: str) -> tuple[str, str] | None:
-    if source.token_hash != token_hash:
-        return "old_token", "Ancienne adresse : le jeton de cette source a été changé depuis."
-    if source.revoked_at is not None:
-        return "revoked", "Adresse révoquée."
-    if not source.is_enabled:
-        return "disabled", "Source désactivée."
-    return None
-
-
-def _insert(address: Address, call: Arrival, **fields: object) -> Webhook:
+def _insert(address: Address, call: Arrival, **fields: Any) -> Webhook:
+    """Commit a row by one statement; a reference that is there already is the same call."""
     row = Webhook(
         user_id=address.user_id,
         origin_id=address.source_id,
@@ -100,12 +115,8 @@ def _insert(address: Address, call: Arrival, **fields: object) -> Webhook:
         created_at=call.received_at,
         **fields,
     )
-    try:
-        with transaction.atomic():
-            row.save(force_insert=True)
-    except IntegrityError:
-        known: Webhook | None = Webhook.objects.filter(reference=call.reference).first()
-        if known is None:
-            raise
-        return known
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP, [getattr(row, name) for name in _KEPT])
+        made = cursor.fetchone()
+    row.id = made[0] if made else Webhook.objects.values_list("id", flat=True).get(reference=call.reference)
     return row

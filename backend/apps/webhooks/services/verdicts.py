@@ -14,6 +14,8 @@ from domain.webhooks.admission import Stale
 
 log = structlog.get_logger(__name__)
 
+_KEPT_BODY = 4096  # of a call that came to nothing: TradingView's own limit, and no way to fill the disk
+
 # Refused before anybody read the text: the same text may still come by the right way.
 AT_THE_DOOR = ("old_token", "revoked", "disabled", "wrong_address", "too_many", "too_long", "bad_secret")
 
@@ -52,6 +54,8 @@ def _settle(row: Webhook, status: str, *, code: str, reason: str, now: datetime)
     row.status, row.code, row.reason = str(status), code[:32], reason
     row.processed, row.processed_at, row.not_before = True, now, None
     row.body = _without_secret(row)
+    if status != Webhook.Status.EXECUTED:
+        row.body = row.body[:_KEPT_BODY]
     row.save()
     log.info("webhooks.settled", webhook_id=row.id, source_id=row.origin_id, status=row.status, code=row.code)
 

@@ -66,6 +66,11 @@ class BacktestHost:
         """Start the zygote ahead of the first run. Raises Unavailable."""
         await self._living_zygote()
 
+    @property
+    def pid(self) -> int | None:
+        """Process id of the zygote, whose children the workers are."""
+        return None if self._zygote is None else self._zygote.pid
+
     async def close(self) -> None:
         """Stop every worker."""
         if self._zygote is not None:

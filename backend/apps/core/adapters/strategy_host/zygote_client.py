@@ -106,6 +106,10 @@ class ZygoteClient:
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
     async def start(self, *, timeout_s: float) -> None:
         """Start the process and wait until it can fork.
 
