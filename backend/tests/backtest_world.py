@@ -229,7 +229,7 @@ def queue_run(user: User, **asked: Any) -> BacktestResult:
 
 
 def queue_sweep(user: User, **asked: Any) -> BacktestSweep:
-    chosen = {"method": "grid", "objective": "net_return", "split_ratio": 0.7, "windows": 1}
+    chosen = {"objective": "net_return", "split_ratio": 0.7, "windows": 1}
     wanted = {**chosen, **settings_of(user, code=FLIPPING, **asked)}
     return requests.create_sweep(user.pk, wanted, now=datetime.now(UTC))
 

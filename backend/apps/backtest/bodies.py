@@ -27,7 +27,6 @@ def sweep_body(row: BacktestSweep) -> dict[str, Any]:
     """Return one sweep without its runs."""
     return {
         **_job_body(row),
-        "method": row.method,
         "space": row.space,
         "objective": row.objective,
         "split_ratio": row.split_ratio,

@@ -91,12 +91,7 @@ class BacktestResult(Job):
 class BacktestSweep(Job):
     """A search over a strategy's parameters: many runs of one market and one period."""
 
-    class Method(models.TextChoices):
-        GRID = "grid"
-        OPTUNA = "optuna"
-
-    method = models.CharField(max_length=16, choices=Method.choices)
-    space = models.JSONField(default=dict)  # by parameter: the values tried, or its bounds
+    space = models.JSONField(default=dict)  # by parameter: the values tried
     objective = models.CharField(max_length=32)  # the metric that ranks
     split_ratio = models.FloatField()  # part of the period that ranks; the rest only shows
     windows = models.IntegerField(default=1)  # walk-forward windows, 1 = one split

@@ -335,16 +335,13 @@ class BacktestCurvesSerializer(serializers.Serializer[Any]):
 class SweepInputSerializer(BacktestInputSerializer):
     """`space` names the parameters that vary: a list of values, or `{min, max, step}`."""
 
-    method = serializers.ChoiceField(choices=["grid", "optuna"], default="grid")
     space = serializers.DictField()
-    runs = serializers.IntegerField(min_value=1, max_value=500, required=False)
     objective = serializers.ChoiceField(choices=OBJECTIVES, default="sharpe")
     split_ratio = serializers.FloatField(min_value=0.3, max_value=0.9, default=0.7)
     windows = serializers.IntegerField(min_value=1, max_value=12, default=1)
 
 
 class SweepSerializer(_JobSerializer):
-    method = serializers.ChoiceField(choices=["grid", "optuna"])
     space = serializers.DictField()
     objective = serializers.ChoiceField(choices=OBJECTIVES)
     split_ratio = serializers.FloatField()

@@ -135,7 +135,7 @@ class _Sweep:
 
 
 def _trials(row: BacktestSweep, windows: list[Window]) -> Iterator[Trial]:
-    combinations = Space.from_json(row.space, row.total_runs).grid()
+    combinations = Space.from_json(row.space).grid()
     for window in windows:
         for number, params in enumerate(combinations):
             yield Trial(number, window, params)

@@ -285,7 +285,7 @@ def make_world() -> World:
         user=lea, session_id=key.session_key, user_agent=MARK, created_at=CLOSE, last_seen_at=CLOSE
     )
     run = _backtest(BacktestResult, bot, final_amount=1000, trades_detail=[_round_trip()], curves=_curves())
-    sweep = _backtest(BacktestSweep, bot, method="grid", objective="sharpe_ratio", split_ratio=0.7, total_runs=1)
+    sweep = _backtest(BacktestSweep, bot, objective="sharpe_ratio", split_ratio=0.7, total_runs=1)
     BacktestSweepRun.objects.create(
         sweep=sweep, number=0, params={"x": MARK}, in_sample={}, out_of_sample={}, error=MARK
     )

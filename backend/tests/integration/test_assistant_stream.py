@@ -12,6 +12,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from django.core.asgi import get_asgi_application
+from django.db import connections
 from django.test import Client
 from pytest_django.fixtures import SettingsWrapper
 
@@ -300,7 +301,15 @@ def test_eleventh_request_of_a_minute_is_refused(lea_client: Client) -> None:
     assert (ask(lea_client).status_code, ask(lea_client).json()["code"]) == (429, "assistant_rate_limited")
 
 
+@pytest.fixture
+async def _thread_left_clean() -> AsyncGenerator[None, None]:
+    """The thread of `sync_to_async` outlives the test: tests without a database must not meet its connection."""
+    yield
+    await sync_to_async(connections.close_all)()
+
+
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_thread_left_clean")
 async def test_browser_reads_lines_and_leaving_ends_the_call(
     lea_client: Client, server: LocalServer, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:

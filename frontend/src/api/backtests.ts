@@ -25,7 +25,6 @@ export type ChartCurve = Schemas['Curve']
 export type Curves = Pick<Schemas['BacktestCurves'], 'curve' | 'candles' | 'candle_ms'>
 
 export type Objective = Schemas['Sweep']['objective']
-export type SweepMethod = Schemas['Sweep']['method']
 export type NewSweep = Omit<Schemas['SweepInputRequest'], 'space'> & { space: Record<string, (number | string | boolean)[]> }
 export type Sweep = Schemas['Sweep']
 /** One combination; of each part its figures, none when it failed. */

@@ -2251,12 +2251,6 @@ export interface components {
             body: string;
         };
         /**
-         * @description * `grid` - grid
-         *     * `optuna` - optuna
-         * @enum {string}
-         */
-        MethodEnum: "grid" | "optuna";
-        /**
          * @description * `simulation` - simulation
          *     * `testnet` - testnet
          *     * `real` - real
@@ -3188,7 +3182,6 @@ export interface components {
             started_at: string | null;
             /** Format: date-time */
             finished_at: string | null;
-            method: components["schemas"]["MethodEnum"];
             space: {
                 [key: string]: unknown;
             };
@@ -3238,7 +3231,6 @@ export interface components {
             started_at: string | null;
             /** Format: date-time */
             finished_at: string | null;
-            method: components["schemas"]["MethodEnum"];
             space: {
                 [key: string]: unknown;
             };
@@ -3272,12 +3264,9 @@ export interface components {
             params?: {
                 [key: string]: unknown;
             };
-            /** @default grid */
-            method: components["schemas"]["MethodEnum"];
             space: {
                 [key: string]: unknown;
             };
-            runs?: number;
             /** @default sharpe */
             objective: components["schemas"]["ObjectiveEnum"];
             /**

@@ -1,6 +1,6 @@
 import { computed, ref, watch } from 'vue'
 import { ApiError } from '@/api/errors'
-import type { NewSweep, Objective, SweepMethod } from '@/api/backtests'
+import type { NewSweep, Objective } from '@/api/backtests'
 import type { ParamSpec } from '@/api/strategies'
 import { typedValue } from '@/components/strategies/params'
 import { useSweeps } from '@/stores/sweeps'
@@ -51,11 +51,9 @@ export function axisValues(spec: ParamSpec, axis: Axis): (number | string | bool
 export function useSweepForm(form: RunForm) {
   const sweeps = useSweeps()
   const axes = ref<Record<string, Axis>>({})
-  const method = ref<SweepMethod>('grid')
   const objective = ref<Objective>('sharpe')
   const split = ref(70)
   const windows = ref(1)
-  const runs = ref('100')
 
   watch(form.specs, (specs) => {
     axes.value = Object.fromEntries(specs.map((spec) => [spec.name, axes.value[spec.name] ?? proposal(spec)]))
@@ -68,13 +66,11 @@ export function useSweepForm(form: RunForm) {
   const errors = computed<Record<string, string>>(() => Object.fromEntries(Object.entries(values.value).flatMap(([name, found]) => (typeof found === 'string' ? [[name, found]] : []))))
   const sizes = computed(() => Object.values(values.value).map((found) => (typeof found === 'string' ? 0 : found.length)))
   const combinations = computed(() => sizes.value.reduce((product, size) => product * size, sizes.value.length ? 1 : 0))
-  const wanted = computed(() => (method.value === 'grid' ? combinations.value : Math.min(combinations.value, Number(runs.value) || 0)))
   const problem = computed(() => {
     if (!form.specs.value.length) return 'Cette stratégie ne déclare aucun réglage : ajoutez STRATEGY_PARAMS à son code.'
     if (!varied.value.length) return 'Choisissez au moins un réglage à faire varier.'
     if (Object.keys(errors.value).length) return null
-    if (method.value === 'grid' && combinations.value > MAX_COMBINATIONS) return `${sizes.value.join(' × ')} = ${combinations.value} combinaisons, ${MAX_COMBINATIONS} au plus : élargissez un pas, ou cherchez par Optuna.`
-    if (method.value === 'optuna' && !(wanted.value >= 1 && Number(runs.value) <= MAX_COMBINATIONS)) return `De 1 à ${MAX_COMBINATIONS} essais.`
+    if (combinations.value > MAX_COMBINATIONS) return `${sizes.value.join(' × ')} = ${combinations.value} combinaisons, ${MAX_COMBINATIONS} au plus : élargissez un pas.`
     return null
   })
 
@@ -83,14 +79,13 @@ export function useSweepForm(form: RunForm) {
     const space = Object.fromEntries(Object.entries(values.value).map(([name, found]) => [name, found as (number | string | boolean)[]]))
     const fixed = Object.fromEntries(Object.entries(form.draft.value.params ?? {}).filter(([name]) => !(name in space)))
     return {
-      ...form.draft.value, params: fixed, method: method.value, space, objective: objective.value, split_ratio: split.value / 100, windows: windows.value,
-      ...(method.value === 'optuna' ? { runs: wanted.value } : {}),
+      ...form.draft.value, params: fixed, space, objective: objective.value, split_ratio: split.value / 100, windows: windows.value,
     }
   })
 
   const submit = useAction(async () => (draft.value ? sweeps.launch(draft.value) : undefined))
   const refusal = computed(() => (submit.error.value instanceof ApiError ? submit.error.value : null))
-  return { axes, method, objective, split, windows, runs, varied, errors, sizes, combinations, wanted, problem, draft, submit, refusal }
+  return { axes, objective, split, windows, varied, errors, sizes, combinations, problem, draft, submit, refusal }
 }
 
 export type SweepForm = ReturnType<typeof useSweepForm>

@@ -55,17 +55,16 @@ def create_sweep(user_id: int, wanted: Mapping[str, Any], *, now: datetime) -> B
     """Queue a search over the strategy's parameters.
 
     Args:
-        wanted: as `create_run`, and `method`, `space`, `objective`, `split_ratio`, `windows`, `runs`.
+        wanted: as `create_run`, and `space`, `objective`, `split_ratio`, `windows`.
 
     Raises as `create_run`.
     """
     strategy = _own_strategy(user_id, wanted["strategy_id"])
     specs = _specs(strategy)
     fixed = check_params(specs, wanted.get("params") or {})
-    space = Space.read(specs, wanted["space"], method=wanted["method"], runs=wanted.get("runs"))
+    space = Space.read(specs, wanted["space"])
     sweep = BacktestSweep(
         params=fixed,
-        method=wanted["method"],
         space=space.as_json(),
         objective=wanted["objective"],
         split_ratio=wanted["split_ratio"],

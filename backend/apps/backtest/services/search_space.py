@@ -15,20 +15,21 @@ from domain.errors import InvalidInput
 from domain.strategies.params import ParamSpec, ParamType, Value, check_params
 
 MAX_RUNS = 500
-_SAMPLED_BY_DEFAULT = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """The values tried, by parameter, and how many combinations of them are played."""
+    """The values tried, by parameter."""
 
     values: Mapping[str, tuple[Value, ...]]
-    runs: int
+
+    @property
+    def runs(self) -> int:
+        """How many combinations there are."""
+        return prod(len(tried) for tried in self.values.values())
 
     @classmethod
-    def read(
-        cls, specs: Sequence[ParamSpec], given: Mapping[str, Any], *, method: str, runs: int | None
-    ) -> "Space":
+    def read(cls, specs: Sequence[ParamSpec], given: Mapping[str, Any]) -> "Space":
         """Return the checked space.
 
         Raises:
@@ -44,20 +45,18 @@ class Space:
         check_params(specs, dict.fromkeys(set(given) - set(known), 0))  # raises for an unknown name
         values = {name: _values(known[name], wanted) for name, wanted in given.items()}
         every = prod(len(tried) for tried in values.values())
-        if method == "grid":
-            if every > MAX_RUNS:
-                sizes = " × ".join(str(len(tried)) for tried in values.values())
-                raise InvalidInput(
-                    f"Balayage refusé : {sizes} = {every} combinaisons, {MAX_RUNS} au plus.",
-                    details={"runs": every, "limit": MAX_RUNS},
-                    code="too_many_runs",
-                )
-            return cls(values, every)
-        return cls(values, min(runs or _SAMPLED_BY_DEFAULT, every, MAX_RUNS))
+        if every > MAX_RUNS:
+            sizes = " × ".join(str(len(tried)) for tried in values.values())
+            raise InvalidInput(
+                f"Balayage refusé : {sizes} = {every} combinaisons, {MAX_RUNS} au plus.",
+                details={"runs": every, "limit": MAX_RUNS},
+                code="too_many_runs",
+            )
+        return cls(values)
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any], runs: int) -> "Space":
-        return cls({name: tuple(tried) for name, tried in stored.items()}, runs)
+    def from_json(cls, stored: Mapping[str, Any]) -> "Space":
+        return cls({name: tuple(tried) for name, tried in stored.items()})
 
     def as_json(self) -> dict[str, list[Value]]:
         return {name: list(tried) for name, tried in self.values.items()}
