@@ -3,23 +3,14 @@
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from bench.figures import Outcome
-
-LATER = {
-    "backtest": "le moteur de backtest",
-}
-EXIT_USAGE = 2
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one measure; return the exit code."""
     options = _parser().parse_args(arguments)
-    if options.name in LATER:
-        sys.stderr.write(
-            f"La mesure « {options.name} » n'existe pas encore : elle vient avec {LATER[options.name]}.\n"
-        )
-        return EXIT_USAGE
     _measure(options)().write(as_json=options.json)
     return 0
 
@@ -33,6 +24,15 @@ def _measure(options: argparse.Namespace) -> Callable[[], Outcome]:
         from bench import gateway
 
         return lambda: gateway.run(calls=options.calls)
+    if options.name == "backtest":
+        from bench import backtest
+
+        return lambda: backtest.run(
+            bars=options.bars,
+            sizes=options.sizes,
+            peers_dir=options.peers_dir or backtest.DEFAULT_DIR,
+            install=options.install_peers,
+        )
     if options.name == "webhooks":
         from bench import webhooks
 
@@ -48,7 +48,8 @@ def _measure(options: argparse.Namespace) -> Callable[[], Outcome]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Mesures, en rapports.")
-    parser.add_argument("name", choices=("heartbeat", "signal", "gateway", "stats", "webhooks", *LATER))
+    names = ("heartbeat", "signal", "gateway", "backtest", "stats", "webhooks")
+    parser.add_argument("name", choices=names)
     parser.add_argument("--json", action="store_true", help="une ligne de JSON")
     parser.add_argument(
         "--closes", type=int, help="clôtures 1m mesurées (heartbeat : 120 ; signal, par série : 20)"
@@ -57,6 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--speed", type=int, default=12, help="signal : vitesse du marché (12)")
     parser.add_argument("--trades", type=int, default=200_000, help="heartbeat : messages du débit (200000)")
     parser.add_argument("--calls", type=int, default=500, help="gateway : appels de chaque sorte (500)")
+    parser.add_argument("--bars", type=int, default=525_600, help="backtest : bougies (525600)")
+    parser.add_argument(
+        "--sizes", type=int, nargs="*", default=(), help="backtest : autres tailles, pour la linéarité"
+    )
+    parser.add_argument("--peers-dir", type=Path, help="backtest : dossier des environnements des concurrents")
+    parser.add_argument("--install-peers", action="store_true", help="backtest : les y installer d'abord")
     parser.add_argument("--hooks", type=int, default=2000, help="webhooks : appels, à 200 par seconde (2000)")
     return parser
 

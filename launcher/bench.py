@@ -12,14 +12,13 @@ from launcher.install import ROOT, VENV_PYTHON, install_python_packages, install
 from launcher.screen import Screen
 
 NAMES = ("backtest", "signal", "heartbeat", "gateway", "stats", "webhooks")
-_WITHOUT_A_NAME = ("heartbeat", "signal", "gateway", "stats", "webhooks")  # those that `bench/` has
 
 
 def run(name: str | None, options: Sequence[str]) -> int:
     """Run one measurement, or all those that exist; `python -m bench` does the work.
 
     Args:
-        name: one of NAMES; `bench/` refuses those it does not have yet.
+        name: one of NAMES.
         options: handed over, such as `--json`.
 
     Raises:
@@ -30,7 +29,7 @@ def run(name: str | None, options: Sequence[str]) -> int:
     quiet = Screen(total_steps=1, stream=sys.stderr)  # stdout belongs to the figures
     with installation_lock():
         install_python_packages("runtime", quiet)
-    return max(_run_one(each, options) for each in ([name] if name else _WITHOUT_A_NAME))
+    return max(_run_one(each, options) for each in ([name] if name else NAMES))
 
 
 def _run_one(name: str, options: Sequence[str]) -> int:

@@ -19,6 +19,8 @@ _SLACK = 1 + Decimal("1e-9")
 # How far a market buy may run above the price that sized it: the balance must still pay for it.
 MARKET_PRICE_MARGIN = Decimal("0.005")
 _WITH_MARGIN = 1 + MARKET_PRICE_MARGIN
+_SELL = Side.SELL
+_ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class Funds:
     @property
     def available(self) -> Decimal:
         """Free minus what committed orders will still take, never below zero."""
-        return max(self.free - self.reserved, Decimal(0))
+        left = self.free - self.reserved
+        return left if left > 0 else _ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def size_entry(market: Market, price: Decimal, terms: tuple[float, float, float]
     wanted = _decimal(size)
     if wanted <= 0:
         return NoOrder(f"taille nulle : la stratégie demande {_text(wanted)} {market.quote}")
-    spend = wanted if cap is None else min(wanted, cap)
+    spend = wanted if cap is None or wanted <= cap else cap
     if spend > available * _SLACK:
         return NoOrder(
             f"solde insuffisant : {_text(spend)} {market.quote} demandés, {_text(available)} disponibles "
@@ -111,8 +114,9 @@ def size_entry(market: Market, price: Decimal, terms: tuple[float, float, float]
         )
     if stop >= 1:
         return NoOrder(f"stop loss de {_text(_ratio(stop) * 100)} % impossible : il doit rester sous 100 %")
+    payable = _payable(available, market)
     return (
-        min(spend, _payable(available, market)),
+        spend if spend <= payable else payable,
         _exit_price(market, price=price, change=-_ratio(stop)),
         _exit_price(market, price=price, change=_ratio(target)),
     )
@@ -124,7 +128,7 @@ def _payable(available: Decimal, market: Market) -> Decimal:
 
 
 def _exit_price(market: Market, *, price: Decimal, change: Decimal) -> Decimal | None:
-    return None if change == 0 else market.round_price(price * (1 + change), side=Side.SELL)
+    return None if change == 0 else market.round_price(price * (1 + change), side=_SELL)
 
 
 def _decimal(value: float) -> Decimal:

@@ -37,6 +37,10 @@ from domain.sizing import Funds, NoOrder, size_entry
 
 MAX_LISTED_REFUSALS = 200
 _ZERO = Decimal(0)
+# An enum's attribute is slow to reach, and these are reached for each trade.
+_BUY, _SELL = Side.BUY, Side.SELL
+_SIGNAL, _STOPPED, _REACHED = ExitReason.SIGNAL, ExitReason.STOP_LOSS, ExitReason.TAKE_PROFIT
+_STOP_FIRST = Touch.STOP_FIRST
 _FIRST_STRETCH = 64  # candles looked through at first for the end of a position
 
 # Tells, from finer candles, which protection a candle met first; None when that is not known.
@@ -149,7 +153,7 @@ class _Run:
         self._check(quantity, seen)
         if stop is not None:
             self._check(quantity, stop)  # what its own stop could not sell is not bought
-        price = market.round_price(_price(self.opens[signal + 1]) * self.dearer, side=Side.BUY)
+        price = market.round_price(_price(self.opens[signal + 1]) * self.dearer, side=_BUY)
         worth = quantity * price
         fee = market.round_up(worth * self.settings.taker_fee_ratio)
         if worth + fee > self.cash:
@@ -187,7 +191,7 @@ class _Run:
             last = stop if touched is None else touched.bar - 1  # a protection met in a candle precedes its close
             signal = self.decisions.next_exit(position, start, last, balance) if last >= start else None
             if signal is not None and signal < end:
-                return self._sold(signal + 1, self.opens[signal + 1], ExitReason.SIGNAL)
+                return self._sold(signal + 1, self.opens[signal + 1], _SIGNAL)
             if signal is None and touched is not None:
                 return self._protected_exit(position, touched)
             start, length = stop + 1, length * 4
@@ -203,13 +207,13 @@ class _Run:
         asked = both and not stopped_at_open and self.inside is not None
         known = self.inside(bar, position) if asked and self.inside is not None else None
         self.decided_count += known is not None
-        first = Touch.STOP_FIRST if stopped_at_open else known or self.ambiguous
-        if touched.stop and (not touched.target or first is Touch.STOP_FIRST) and position.stop_loss is not None:
-            price = self._worse(min(opened, position.stop_loss))
-            reason, fee_ratio = ExitReason.STOP_LOSS, self.settings.taker_fee_ratio
+        first = _STOP_FIRST if stopped_at_open else known or self.ambiguous
+        if touched.stop and (not touched.target or first is _STOP_FIRST) and position.stop_loss is not None:
+            price = self._worse(opened if opened < position.stop_loss else position.stop_loss)
+            reason, fee_ratio = _STOPPED, self.settings.taker_fee_ratio
         else:
             price = position.take_profit or _ZERO
-            reason, fee_ratio = ExitReason.TAKE_PROFIT, self.settings.maker_fee_ratio
+            reason, fee_ratio = _REACHED, self.settings.maker_fee_ratio
         unclear = both and known is None and not stopped_at_open
         return _Exit(bar, price, fee_ratio, reason, ambiguous=unclear)
 
@@ -249,7 +253,7 @@ class _Run:
         self.cash += value - spent
 
     def _worse(self, price: Decimal) -> Decimal:
-        return self.settings.market.round_price(price * self.cheaper, side=Side.SELL)
+        return self.settings.market.round_price(price * self.cheaper, side=_SELL)
 
     def _equity(self) -> Any:
         """Return the value at each close: what was held, between stretches of cash alone.

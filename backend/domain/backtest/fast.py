@@ -16,6 +16,7 @@ import numpy as np
 
 from domain.backtest import vectors
 from domain.backtest.contract import CandleSeries, EntryTerms, HeldPosition
+from domain.backtest.lanes import Context
 from domain.backtest.literal import LiteralDecisions
 from domain.backtest.snapshot import Key, Snapshot
 from domain.backtest.source import CannotFollow, Methods
@@ -68,7 +69,7 @@ class FastDecisions:
         self.slow_reason = ""
         self._signals: dict[str, _Signals | None] = {}
         for name, held in (("should_long", False), ("should_short", True)):
-            context = vectors.Context(methods, snapshot, slack, window, held)
+            context = Context(methods, snapshot, slack, window, held)
             self._signals[name] = self._vector(name, context, shortest)
 
     @property
@@ -169,7 +170,7 @@ class FastDecisions:
             return bar
         return None
 
-    def _vector(self, name: str, context: vectors.Context, shortest: int) -> "_Signals | None":
+    def _vector(self, name: str, context: Context, shortest: int) -> "_Signals | None":
         if self._view.stateful:
             self.slow_reason = "les méthodes gardent des valeurs sur self"
             return None
@@ -181,7 +182,6 @@ class FastDecisions:
             for start in range(self.first, self._count, _BLOCK):
                 end = min(start + _BLOCK, self._count)
                 found[start:end] = vectors.signals(context, name, start, end)
-                self._tick(start)
             return _Signals(found)
         except CannotFollow as exc:
             self.slow_reason = str(exc)

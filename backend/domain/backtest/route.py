@@ -1,7 +1,8 @@
 """Chooses the fastest way to a strategy's decisions that can be proved, and falls back to the exact one."""
 
-import time
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -40,13 +41,20 @@ class Route:
     """One run's way. `path`, `fallback` and `decisions` say afterwards which was taken and why."""
 
     def __init__(
-        self, source: Source, job: BacktestJob, candles: CandleSeries, tell: Callable[[int], None]
+        self,
+        source: Source,
+        job: BacktestJob,
+        candles: CandleSeries,
+        ticks: tuple[Callable[[int], None], Callable[[int], None]],
+        clock: Callable[[], float],
     ) -> None:
-        self._source, self._job, self._candles, self._tell = source, job, candles, tell
+        self._source, self._job, self._candles, self._clock = source, job, candles, clock
+        self._tell, self._pulse = ticks  # with the bar reached; without a word on it
         self._window, self._first = job.settings.window, job.settings.first_bar
         self._balance = float(job.settings.initial_amount)
-        self._literal = LiteralDecisions(
-            source.fresh, candles, job.params, window=self._window, code=job.code, tick=tell
+        self._literal, self._witness = (
+            LiteralDecisions(source.fresh, candles, job.params, window=self._window, code=job.code, tick=tick)
+            for tick in ticks
         )
         self._spent = 0.0
         self._settled: proof.Settling | None = None
@@ -114,7 +122,8 @@ class Route:
             code=self._job.code,
             tick=self._tell,
         )
-        outcome = simulate(fast)
+        with _without_collections():
+            outcome = simulate(fast)
         self._timed(lambda: self._agree(fast, whole, settled, outcome))
         self.path = EnginePath.VECTORISED if fast.vectorised else EnginePath.PREFIX_VIEW
         self.fallback, self.decisions = fast.slow_reason, fast
@@ -130,7 +139,7 @@ class Route:
             window=self._window,
             balance=self._balance,
             seed=self._job.seed,
-            tick=self._tell,
+            tick=self._pulse,
         )
         self._bars, self._short = len(settled.bars), settled.too_short
         if settled.too_short:
@@ -141,7 +150,7 @@ class Route:
     def _agree(self, fast: FastDecisions, whole: Snapshot, settled: proof.Settling, outcome: Outcome) -> None:
         found = proof.compare(
             fast,
-            self._literal,
+            self._witness,
             whole,
             settled,
             outcome.trades,
@@ -156,11 +165,11 @@ class Route:
             raise CannotFollow(found.where)
 
     def _timed(self, function: Callable[[], _T]) -> _T:
-        started = time.perf_counter()
+        started = self._clock()
         try:
             return function()
         finally:
-            self._spent += time.perf_counter() - started
+            self._spent += self._clock() - started
 
     def _proved(self, biased: tuple[ColumnDifference, ...]) -> Proved:
         verdict = Verdict.BIASED if biased else Verdict.OK if self._prefixes else Verdict.UNPROVEN
@@ -173,3 +182,15 @@ class Route:
         known = Verdict.OK if self.path is not EnginePath.LITERAL else Verdict.UNPROVEN
         window = WindowCheck(Verdict.TOO_SHORT if self._short else known, self._window, tuple(self._short))
         return Proved(look_ahead, window, self._spent)
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Keep the garbage collector from walking through pandas again and again while trades pile up."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

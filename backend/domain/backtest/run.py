@@ -38,6 +38,7 @@ def run(
     scope: Mapping[str, Any],
     finer: CandleSeries | None = None,
     progress: Callable[[float], None] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> BacktestReport:
     """Play a strategy over candles and say how far the result can be believed.
 
@@ -47,6 +48,7 @@ def run(
         finer: smaller candles of the same market, wherever they are known; they decide which protection
             a candle met first.
         progress: called with a fraction of 1, at least five times a second; what it raises ends the run.
+        clock: what `timing` counts with, seconds; a bench gives that of its CPU.
 
     Returns:
         The same report for the same arguments, `timing` excepted.
@@ -56,7 +58,7 @@ def run(
         StrategyInvalid: no candle may decide.
         MemoryError: it ate its memory.
     """
-    return _Runner(job, candles, scope, finer, progress).report()
+    return _Runner(job, candles, scope, finer, progress).report(clock)
 
 
 class _Runner:
@@ -71,17 +73,17 @@ class _Runner:
         self._job, self._candles, self._finer = job, candles, finer
         self._source = Source(job.code, scope, job.params)
         self._progress = progress
-        self._told_at = 0.0
+        self._told_at = self._fraction = 0.0
         self._inside = None if finer is None else FinerCandles(candles, finer)
 
-    def report(self) -> BacktestReport:
-        started = time.perf_counter()
+    def report(self, clock: Callable[[], float]) -> BacktestReport:
+        started = clock()
         self._check()
         random.seed(self._job.seed)
         np.random.seed(self._job.seed % 2**32)
-        route = Route(self._source, self._job, self._candles, self._tell)
+        route = Route(self._source, self._job, self._candles, (self._tell, self._pulse), clock)
         outcome, proved = route.play(self._play)
-        engine_s = time.perf_counter() - started - proved.seconds
+        engine_s = clock() - started - proved.seconds
         settings = self._job.settings
         return BacktestReport(
             outcome=outcome,
@@ -97,24 +99,26 @@ class _Runner:
             bars=len(self._candles) - settings.first_bar,
             assumptions=facts.assumptions(settings, finer=self._finer),
             hashes=facts.hashes(self._job, self._candles, self._finer),
-            timing=Timing(engine_s, proved.seconds, time.perf_counter() - started),
+            timing=Timing(engine_s, proved.seconds, clock() - started),
         )
 
-    def _play(self, decisions: Decisions, *, ambiguous: Touch = Touch.STOP_FIRST) -> Outcome:
+    def _play(self, decisions: Decisions, *, again: bool = False) -> Outcome:
+        if not again:
+            self._fraction = 0.0
         return simulate(
             self._candles,
             decisions,
             self._job.settings,
-            ambiguous=ambiguous,
+            ambiguous=Touch.TARGET_FIRST if again else Touch.STOP_FIRST,
             inside=self._inside,
-            progress=self._tell,
+            progress=self._pulse if again else self._tell,
         )
 
     def _band(self, outcome: Outcome, decisions: Decisions) -> AmbiguityCheck:
         """Play the run again with every undecided candle turned well."""
         best = outcome
         if outcome.ambiguous_count:
-            best = self._play(decisions, ambiguous=Touch.TARGET_FIRST)
+            best = self._play(decisions, again=True)
         return AmbiguityCheck(
             count=outcome.ambiguous_count,
             decided=outcome.decided_count,
@@ -133,9 +137,16 @@ class _Runner:
             )
 
     def _tell(self, bar: int) -> None:
-        if self._progress is not None and time.perf_counter() - self._told_at >= _PROGRESS_EVERY_S:
-            self._told_at = time.perf_counter()
-            self._progress(bar / len(self._candles))
+        """Tell how far the run is; it starts again when the exact way takes over."""
+        self._fraction = max(self._fraction, bar / len(self._candles))
+        self._pulse(bar)
+
+    def _pulse(self, _: int) -> None:
+        """Tell the same again, so that a run can be stopped while it proves or plays a second time."""
+        now = time.perf_counter()
+        if self._progress is not None and now - self._told_at >= _PROGRESS_EVERY_S:
+            self._told_at = now
+            self._progress(self._fraction)
 
     def _metrics(self, outcome: Outcome) -> metrics.Metrics:
         candles, first = self._candles, self._job.settings.first_bar

@@ -6,70 +6,34 @@ the window, the bar is marked unsure and is asked the exact way.
 """
 
 import ast
-import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from domain.backtest.snapshot import Key, Snapshot
-from domain.backtest.source import CannotFollow, Function, Methods
+from domain.backtest.lanes import (
+    ARITHMETIC,
+    COMPARISONS,
+    Column,
+    Context,
+    Frame,
+    Lanes,
+    NoPosition,
+    Row,
+    boolean,
+    equal,
+    number_like,
+    slack_of,
+    taken,
+    truth_only,
+    unknown,
+)
+from domain.backtest.snapshot import Key
+from domain.backtest.source import CannotFollow, Function
 
 NO, YES, UNSURE = 0, 1, 2
 _MAX_CALLS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """`self.candles`, or another aligned DataFrame."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    key: Key
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """`frame.iloc[-back]`."""
-
-    name: str
-    back: int
-
-
-@dataclass(slots=True)
-class Lanes:
-    """One value for each bar of a block. `slack` is by how much it may differ from what a live bot sees."""
-
-    values: Any
-    boolean: bool
-    slack: Any = 0.0
-
-
-class NoPosition:
-    """`self.position` where the strategy is known to be flat, or known to hold."""
-
-    def __init__(self, *, held: bool) -> None:
-        self.held = held
-
-
-@dataclass
-class Context:
-    """What an evaluation reads.
-
-    Args:
-        slack: by how much each column may differ between the whole series and a window; 0 = not at all.
-        held: whether the method is asked while a position is open.
-    """
-
-    methods: Methods
-    snapshot: Snapshot
-    slack: Mapping[Key, float]
-    window: int
-    held: bool
 
 
 def deepest_read(context: Context, name: str) -> int:
@@ -92,7 +56,7 @@ def signals(context: Context, name: str, first: int, last: int) -> Any:
     with np.errstate(all="ignore"):
         block = _Block(context, first, last)
         answer = block.method(context.methods.trees[name], [], {})
-    found = _boolean(answer)
+    found = boolean(answer)
     result = np.broadcast_to(np.asarray(found), (last - first,)).astype("uint8")
     result[block.unsure] = UNSURE
     return result
@@ -162,7 +126,7 @@ class _Block:
             return active
         if isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
             return active
-        raise _unknown(node)
+        raise unknown(node)
 
     def _assign(self, call: _Call, target: ast.expr, value: ast.expr) -> None:
         if isinstance(target, ast.Name):
@@ -170,11 +134,11 @@ class _Block:
             return
         if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
             if not all(isinstance(each, ast.Name) for each in target.elts):
-                raise _unknown(target)
+                raise unknown(target)
             found = [self._value(call, each) for each in value.elts]
             call.names.update({each.id: v for each, v in zip(target.elts, found, strict=True)})  # type: ignore[attr-defined]
             return
-        raise _unknown(target)
+        raise unknown(target)
 
     def _if(self, call: _Call, node: ast.If, active: Any) -> Any:
         test = self._truth(self._value(call, node.test))
@@ -203,7 +167,7 @@ class _Block:
         }
 
     def _choose(self, mask: Any, one: Any, other: Any) -> Any:
-        if one is other or (not isinstance(one, Lanes) and not isinstance(other, Lanes) and _equal(one, other)):
+        if one is other or (not isinstance(one, Lanes) and not isinstance(other, Lanes) and equal(one, other)):
             return one
         left, right = self._lanes(one), self._lanes(other)
         if left.boolean != right.boolean:
@@ -217,7 +181,7 @@ class _Block:
     def _value(self, call: _Call, node: ast.expr) -> Any:
         found = _EVALUATORS.get(type(node))
         if found is None:
-            raise _unknown(node)
+            raise unknown(node)
         return found(self, call, node)
 
     def _constant(self, call: _Call, node: ast.Constant) -> Any:
@@ -240,10 +204,10 @@ class _Block:
         if (
             isinstance(base, Frame | Row)
             and (base.name, node.attr) in self.context.snapshot.columns
-            and not _taken(node.attr)
+            and not taken(node.attr)
         ):
             return self._item(base, node.attr, node)
-        raise _unknown(node)
+        raise unknown(node)
 
     def _own(self, node: ast.Attribute) -> Any:
         snapshot, name = self.context.snapshot, node.attr
@@ -259,7 +223,7 @@ class _Block:
             value = getattr(self.context.methods.strategy, name)
             if not callable(value):
                 return value
-        raise _unknown(node)
+        raise unknown(node)
 
     def _subscript(self, call: _Call, node: ast.Subscript) -> Any:
         if isinstance(node.value, ast.Attribute) and node.value.attr in ("iloc", "iat", "values"):
@@ -277,29 +241,29 @@ class _Block:
                 held: Any = base
                 return held[index]
             except (KeyError, IndexError) as exc:
-                raise _unknown(node) from exc
-        raise _unknown(node)
+                raise unknown(node) from exc
+        raise unknown(node)
 
     def _item(self, base: Frame | Row, name: str, node: ast.expr) -> Any:
         key = (base.name, name)
         if key not in self.context.snapshot.columns:
-            raise _unknown(node)
+            raise unknown(node)
         return Column(key) if isinstance(base, Frame) else self._read(key, base.back, node)
 
     def _at(self, call: _Call, base: Column | Frame, node: ast.Subscript) -> Any:
         index = self._value(call, node.slice)
         if type(index) is not int or index >= 0:
-            raise _unknown(node)
+            raise unknown(node)
         if isinstance(base, Frame):
             if not (isinstance(node.value, ast.Attribute) and node.value.attr == "iloc"):
-                raise _unknown(node)
+                raise unknown(node)
             return Row(base.name, -index)
         return self._read(base.key, -index, node)
 
     def _read(self, key: Key, back: int, node: ast.expr) -> Lanes:
         column = self.context.snapshot.columns[key]
         if column.dtype.kind not in "fiub" or back > self.context.window:
-            raise _unknown(node)
+            raise unknown(node)
         self.deepest = max(self.deepest, back)
         part = column[:0] if self.dry else column[self.first + 1 - back : self.last + 1 - back]
         return Lanes(part, column.dtype.kind == "b", self.context.slack.get(key, 0.0))
@@ -316,17 +280,17 @@ class _Block:
     def _compared(self, op: ast.cmpop, left: Any, right: Any, node: ast.expr) -> Any:
         if isinstance(op, ast.Is | ast.IsNot):
             if right is not None:
-                raise _unknown(node)
+                raise unknown(node)
             missing = not left.held if isinstance(left, NoPosition) else left is None
             return missing if isinstance(op, ast.Is) else not missing
-        function = _COMPARISONS.get(type(op))
-        if function is None or not (_number_like(left) and _number_like(right)):
-            raise _unknown(node)
+        function = COMPARISONS.get(type(op))
+        if function is None or not (number_like(left) and number_like(right)):
+            raise unknown(node)
         if not isinstance(left, Lanes) and not isinstance(right, Lanes):
             return bool(function(left, right))
         one, other = self._lanes(left), self._lanes(right)
         if one.boolean or other.boolean:
-            raise _unknown(node)
+            raise unknown(node)
         self._doubt(one, other)
         return Lanes(function(one.values, other.values), True)
 
@@ -343,7 +307,7 @@ class _Block:
         entered = self._active
         result: Any = isinstance(node.op, ast.And)
         for each in node.values:
-            value = _truth_only(self._value(call, each), node)
+            value = truth_only(self._value(call, each), node)
             result = join(result, value)
             if isinstance(result, bool):
                 if result is not isinstance(node.op, ast.And):
@@ -374,32 +338,32 @@ class _Block:
         if isinstance(node.op, ast.Not):
             truth = self._truth(value)
             return not truth if isinstance(truth, bool) else Lanes(~truth, True)
-        if isinstance(node.op, ast.USub) and _number_like(value):
+        if isinstance(node.op, ast.USub) and number_like(value):
             if not isinstance(value, Lanes):
                 return -value
             if not value.boolean:
                 return Lanes(-value.values, False, value.slack)
-        raise _unknown(node)
+        raise unknown(node)
 
     def _binary(self, call: _Call, node: ast.BinOp) -> Any:
         left, right = self._value(call, node.left), self._value(call, node.right)
-        if not (_number_like(left) and _number_like(right)):
-            raise _unknown(node)
+        if not (number_like(left) and number_like(right)):
+            raise unknown(node)
         both = isinstance(left, Lanes) and isinstance(right, Lanes) and left.boolean and right.boolean
         if both and isinstance(node.op, ast.BitAnd | ast.BitOr):
             return (self._and if isinstance(node.op, ast.BitAnd) else self._or)(left, right)
-        function = _ARITHMETIC.get(type(node.op))
+        function = ARITHMETIC.get(type(node.op))
         if function is None:
-            raise _unknown(node)
+            raise unknown(node)
         if not isinstance(left, Lanes) and not isinstance(right, Lanes):
             try:
                 return function(left, right)
             except ArithmeticError as exc:
-                raise _unknown(node) from exc
+                raise unknown(node) from exc
         one, other = self._lanes(left), self._lanes(right)
         if one.boolean or other.boolean:
-            raise _unknown(node)
-        return Lanes(function(one.values, other.values), False, _slack(node.op, one, other))
+            raise unknown(node)
+        return Lanes(function(one.values, other.values), False, slack_of(node.op, one, other))
 
     def _choice(self, call: _Call, node: ast.IfExp) -> Any:
         test = self._truth(self._value(call, node.test))
@@ -409,7 +373,7 @@ class _Block:
 
     def _called(self, call: _Call, node: ast.Call) -> Any:
         if node.keywords:
-            raise _unknown(node)
+            raise unknown(node)
         function = node.func
         if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
             if function.value.id == call.tree.args.args[0].arg and function.attr in self.context.methods.trees:
@@ -418,9 +382,9 @@ class _Block:
             return self._library(call, function.value.id, function.attr, node)
         if isinstance(function, ast.Name) and function.id not in call.names:
             if function.id in getattr(self.context.methods.strategy, call.tree.name).__globals__:
-                raise _unknown(node)
+                raise unknown(node)
             return self._builtin(call, function.id, node)
-        raise _unknown(node)
+        raise unknown(node)
 
     def _library(self, call: _Call, module: str, name: str, node: ast.Call) -> Any:
         known = getattr(self.context.methods.strategy, call.tree.name).__globals__.get(module)
@@ -429,17 +393,17 @@ class _Block:
             or len(node.args) != 1
             or getattr(known, "__name__", "") not in ("numpy", "pandas", "math")
         ):
-            raise _unknown(node)
+            raise unknown(node)
         value = self._value(call, node.args[0])
         if not isinstance(value, Lanes) or value.boolean:
-            raise _unknown(node)
+            raise unknown(node)
         if name in ("isnan", "isna", "isnull"):
             return Lanes(np.isnan(value.values), True)
         if name in ("notna", "notnull"):
             return Lanes(~np.isnan(value.values), True)
         if name in ("abs", "fabs"):
             return Lanes(np.abs(value.values), False, value.slack)
-        raise _unknown(node)
+        raise unknown(node)
 
     def _builtin(self, call: _Call, name: str, node: ast.Call) -> Any:
         values = [self._value(call, each) for each in node.args]
@@ -449,14 +413,14 @@ class _Block:
             truth = self._truth(values[0])
             return truth if isinstance(truth, bool) else Lanes(truth, True)
         lanes = [value for value in values if isinstance(value, Lanes)]
-        if lanes and not any(each.boolean for each in lanes) and all(map(_number_like, values)):
+        if lanes and not any(each.boolean for each in lanes) and all(map(number_like, values)):
             if name == "abs" and len(values) == 1:
                 return Lanes(np.abs(lanes[0].values), False, lanes[0].slack)
             if name == "float" and len(values) == 1:
                 return Lanes(lanes[0].values.astype("float64"), False, lanes[0].slack)
             if name in ("min", "max") and len(values) > 1:
                 return self._extreme(name, values)
-        raise _unknown(node)
+        raise unknown(node)
 
     def _extreme(self, name: str, values: list[Any]) -> Lanes:
         """Python's own rule: a later value wins only when it is smaller (greater), so NaN never wins."""
@@ -487,58 +451,6 @@ class _Block:
         return Lanes(value, isinstance(value, bool))
 
 
-def _boolean(answer: Any) -> Any:
-    if isinstance(answer, bool):
-        return answer
-    if isinstance(answer, Lanes) and answer.boolean:
-        return answer.values
-    raise CannotFollow("la réponse n'est pas un booléen")
-
-
-def _truth_only(value: Any, node: ast.expr) -> Any:
-    if isinstance(value, bool) or (isinstance(value, Lanes) and value.boolean):
-        return value
-    raise _unknown(node)
-
-
-def _slack(op: ast.operator, one: Lanes, other: Lanes) -> Any:
-    if np.ndim(one.slack) == 0 and np.ndim(other.slack) == 0 and one.slack == 0 and other.slack == 0:
-        return 0.0
-    if isinstance(op, ast.Add | ast.Sub):
-        return one.slack + other.slack
-    if isinstance(op, ast.Mult):
-        return one.slack * np.abs(other.values) + other.slack * np.abs(one.values)
-    divisor = np.maximum(np.abs(other.values) - other.slack, 0)  # a divisor that may be zero: anything is possible
-    return (one.slack + other.slack * np.abs(one.values / other.values)) / divisor
-
-
-def _number_like(value: Any) -> bool:
-    return isinstance(value, Lanes) or type(value) in (bool, int, float)
-
-
-def _equal(one: Any, other: Any) -> bool:
-    return (
-        type(one) is type(other) and type(one) in (bool, int, float, str, Frame, Column, Row) and bool(one == other)
-    )
-
-
-def _taken(name: str) -> bool:
-    import pandas as pd
-
-    return hasattr(pd.DataFrame, name) or hasattr(pd.Series, name)
-
-
-def _unknown(node: ast.AST) -> CannotFollow:
-    return CannotFollow(f"ligne {getattr(node, 'lineno', '?')} : construction non suivie ({type(node).__name__})")
-
-
-_COMPARISONS: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
-    ast.Eq: operator.eq, ast.NotEq: operator.ne,
-}  # fmt: skip
-_ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-}  # fmt: skip
 _EVALUATORS: dict[type, Callable[[_Block, _Call, Any], Any]] = {
     ast.Constant: _Block._constant, ast.Name: _Block._name, ast.Attribute: _Block._attribute,
     ast.Subscript: _Block._subscript, ast.Compare: _Block._compare, ast.BoolOp: _Block._boolop,

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from domain.backtest.contract import CandleSeries, HeldPosition
+from domain.backtest.lanes import Column, Frame, Row
 from domain.backtest.literal import position_view
 from domain.backtest.snapshot import Key, Snapshot
 from domain.backtest.source import CannotFollow, Function, Methods
-from domain.backtest.vectors import Column, Frame, Row
 from domain.strategies.evaluate import strategy_position
 from domain.strategies.failures import FILENAME
 

@@ -191,4 +191,4 @@ def test_recorded_market_gives_the_trades_of_the_exact_way() -> None:
     report, exact = both(EMA.format(long=CROSS.format("<", ">"), short=SELL, stop="0.02"), series, market=ETH_BTC)
     same(report, exact)
     assert report.path is EnginePath.VECTORISED
-    assert len(exact.trades) > 10
+    assert len(exact.trades) > 5

@@ -71,3 +71,11 @@ def test_what_progress_raises_ends_the_run() -> None:
 
     with pytest.raises(Stopped):
         run(job(), candles(*ROWS), scope=SCOPE, progress=stop)
+
+
+def test_progress_never_goes_back_on_a_fast_path_and_reaches_the_end() -> None:
+    told: list[float] = []
+    rows = [*flat(100, 2), (100, 101, 100, 101), (102, 103, 101, 103), (103, 105, 103, 105), *flat(106, 145)]
+    report = run(job(), candles(*rows), scope=SCOPE, progress=told.append)
+    assert report.path == "vectorised"
+    assert told == sorted(told)
