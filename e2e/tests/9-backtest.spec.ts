@@ -72,7 +72,7 @@ test('a backtest is run, watched, cancelled, run again, read, sorted, exported a
   await comparable.nth(1).check()
   await history.getByRole('button', { name: 'Comparer (2)' }).click()
   const comparison = page.getByRole('region', { name: 'Comparaison de 2 backtests' })
-  await expect(comparison.getByRole('status')).toContainText('0,5 % / 0,05 %')
+  await expect(comparison.getByRole('status').filter({ hasText: 'mêmes hypothèses' })).toContainText('0,5 % / 0,05 %')
   await expect(comparison.getByRole('row', { name: /^Gain net / }).first()).toContainText(/[+−]\d/)
   await expect(comparison.getByRole('img', { name: /Courbes de capital/ })).toBeVisible()
 })

@@ -1,6 +1,7 @@
 import { computed, ref, shallowRef, watch } from 'vue'
 import { fetchCurves, fetchTrades, type Curves, type Run, type RunTrade } from '@/api/backtests'
 import { messageOf } from '@/api/errors'
+import type { LoadState } from './useAsync'
 import { timeframeMs } from '@/utils/timeframe'
 
 /** Candles around a trade that is looked at closely, as many on each side. */
@@ -23,15 +24,12 @@ export function useRunResult(run: () => Run | null) {
   async function load(): Promise<void> {
     const wanted = run()
     const ticket = (asked += 1)
-    part.value = null
+    // Nothing of another run stays under the name of this one.
+    part.value = curves.value = null
+    trades.value = []
     message.value = null
-    if (wanted?.status !== 'done') {
-      curves.value = null
-      trades.value = []
-      pending.value = false
-      return
-    }
-    pending.value = true
+    pending.value = wanted?.status === 'done'
+    if (wanted?.status !== 'done') return
     try {
       const [nextCurves, nextTrades] = await Promise.all([fetchCurves(wanted.id), fetchTrades(wanted.id)])
       if (ticket !== asked) return
@@ -56,8 +54,9 @@ export function useRunResult(run: () => Run | null) {
     if (ticket === asked) part.value = closer
   }
 
+  const state = computed<LoadState>(() => (message.value ? 'error' : curves.value ? 'ready' : 'loading'))
   watch(() => [run()?.id, run()?.status] as const, load, { immediate: true })
-  return { curves, trades, message, pending, part, exact, load, lookAt, whole: () => (part.value = null) }
+  return { curves, trades, message, pending, state, part, exact, load, lookAt, whole: () => (part.value = null) }
 }
 
 export type RunResult = ReturnType<typeof useRunResult>

@@ -16,6 +16,7 @@ it('writes each figure in its own way', () => {
   expect(text('max_drawdown', 0)).toBe('0,00 %')
   expect(text('win_rate', 0.4218)).toBe('42,2 %')
   expect(text('sharpe', 1.3)).toBe('1,30')
+  expect(metricText({ ...metricSpec('sharpe')!, signed: true }, 0.2, 'USDT'), 'a difference bears its sign').toBe('+0,20')
   expect(text('cagr', -1.2e-7)).toBe('0,00 %')
 })
 

@@ -60,13 +60,13 @@ function body(kind: Kind, value: string, quote: string, signed: boolean): string
     case 'loss':
       return formatRatio(/[1-9]/.test(value) ? `-${value}` : value)
     case 'share':
-      return formatRatio(value, 1).replace('+', '')
+      return signed ? formatRatio(value, 1) : formatRatio(value, 1).replace('+', '')
     case 'duration':
       return formatDuration(Number(value))
     case 'count':
       return formatNumber(value)
     case 'factor':
-      return formatNumber(value, { digits: 2 })
+      return formatNumber(value, { digits: 2, sign: signed })
   }
 }
 

@@ -74,6 +74,24 @@ it('cancels a run in either phase, and tells a cancelled one from a failed one',
   expect(await screen.findByText('Backtest interrompu')).toBeTruthy()
 })
 
+it('says nothing of trades that are still on their way, nor those of another run', async () => {
+  let release: () => void = () => undefined
+  const held = new Promise<void>((done) => (release = done))
+  const { store } = await open([liveRun({ id: 1, status: 'running' })])
+  const answered = globalThis.fetch
+  vi.stubGlobal('fetch', async (input: Request) => {
+    if (input.url.includes('/trades/')) await held
+    return answered(input)
+  })
+  store.merge(run({ id: 1, total_trades: 403 }))
+  expect((await screen.findByRole('tab', { name: /^Trades/ })).textContent).toContain('403')
+  const card = within(screen.getByRole('region', { name: 'Trades simulés' }))
+  expect(card.getByRole('status').textContent).toContain('Chargement')
+  expect(card.queryByText(/Aucun trade/)).toBeNull()
+  release()
+  expect(await card.findByText(/Aucun trade/)).toBeTruthy()
+})
+
 it('compares two runs and warns when they do not start from the same rules', async () => {
   await open([run({ id: 2, timeframe: '4h', metrics: metrics({ sharpe: 2 }) }), run({ id: 1, metrics: metrics({ sharpe: 1 }) })], {
     'GET /api/backtests/2/equity/': { body: { curve: { time: [], equity: [], drawdown: [], buy_and_hold: [] }, candles: [], candle_ms: 1, markers: [] } },
