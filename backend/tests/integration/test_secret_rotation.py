@@ -22,6 +22,9 @@ OLD, NEW = "ancienne-cle-secrete", "nouvelle-cle-secrete"
 # Columns whose names sound like secrets and that are none.
 NOT_SECRET = {
     "accounts.User.password",  # a hash
+    "webhooks.WebhookSource.token_hash",  # of 256 random bits
+    "webhooks.WebhookSource.previous_token_hash",
+    "webhooks.WebhookSource.token_hint",  # too little of it to be used
 }
 
 pytestmark = pytest.mark.django_db
