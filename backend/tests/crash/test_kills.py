@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.caller import calling
 from tests.system.instance import MARKS, Instance, wait_until
 from tests.system.scenario import PROTECTED, RECORDING, Desk, assert_clean, cut_recording, data_folder, open_desk
 
@@ -47,8 +48,10 @@ def desk(tmp_path: Path, recording: Path) -> Iterator[Desk]:
 def test_killed_services_lose_double_and_forget_nothing(desk: Desk, recording: Path) -> None:
     moments = random.Random(SEED)
     wait_until(lambda: desk.count("trades") >= BOTS, timeout_s=300, what="the bots trade")
-    for service in _victims(moments):
-        _kill_and_recover(desk.instance, service, moments)
+    with calling(desk) as caller:
+        for service in _victims(moments):
+            _kill_and_recover(desk.instance, service, moments)
+    called = caller.assert_each_executed_once(desk)
     before = desk.count("bot_decisions WHERE status = 'decided'")
     wait_until(
         lambda: desk.count("bot_decisions WHERE status = 'decided'") > before + 3 * BOTS,
@@ -70,7 +73,8 @@ def test_killed_services_lose_double_and_forget_nothing(desk: Desk, recording: P
     compared = assert_clean(desk.judge(recording))
     twice = desk.count("(SELECT 1 FROM bot_decisions GROUP BY bot_id, close_time HAVING count(*) > 1) AS d")
     assert twice == 0
-    print(f"\n{KILLS} kills (seed {SEED}); compared: {compared}")  # noqa: T201 — the figures of the run
+    figures = f"compared: {compared}; webhooks: {called}"
+    print(f"\n{KILLS} kills (seed {SEED}); {figures}")  # noqa: T201 — the figures of the run
 
 
 def _victims(moments: random.Random) -> list[str]:
