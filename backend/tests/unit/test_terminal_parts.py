@@ -90,9 +90,10 @@ def test_usdt_is_worth_itself() -> None:
 
 def test_position_is_valued_at_a_price_or_as_it_last_was() -> None:
     body = {"quantity": "0.5", "entry_price": "90", "current_price": None, "unrealized_pnl": None}
-    assert valued(body, None) == {**body, "market_value": None}
+    assert valued(body, None) == {**body, "market_value": None, "unrealized_pnl_ratio": None}
     known = valued(body, Decimal(100))
     assert (known["current_price"], known["market_value"], known["unrealized_pnl"]) == ("100", "50", "5")
+    assert known["unrealized_pnl_ratio"] == "0.111111111111111111"  # 100 for 90
     assert valued(known, None) == known
 
 
