@@ -85,7 +85,7 @@ test('a strategy is written, mended, changed by the assistant, tried, put to wor
   await card.getByRole('button', { name: 'Stop' }).click()
   const dialog = page.getByRole('dialog', { name: `Arrêter « ${name} » ?` })
   await expect(dialog).toContainText('Une position est ouverte')
-  await dialog.getByRole('button', { name: 'Vendre, puis arrêter' }).click()
+  await dialog.getByRole('button', { name: 'Vendre et arrêter' }).click()
   await page.getByRole('button', { name: /Afficher \d+ bots? arrêtés?/ }).click()
   await expect(card.getByRole('row', { name: /Vente/ }).first(), 'its trade is sold').toBeVisible({ timeout: RUN_TIMEOUT })
 })

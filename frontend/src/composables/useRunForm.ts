@@ -133,9 +133,9 @@ export function useRunForm() {
     if (chosenStrategy.value) timeframe.value = chosenStrategy.value.timeframe
     params.value = {}
   })
-  /** Proposes the dates again, by a clock that is known now or in another zone; typed ones stay. */
+  /** Proposes the dates again, by a clock that is known now or in another zone; typed ones stay, and none come too early. */
   function restart(): void {
-    if (start.value + end.value !== proposed) return
+    if (!proposed || start.value + end.value !== proposed) return
     start.value = end.value = ''
     propose()
   }

@@ -1,10 +1,12 @@
 import { cleanup, fireEvent, render, screen, waitFor, within } from '@testing-library/vue'
 import { createPinia } from 'pinia'
 import { afterEach, expect, it, vi } from 'vitest'
+import { nextTick } from 'vue'
 import { createMemoryHistory, createRouter } from 'vue-router'
 import type { Run } from '@/api/backtests'
 import { useBacktests } from '@/stores/backtests'
-import { broker, liveRun, metrics, run } from '@/testing/samples'
+import { useHeartbeat } from '@/stores/heartbeat'
+import { broker, heartbeatStatus, liveRun, metrics, run } from '@/testing/samples'
 import { fakeServer, type Answer } from '@/testing/server'
 import BacktestView from './BacktestView.vue'
 
@@ -54,6 +56,26 @@ it('sends what is typed, as exact ratios, and shows the run that was made until 
   expect(screen.getByRole('progressbar', { name: 'Bougies' }).getAttribute('aria-valuenow')).toBe('42')
   store.merge(run({ id: 1 }))
   expect(await screen.findByText('Aucun biais d’anticipation')).toBeTruthy()
+})
+
+it('proposes the market’s own dates when its clock is known before the brokers are', async () => {
+  let release: () => void = () => undefined
+  const held = new Promise<void>((done) => (release = done))
+  const opening = open([], {
+    'GET /api/heartbeat/': { body: { status: null, candles: {}, forming: {}, incidents: [], runs: [] } },
+    'GET /api/brokers/': page([broker({ exchange: 'simex' })]),
+  })
+  const answered = globalThis.fetch
+  vi.stubGlobal('fetch', async (input: Request) => {
+    if (input.url.includes('/api/brokers/')) await held
+    return answered(input)
+  })
+  await screen.findByRole('heading', { name: 'Nouveau' })
+  useHeartbeat().setStatus(heartbeatStatus({ market_time: '2022-01-20T04:34:00Z' })) // the socket was quicker
+  await nextTick()
+  release()
+  await opening
+  expect((screen.getByLabelText('Au') as HTMLInputElement).value).toBe('22.01.20')
 })
 
 it('says what is wrong under its field, and does not let it be sent', async () => {
