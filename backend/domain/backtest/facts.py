@@ -74,14 +74,14 @@ def assumptions(settings: BacktestSettings, *, finer: CandleSeries | None) -> di
     )
     return {
         "Exécution": "à l'ouverture de la bougie suivante",
-        "Slippage": _percent(settings.slippage_ratio),
+        "Glissement": _percent(settings.slippage_ratio),
         "Frais taker": _percent(settings.taker_fee_ratio),
         "Frais maker": _percent(settings.maker_fee_ratio),
         "Stop et objectif dans la même bougie": inside,
         "Fenêtre": f"{settings.window} bougies",
         "Pas de prix": f"{number(market.tick_size)} {market.quote}",
         "Pas de quantité": f"{number(market.step_size)} {market.base}",
-        "Notionnel minimum": "aucun"
+        "Valeur minimale d'un ordre": "aucune"
         if market.min_notional is None
         else f"{number(market.min_notional)} {market.quote}",
         "Plafond par position": "aucun"
