@@ -1,4 +1,5 @@
 /** From a source to a trade: make an address, call it as TradingView would, see the call, the order and its fill arrive. */
+import { readFile } from 'node:fs/promises'
 import { expect, expectAlive, type Page, test } from '../support/test.ts'
 
 const ORDER_TIMEOUT = 30_000
@@ -56,4 +57,14 @@ test('a source is made, called as TradingView would, and its order arrives live'
   await page.getByRole('dialog').getByRole('button', { name: 'Révoquer' }).click()
   await expect(page.getByRole('article', { name })).toContainText('Révoquée')
   expect(await call(address, 'buy BTCUSDT 50 secret=sésame')).toBe(404)
+
+  // What the call came to is in the statistics, alone once the other sources are put aside, and in the export.
+  await page.goto('/stats')
+  await page.getByRole('button', { name: 'Tout', exact: true }).click()
+  const sources = page.getByRole('group', { name: 'Source' })
+  for (const other of ['Manuel', 'Stratégies', 'Hors Aristobot']) await sources.getByRole('button', { name: other }).click()
+  await expect(page.getByRole('region', { name: 'Par source de webhook' }).getByRole('row', { name: new RegExp(name) })).toContainText(/[+−]\d/)
+  await expect(page.getByRole('region', { name: 'Trades clos' }).locator('tbody tr')).toHaveCount(1)
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: /CSV/ }).click()])
+  expect((await readFile(await download.path(), 'utf8')).trim().split('\n')).toHaveLength(2)
 })
