@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from django.db.models import Max
+
 from apps.orders.context import OrderContext
 from apps.orders.locks import lock_owner
 from apps.orders.models import Position
@@ -37,7 +39,12 @@ def current(position_id: int) -> Position | None:
 def context_for(
     position: Position, *, intent: str, now: datetime, market_time: datetime | None = None
 ) -> OrderContext:
-    """Return the context of an order that protects or leaves a position."""
+    """Return the context of an order that protects or leaves a position.
+
+    Args:
+        market_time: time of the wish on the market's clock, as far as it is known: what is stored of a fast
+            market lags behind its executions, and no order is older than what it protects or leaves.
+    """
     return OrderContext(
         user_id=position.user_id,
         broker_id=position.broker_id,
@@ -48,5 +55,10 @@ def context_for(
         bot_id=position.bot_id,
         strategy_id=None if position.bot is None else position.bot.strategy_id,
         position_id=position.id,
-        market_time=market_time,
+        market_time=None if market_time is None else max(market_time, _last_fill_at(position) or market_time),
     )
+
+
+def _last_fill_at(position: Position) -> datetime | None:
+    found: datetime | None = position.fills.aggregate(at=Max("executed_at"))["at"]
+    return found

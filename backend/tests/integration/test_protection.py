@@ -4,6 +4,7 @@ Prices are round: BTC at 100 USDT, fees of 0.1 % in what is received, a step of 
 """
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from apps.alerts.models import Alert
+from apps.core.models import HeartbeatStatus
 from apps.orders import closing, desk, keeper, protection
 from apps.orders.closing import Step
 from apps.orders.models import Position, Trade
@@ -70,6 +72,16 @@ async def test_an_entry_that_filled_is_protected_by_one_pair(room: OrdersRoom) -
     body = await sync_to_async(protection_body)(position)
     assert body == {"stop_loss": "exchange", "take_profit": "exchange", "text": "SL 90 · TP 110, chez l'exchange"}
     assert await sync_to_async(keeper.survey)() == []
+
+
+async def test_a_protection_is_not_dated_before_the_purchase_when_the_stored_clock_lags(room: OrdersRoom) -> None:
+    lagging = room.clock.now() - timedelta(minutes=1)
+    await HeartbeatStatus.objects.acreate(feed="simex:1", market_time=lagging, last_application_start=lagging)
+    trade = await bought(room)
+    fill = await trade.fills.aget()
+    assert fill.executed_at > lagging
+    legs = [leg.market_time async for leg in Trade.objects.filter(intent="protection")]
+    assert legs == [fill.executed_at] * 2
 
 
 async def test_a_first_part_is_protected_at_once_and_the_whole_later(room: OrdersRoom) -> None:

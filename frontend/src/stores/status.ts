@@ -42,6 +42,8 @@ export const useStatus = defineStore('status', () => {
   const loading = computed(() => exchangeList.value.find((exchange) => exchange.state === 'loading') ?? null)
   const broken = computed(() => exchangeList.value.find((exchange) => exchange.state === 'failed') ?? null)
   const loaded = computed(() => exchangeList.value.filter((exchange) => (exchange.count ?? 0) > 0))
+  /** Whether the server has said anything of them yet. */
+  const exchangesKnown = computed(() => activeStrategies.value !== null)
   const marketCount = computed(() => loaded.value.reduce((sum, exchange) => sum + (exchange.count ?? 0), 0))
   const liveStrategies = computed(() => activeStrategies.value ?? useSession().limits?.active_strategies ?? null)
 
@@ -86,7 +88,7 @@ export const useStatus = defineStore('status', () => {
   }
 
   return {
-    health, receivedAt, services, expected, upCount, exchanges, exchangeList, loading, broken, loaded, marketCount,
+    health, receivedAt, services, expected, upCount, exchanges, exchangeList, loading, broken, loaded, exchangesKnown, marketCount,
     liveStrategies, link, refresh, setHealth, setSummary, setMarkets, start, stop,
   }
 })

@@ -102,3 +102,22 @@ it('reads the candles again when some are missing', async () => {
   expect(server.of('candles')).toHaveLength(2) // the first reading and one for the hole
   await vi.waitFor(() => expect(feed.lastBar).toEqual(bar(2, 1)))
 })
+
+it('takes the last price from whichever came last, a trade or the ticker, and not from trades sent again', () => {
+  const ticker = (last: string) => server.emit('market/ticker', { broker: 1, symbol: 'BTC/USDT', last, change_24h_ratio: null, high: null, low: null, volume: null })
+  const tape = (...trades: [number, string][]) => server.emit('market/tape', { broker: 1, symbol: 'BTC/USDT', trades: trades.map(([at, price]) => [at, price, '1', 'buy']) })
+  expect(feed.last, 'before any came, the candle').toBe('1')
+  ticker('100')
+  tape([2000, '101'], [1000, '100'])
+  show()
+  expect(feed.last, 'the trade is newer than the ticker').toBe('101')
+  ticker('102')
+  tape([2000, '101'], [1000, '100'])
+  show()
+  expect(feed.last, 'the same trades again say nothing').toBe('102')
+  tape([3000, '103'], [2000, '101'])
+  show()
+  expect(feed.last).toBe('103')
+  feed.aim(1, 'ETH/USDT', '1m')
+  expect(feed.last, 'nothing of another market').toBeNull()
+})

@@ -14,9 +14,10 @@ interface Pending {
   book: Book | null
   ticker: Ticker | null
   tape: Tape | null
+  price: string | null
   bars: Map<number, Bar>
 }
-const nothing = (): Pending => ({ book: null, ticker: null, tape: null, bars: new Map() })
+const nothing = (): Pending => ({ book: null, ticker: null, tape: null, price: null, bars: new Map() })
 
 /**
  * The market of the chosen symbol as it moves: book, last trades, ticker, candles.
@@ -33,8 +34,10 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
   const bars = shallowRef<Bar[]>([])
   const lastBar = shallowRef<Bar | null>(null)
   const noOlder = ref(false)
-  /** The last price known: the ticker's, else the last candle's. */
-  const last = computed(() => ticker.value?.last ?? (lastBar.value ? String(lastBar.value[4]) : null))
+  /** Of the latest trade or ticker, whichever came last: exchanges send a ticker once a second, a trade at once. */
+  const price = ref<string | null>(null)
+  /** The last price known; before any came, the last candle's. */
+  const last = computed(() => price.value ?? (lastBar.value ? String(lastBar.value[4]) : null))
   const stops: (() => void)[] = []
   let target = { broker: 0, symbol: '', timeframe: '' }
   let waiting = nothing()
@@ -48,11 +51,12 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
     frame = 0
     if (now - drawnAt < DRAW_MS) return drawSoon()
     drawnAt = now
-    const { book: newest, ticker: price, tape: trades, bars: moved } = waiting
+    const { book: newest, ticker: day, tape: trades, price: latest, bars: moved } = waiting
     waiting = nothing()
     if (newest) book.value = newest
-    if (price) ticker.value = price
+    if (day) ticker.value = day
     if (trades) tape.value = trades
+    if (latest) price.value = latest
     moved.forEach(setBar)
   }
 
@@ -69,11 +73,15 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
   function followTicker(next: Ticker): void {
     if (!isOurs(next)) return
     waiting.ticker = next
+    waiting.price = next.last ?? waiting.price
     drawSoon()
   }
 
   function followTape(next: Tape): void {
     if (!isOurs(next)) return
+    // The same trades are sent again for those who come later: they are no news of the price.
+    const [known, newest] = [waiting.tape ?? tape.value, next.trades[0]]
+    if (newest && String(newest) !== String(known?.trades[0])) waiting.price = newest[1]
     waiting.tape = next
     drawSoon()
   }
@@ -106,6 +114,7 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
     if (sameMarket) return
     waiting = nothing()
     book.value = ticker.value = tape.value = feed.value = null
+    price.value = null
   }
 
   async function loadBars(): Promise<void> {

@@ -42,6 +42,18 @@ it('writes gains with their sign and failures with their status', () => {
   expect(screen.getByText('Refusé').closest('tr')?.title).toBe('Notionnel trop petit')
 })
 
+it('tells a protection that waits from a sale at market', () => {
+  const resting = { side: 'sell', status: 'open', average_price: null, filled_quantity: '0' } as const
+  show(bot({ trades: [
+    trade(4, { side: 'sell', status: 'pending', average_price: null, filled_quantity: '0' }),
+    trade(3, { ...resting, type: 'take_profit', stop_price: '44879.43' }),
+    trade(2, { ...resting, type: 'stop_loss', stop_price: '42290.23' }),
+    trade(1, { side: 'sell', type: 'stop_loss', stop_price: '42290.23', average_price: '42288.1', profit_loss: '-3' }),
+  ] }))
+  const prices = screen.getAllByRole('row').slice(1).map((row) => within(row).getAllByRole('cell')[2].textContent?.trim())
+  expect(prices).toEqual(['Marché', 'TP\u00A044\u202F879,43', 'SL\u00A042\u202F290,23', '42\u202F288,10'])
+})
+
 it('warns about an order whose fate is unknown', () => {
   show(bot({ trades: [trade(1, { status: 'unknown' })] }))
   expect(screen.getByRole('status').textContent).toContain('BTC/USDT est bloqué')
