@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from domain.backtest.contract import Hashes
 from domain.backtest.snapshot import Key, Snapshot
 
-# What `__init__` built: attribute -> its kind, and the columns; the same text may build others with other parameters.
+# What `__init__` built: attributes with their kinds, and the columns. Other parameters may build others.
 Shape = tuple[tuple[tuple[str, str], ...], tuple[Key, ...]]
 
 

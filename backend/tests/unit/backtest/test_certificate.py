@@ -49,7 +49,9 @@ def first() -> BacktestReport:
     return run(BacktestJob(CODE, {}, settings(window=300, first_bar=300)), MARKET, scope=SCOPE)
 
 
-def again(params: dict[str, int], candles: Any = MARKET, *, window: int = 300, given: bool = True) -> BacktestReport:
+def again(
+    params: dict[str, int], candles: Any = MARKET, *, window: int = 300, given: bool = True
+) -> BacktestReport:
     job = BacktestJob(CODE, params, settings(window=window, first_bar=300))
     return run(job, candles, scope=SCOPE, given=first().certificate if given else None)
 
