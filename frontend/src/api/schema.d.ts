@@ -2107,6 +2107,7 @@ export interface components {
         HealthStatusEnum: "ok" | "degraded" | "down";
         Heartbeat: {
             status: components["schemas"]["HeartbeatStatus"] | null;
+            secondary: components["schemas"]["HeartbeatStatus"] | null;
             candles: {
                 [key: string]: components["schemas"]["CandleRow"][];
             };
