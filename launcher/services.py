@@ -36,7 +36,9 @@ class Terminal:
 
 
 TERMINALS = (
-    Terminal(name="ccxt", label="Terminal 5 — service CCXT", command=("run_ccxt_service",), presence="ccxt_service"),
+    Terminal(
+        name="ccxt", label="Terminal 5 — service CCXT", command=("run_ccxt_service",), presence="ccxt_service"
+    ),
     Terminal(name="heartbeat", label="Terminal 2 — Heartbeat", command=("run_heartbeat",), presence="heartbeat"),
     Terminal(
         name="engine",

@@ -1,15 +1,17 @@
 """Two heartbeats: the first copy of a signal is acted on once; who carries the trading is told once per change."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from asgiref.sync import sync_to_async
 
 from apps.alerts.models import Alert
 from apps.alerts.services.heartbeat_watch import HeartbeatWatch
+from apps.core.adapters.database import close_database
 from apps.core.adapters.presence import PresenceReport
 from apps.orders.models import Trade
 from apps.trading_engine.database import Database
@@ -75,6 +77,13 @@ def _bot(world: World) -> None:
     make_bot(user, broker)
 
 
+@pytest_asyncio.fixture
+async def nothing_left() -> AsyncIterator[None]:
+    """Leave no connection in the database thread that later tests share."""
+    yield
+    await close_database()
+
+
 class Presences:
     """What both heartbeats last said; `answer` None: Redis is silent."""
 
@@ -91,7 +100,7 @@ class Presences:
             self.reports |= {name: PresenceReport(since=now, sent_at=now, details=details) for name in names}
 
 
-async def test_failover_recovery_and_the_end_of_both_are_each_told_once() -> None:
+async def test_failover_recovery_and_the_end_of_both_are_each_told_once(nothing_left: None) -> None:
     await sync_to_async(make_user)()
     clock = FakeClock(NOON)
     presences = Presences(clock)
@@ -109,13 +118,18 @@ async def test_failover_recovery_and_the_end_of_both_are_each_told_once() -> Non
             presences.speak(*alive, is_connected=True)
             await watch.step()
     told = await sync_to_async(lambda: list(Alert.objects.order_by("pk").values_list("message", flat=True)))()
-    starts = ["Basculement : le heartbeat primaire", "Le heartbeat primaire est de retour", "Heartbeats primaire et", "Le heartbeat est de"]
+    starts = [
+        "Basculement : le heartbeat primaire",
+        "Le heartbeat primaire est de retour",
+        "Heartbeats primaire et",
+        "Le heartbeat est de",
+    ]
     assert len(told) == len(starts)
     assert all(message.startswith(start) for message, start in zip(told, starts, strict=True))
     assert "TRADING ARRÊTÉ" in told[2]
 
 
-async def test_primary_cut_from_its_market_fails_over_though_its_process_lives() -> None:
+async def test_primary_cut_from_its_market_fails_over_though_its_process_lives(nothing_left: None) -> None:
     await sync_to_async(make_user)()
     clock = FakeClock(NOON)
     presences = Presences(clock)

@@ -1,13 +1,16 @@
 """Which heartbeat carries the trading, on a clock in seconds; a source is lost after 30 s of silence."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from domain.heartbeat_sources import Carried, SourceWatch
 
-BOTH = {"primary": None, "secondary": None}
+Look = tuple[float, Mapping[str, float | None] | None]
+BOTH: Mapping[str, float | None] = {"primary": None, "secondary": None}
 
 
-def followed(*looks: tuple[float, dict[str, float | None] | None]) -> list[Carried]:
+def followed(*looks: Look) -> list[Carried]:
     """What a watch that tells everything tells, look after look (None: nobody can be heard)."""
     watch, told = SourceWatch(), []
     for at, silences in looks:
@@ -22,9 +25,18 @@ def followed(*looks: tuple[float, dict[str, float | None] | None]) -> list[Carri
 
 
 def test_silent_primary_is_told_once_at_thirty_seconds_and_its_return_once() -> None:
-    looks = [(0, BOTH), (20, {"primary": 9, "secondary": None}), (40, {"primary": 29, "secondary": None})]
+    looks: list[Look] = [(0, BOTH), *((at, {"primary": at - 11, "secondary": None}) for at in (20, 40))]
+        (0, BOTH),
+        (20, {"primary": 9, "secondary": None}),
+        (40, {"primary": 29, "secondary": None}),
+    ]
     assert followed(*looks) == []  # silent since 11
-    looks += [(41, {"primary": 30, "secondary": None}), (60, {"primary": 49, "secondary": None}), (61, BOTH), (62, BOTH)]
+    looks += [
+        (41, {"primary": 30, "secondary": None}),
+        (60, {"primary": 49, "secondary": None}),
+        (61, BOTH),
+        (62, BOTH),
+    ]
     assert followed(*looks) == [Carried.BY_SECONDARY, Carried.NORMALLY]
 
 
@@ -36,7 +48,7 @@ def test_alone_and_silent_nobody_carries() -> None:
 
 
 def test_both_silent_then_one_after_the_other_back() -> None:
-    looks = [
+    looks: list[Look] = [
         (0, BOTH),
         (40, {"primary": 35, "secondary": None}),
         (60, {"primary": 55, "secondary": 30}),
@@ -51,14 +63,19 @@ def test_lost_secondary_leaves_the_primary_without_relief() -> None:
 
 
 def test_alive_without_the_market_is_silent_from_the_first_look_on() -> None:
-    looks = [(at, {"primary": 0.0, "secondary": None}) for at in (0, 10, 29, 30)]
+    looks: list[Look] = [(at, {"primary": 0.0, "secondary": None}) for at in (0, 10, 29, 30)]
     assert followed(*looks[:3]) == []
     assert followed(*looks) == [Carried.BY_SECONDARY]
 
 
 @pytest.mark.parametrize(("last", "told"), [(89, []), (90, [Carried.BY_SECONDARY])])
 def test_silence_counts_again_after_nobody_could_be_heard(last: float, told: list[Carried]) -> None:
-    looks = [(0, BOTH), (10, None), (60, {"primary": 55, "secondary": None}), (last, {"primary": last, "secondary": None})]
+    looks: list[Look] = [
+        (0, BOTH),
+        (10, None),
+        (60, {"primary": 55, "secondary": None}),
+        (last, {"primary": last, "secondary": None}),
+    ]
     assert followed(*looks) == told  # in sight again since 60
 
 

@@ -1,4 +1,4 @@
-"""Watches both heartbeats and tells everybody, once per change, who carries the trading: failover, recovery, nobody."""
+"""Watches both heartbeats and tells everybody, once per change, which one carries the trading, if any."""
 
 from collections.abc import Mapping
 from datetime import datetime
