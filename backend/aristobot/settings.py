@@ -121,6 +121,7 @@ AUTH_PASSWORD_VALIDATORS = [
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_LOCKOUT_CALLABLE = "apps.accounts.services.sign_in.keep_answer"
 AXES_VERBOSE = False
 
 SESSION_COOKIE_HTTPONLY = True
