@@ -26,10 +26,6 @@ def followed(*looks: Look) -> list[Carried]:
 
 def test_silent_primary_is_told_once_at_thirty_seconds_and_its_return_once() -> None:
     looks: list[Look] = [(0, BOTH), *((at, {"primary": at - 11, "secondary": None}) for at in (20, 40))]
-        (0, BOTH),
-        (20, {"primary": 9, "secondary": None}),
-        (40, {"primary": 29, "secondary": None}),
-    ]
     assert followed(*looks) == []  # silent since 11
     looks += [
         (41, {"primary": 30, "secondary": None}),
