@@ -2201,6 +2201,7 @@ export interface components {
         HealthStatusEnum: "ok" | "degraded" | "down";
         Heartbeat: {
             status: components["schemas"]["HeartbeatStatus"] | null;
+            secondary: components["schemas"]["HeartbeatStatus"] | null;
             candles: {
                 [key: string]: components["schemas"]["CandleRow"][];
             };
