@@ -16,6 +16,7 @@ import structlog
 from apps.core.tracing import decision_trace, following
 from apps.trading_engine import decisions, leases
 from apps.trading_engine.announce import Announcer
+from apps.trading_engine.copies import SignalCopies
 from apps.trading_engine.database import Database, DatabaseDown
 from apps.trading_engine.evaluation import Evaluator
 from apps.trading_engine.jobs import Job
@@ -93,6 +94,7 @@ class TradingEngine:
         self._slots = asyncio.Semaphore(self._limits.parallel)
         self._attending: set[asyncio.Task[None]] = set()
         self._last_close: dict[tuple[str, str, Timeframe], datetime] = {}
+        self.copies = SignalCopies()
         self.counters = Counters()
 
     async def run(self) -> None:
@@ -111,9 +113,15 @@ class TradingEngine:
             await asyncio.wait(set(self._attending))
 
     async def receive(self, signal: Signal) -> None:
-        """Lease and start what a signal asks for, or record it as missed. Raises when PostgreSQL is down."""
+        """Lease and start what a signal asks for, or record it as missed. Raises when PostgreSQL is down.
+
+        Of the copies that two heartbeats send, the first that is fresh is acted on; the others are counted.
+        """
         now = self._clock.now()
         age = now - signal.sent_at
+        is_news = self.copies.note(signal, lag_ms=round(age.total_seconds() * 1000, 1))
+        if not is_news:
+            return
         self.counters.signals += 1
         self.counters.last_signal_at = now
         self.counters.lag_ms = round(age.total_seconds() * 1000, 1)
@@ -133,6 +141,7 @@ class TradingEngine:
                 delay_ms=self.counters.lag_ms,
                 bots=len(jobs),
             )
+            self.copies.acted_on(signal)
             if signal.timeframe is Timeframe.M1:
                 self._on_minute()
         await self._look_back(signal)

@@ -8,11 +8,14 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from domain.backtest.metrics import Metrics
 from domain.markets import Market
 from domain.strategies.contract import DEFAULT_WINDOW
+
+if TYPE_CHECKING:
+    from domain.backtest.certificate import Certificate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -214,7 +217,7 @@ class ColumnDifference:
 
 @dataclass(frozen=True, slots=True)
 class LookAheadCheck:
-    """Whether the indicators know the future. `reason` is French, empty when the verdict is ok."""
+    """Whether the indicators know the future. `reason` is French, empty when this run showed that they do not."""
 
     verdict: Verdict  # ok, biased, unproven
     columns: Sequence[ColumnDifference]
@@ -303,6 +306,7 @@ class BacktestReport:
     Args:
         bars: how many candles could decide (those after the warm-up).
         fallback: French, why a faster path was not taken; empty on the fastest.
+        certificate: what other runs of the same text and candles may be given; None when nothing was proved.
         assumptions: name -> value, both French, in the order to show.
     """
 
@@ -315,3 +319,4 @@ class BacktestReport:
     assumptions: Mapping[str, str]
     hashes: Hashes
     timing: Timing
+    certificate: "Certificate | None" = None

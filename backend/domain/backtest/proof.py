@@ -20,13 +20,23 @@ from domain.backtest.snapshot import Key, Snapshot, numbers, take
 from domain.backtest.source import Source
 from domain.strategies.evaluate import Asked
 
-BARS = 200
-_DRAWN = 38
-_TRADED = 100
 _SETTLED = 2e-5  # of a column's size: more than that, the window is too short for it
 _MARGIN = 20  # how much larger the difference may be at a bar that was not drawn
 _TERMS_CLOSE = 1e-7  # of the size asked, and of the price for stops: under any exchange's tick
 _FLOOR = 1e-10  # of a column's size: rounding
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How many bars are compared: by their columns, among those that traded, and in all."""
+
+    drawn: int
+    traded: int
+    bars: int
+
+
+WHOLE = Depth(drawn=38, traded=100, bars=200)
+AGAIN = Depth(drawn=10, traded=12, bars=24)  # of other parameters, when a whole proof has been given
 
 
 @dataclass
@@ -54,6 +64,7 @@ def settling(
     balance: float,
     seed: int,
     tick: Callable[[int], None],
+    depth: Depth = WHOLE,
 ) -> Settling:
     """Compare columns at drawn bars with what fresh instances on the windows of these bars hold.
 
@@ -63,7 +74,7 @@ def settling(
     """
     draw = random.Random(seed)  # noqa: S311 — draws bars, not secrets
     count = len(candles)
-    bars = {first, count - 1, *(draw.randrange(first, count) for _ in range(_DRAWN))}
+    bars = {first, count - 1, *(draw.randrange(first, count) for _ in range(depth.drawn))}
     found = Settling(bars)
     gaps: dict[Key, tuple[float, int, float]] = {}
     for bar in sorted(bars):
@@ -145,6 +156,7 @@ def compare(
     *,
     first: int,
     seed: int,
+    depth: Depth = WHOLE,
 ) -> Agreement:
     """Ask both ways at drawn bars and at bars that traded, columns and decisions.
 
@@ -154,8 +166,8 @@ def compare(
     """
     draw = random.Random(seed + 1)  # noqa: S311
     last = len(candles) - 1
-    bars = {bar for bar in settled.bars | _traded(trades, draw) if bar >= first} | {first}
-    while len(bars) < min(BARS, last - first + 1):
+    bars = {bar for bar in settled.bars | _traded(trades, depth.traded, draw) if bar >= first} | {first}
+    while len(bars) < min(depth.bars, last - first + 1):
         bars.add(draw.randint(first, last))
     found = Agreement(bars)
     for bar in sorted(bars):
@@ -179,9 +191,9 @@ def _check_columns(
             found.too_short.append(difference(key, bar, candles, value, seen))
 
 
-def _traded(trades: Sequence[BacktestTrade], draw: random.Random) -> set[int]:
+def _traded(trades: Sequence[BacktestTrade], count: int, draw: random.Random) -> set[int]:
     """Return bars at whose close a trade was decided: half of them entries, half exits."""
-    chosen = trades if len(trades) <= _TRADED // 2 else draw.sample(trades, _TRADED // 2)
+    chosen = trades if len(trades) <= count // 2 else draw.sample(trades, count // 2)
     return {trade.entry_bar - 1 for trade in chosen} | {trade.exit_bar - 1 for trade in chosen}
 
 

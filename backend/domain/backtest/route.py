@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from domain.backtest import causality, proof
+from domain.backtest.certificate import Certificate, shape_of
 from domain.backtest.contract import (
     BacktestJob,
     CandleSeries,
     ColumnDifference,
     Decisions,
     EnginePath,
+    Hashes,
     LookAheadCheck,
     Outcome,
     Verdict,
@@ -20,7 +22,7 @@ from domain.backtest.contract import (
 )
 from domain.backtest.fast import FastDecisions
 from domain.backtest.literal import LiteralDecisions, seen_at
-from domain.backtest.snapshot import Snapshot, take
+from domain.backtest.snapshot import Key, Snapshot, take
 from domain.backtest.source import CannotFollow, Methods, Source
 from domain.errors import StrategyError
 from domain.strategies.evaluate import Asked
@@ -38,7 +40,12 @@ class Proved:
 
 
 class Route:
-    """One run's way. `path`, `fallback` and `decisions` say afterwards which was taken and why."""
+    """One run's way. `path`, `fallback` and `decisions` say afterwards which was taken and why.
+
+    Args:
+        hashes: of what is played.
+        given: what an earlier run proved, or None.
+    """
 
     def __init__(
         self,
@@ -47,8 +54,13 @@ class Route:
         candles: CandleSeries,
         ticks: tuple[Callable[[int], None], Callable[[int], None]],
         clock: Callable[[], float],
+        *,
+        hashes: Hashes,
+        given: Certificate | None,
     ) -> None:
         self._source, self._job, self._candles, self._clock = source, job, candles, clock
+        self._hashes, self._given = hashes, given
+        self.certificate: Certificate | None = None
         self._tell, self._pulse = ticks  # with the bar reached; without a word on it
         self._window, self._first = job.settings.window, job.settings.first_bar
         self._balance = float(job.settings.initial_amount)
@@ -57,26 +69,32 @@ class Route:
             for tick in ticks
         )
         self._spent = 0.0
-        self._settled: proof.Settling | None = None
         self._short: list[ColumnDifference] = []
+        self._biased: tuple[ColumnDifference, ...] = ()
         self._bars = self._prefixes = 0
+        self._depth: proof.Depth | None = proof.WHOLE  # how much is compared; None = nothing
         self.path, self.fallback = EnginePath.LITERAL, ""
         self.decisions: Decisions = self._literal
 
     def play(self, simulate: Callable[[Decisions], Outcome]) -> tuple[Outcome, Proved]:
         """Return the outcome, and what was proved of it."""
-        biased: tuple[ColumnDifference, ...] = ()
-        outcome = None
-        try:
-            whole = self._whole()
-            known = self._timed(lambda: self._causality(whole))
-            biased = known.differences
-            outcome = self._fast(simulate, whole, known)
-        except CannotFollow as exc:
-            self.fallback = str(exc)
+        outcome = self._attempt(simulate)
+        if outcome is None and self._given is not None:  # not so with these parameters: prove them for themselves
+            self._given, self.fallback, self._short = None, "", []
+            outcome = self._attempt(simulate)
         if outcome is None:
             outcome = simulate(self._literal)
-        return outcome, self._proved(biased)
+        return outcome, self._proved()
+
+    def _attempt(self, simulate: Callable[[Decisions], Outcome]) -> Outcome | None:
+        try:
+            whole = self._whole()
+            known = self._timed(lambda: self._known(whole))
+            self._biased = known.differences
+            return self._fast(simulate, whole, known)
+        except CannotFollow as exc:
+            self.fallback = str(exc)
+            return None
 
     def _whole(self) -> Snapshot:
         """Run `__init__` once over all candles."""
@@ -91,6 +109,17 @@ class Route:
         self._class = type(asked.user)
         return take(asked.user, count)
 
+    def _known(self, whole: Snapshot) -> causality.Causality:
+        """Return what is known of the columns: what was proved before, or what prefixes show now."""
+        given, window = self._given, self._window
+        if given is None or not given.speaks_of(self._hashes, window, whole):
+            self._given, self._depth = None, proof.WHOLE
+            return self._causality(whole)
+        # Other parameters may need more candles: under a whole window, bars are played the exact way.
+        same = given.params == self._hashes.params
+        self._depth = None if same else proof.AGAIN
+        return causality.Causality((), given.shortest if same else max(given.shortest, window), "", 0)
+
     def _causality(self, whole: Snapshot) -> causality.Causality:
         known = causality.check(self._source, self._candles, whole, balance=self._balance, seed=self._job.seed)
         self._prefixes = known.tried
@@ -98,7 +127,7 @@ class Route:
 
     def _fast(
         self, simulate: Callable[[Decisions], Outcome], whole: Snapshot, known: causality.Causality
-    ) -> Outcome | None:
+    ) -> Outcome:
         if known.differences:
             raise CannotFollow(f"« {known.differences[0].column} » change quand la suite est connue")
         if known.state or known.settled is None:
@@ -127,9 +156,27 @@ class Route:
         self._timed(lambda: self._agree(fast, whole, settled, outcome))
         self.path = EnginePath.VECTORISED if fast.vectorised else EnginePath.PREFIX_VIEW
         self.fallback, self.decisions = fast.slow_reason, fast
+        self._certify(whole, shortest, settled)
         return outcome
 
-    def _settling(self, whole: Snapshot, read: list[tuple[str, ...]], first: int) -> proof.Settling:
+    def _certify(self, whole: Snapshot, shortest: int, settled: proof.Settling) -> None:
+        if self._given is not None:
+            self.certificate = self._given  # what was compared now is no whole proof
+            return
+        self.certificate = Certificate(
+            code=self._hashes.code,
+            candles=self._hashes.candles,
+            params=self._hashes.params,
+            window=self._window,
+            shape=shape_of(whole),
+            shortest=shortest,
+            slack=settled.slack,
+        )
+
+    def _settling(self, whole: Snapshot, read: list[Key], first: int) -> proof.Settling:
+        known = {} if self._given is None else self._given.slack
+        if self._depth is None:
+            return proof.Settling(slack=dict(known))
         settled = proof.settling(
             self._source,
             self._candles,
@@ -140,14 +187,17 @@ class Route:
             balance=self._balance,
             seed=self._job.seed,
             tick=self._pulse,
+            depth=self._depth,
         )
+        settled.slack = {key: max(slack, known.get(key, 0.0)) for key, slack in settled.slack.items()}
         self._bars, self._short = len(settled.bars), settled.too_short
         if settled.too_short:
             raise CannotFollow(f"« {settled.too_short[0].column} » dépend de bougies plus anciennes que la fenêtre")
-        self._settled = settled
         return settled
 
     def _agree(self, fast: FastDecisions, whole: Snapshot, settled: proof.Settling, outcome: Outcome) -> None:
+        if self._depth is None:
+            return
         found = proof.compare(
             fast,
             self._witness,
@@ -157,6 +207,7 @@ class Route:
             self._candles,
             first=self._first,
             seed=self._job.seed,
+            depth=self._depth,
         )
         self._bars, self._short = len(found.bars), found.too_short
         if found.too_short:
@@ -171,11 +222,15 @@ class Route:
         finally:
             self._spent += self._clock() - started
 
-    def _proved(self, biased: tuple[ColumnDifference, ...]) -> Proved:
+    def _proved(self) -> Proved:
+        biased = self._biased
         verdict = Verdict.BIASED if biased else Verdict.OK if self._prefixes else Verdict.UNPROVEN
         reason = ""
         if biased:
             reason = "la valeur de ces colonnes change quand la suite du marché est connue"
+        elif self._given is not None:
+            verdict = Verdict.OK
+            reason = f"prouvé pour ce code et ces bougies par un autre essai ; {self._bars} bougies revérifiées ici"
         elif not self._prefixes:
             reason = self.fallback or "trop peu de bougies"
         look_ahead = LookAheadCheck(verdict, biased, self._bars, self._prefixes, reason)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from domain.backtest import facts, metrics
+from domain.backtest.certificate import Certificate
 from domain.backtest.contract import (
     AmbiguityCheck,
     BacktestJob,
@@ -39,6 +40,7 @@ def run(
     finer: CandleSeries | None = None,
     progress: Callable[[float], None] | None = None,
     clock: Callable[[], float] = time.perf_counter,
+    given: Certificate | None = None,
 ) -> BacktestReport:
     """Play a strategy over candles and say how far the result can be believed.
 
@@ -49,16 +51,20 @@ def run(
             a candle met first.
         progress: called with a fraction of 1, at least five times a second; what it raises ends the run.
         clock: what `timing` counts with, seconds; a bench gives that of its CPU.
+        given: the `certificate` of an earlier report. A run of the same text, candles and window is then not
+            proved anew. With other parameters, 24 of its bars are still played the exact way, bars that
+            see less than a window always are, and where anything differs (columns, their kinds, a decision)
+            the run proves itself as if nothing had been given. A certificate of something else is left aside.
 
     Returns:
-        The same report for the same arguments, `timing` excepted.
+        The same report for the same arguments, `timing` excepted. Trades do not depend on `given`.
 
     Raises:
         StrategyInvalid, StrategyError: the code is not a strategy, or failed; with its line.
         StrategyInvalid: no candle may decide.
         MemoryError: it ate its memory.
     """
-    return _Runner(job, candles, scope, finer, progress).report(clock)
+    return _Runner(job, candles, scope, finer, progress).report(clock, given)
 
 
 class _Runner:
@@ -76,12 +82,15 @@ class _Runner:
         self._told_at = self._fraction = 0.0
         self._inside = None if finer is None else FinerCandles(candles, finer)
 
-    def report(self, clock: Callable[[], float]) -> BacktestReport:
+    def report(self, clock: Callable[[], float], given: Certificate | None) -> BacktestReport:
+        began = clock()
+        hashes = facts.hashes(self._job, self._candles, self._finer)
         started = clock()
         self._check()
         random.seed(self._job.seed)
         np.random.seed(self._job.seed % 2**32)
-        route = Route(self._source, self._job, self._candles, (self._tell, self._pulse), clock)
+        ticks = (self._tell, self._pulse)
+        route = Route(self._source, self._job, self._candles, ticks, clock, hashes=hashes, given=given)
         outcome, proved = route.play(self._play)
         engine_s = clock() - started - proved.seconds
         settings = self._job.settings
@@ -98,8 +107,9 @@ class _Runner:
             fallback=route.fallback,
             bars=len(self._candles) - settings.first_bar,
             assumptions=facts.assumptions(settings, finer=self._finer),
-            hashes=facts.hashes(self._job, self._candles, self._finer),
-            timing=Timing(engine_s, proved.seconds, clock() - started),
+            hashes=hashes,
+            timing=Timing(engine_s, proved.seconds, clock() - began),
+            certificate=route.certificate,
         )
 
     def _play(self, decisions: Decisions, *, again: bool = False) -> Outcome:

@@ -91,7 +91,7 @@ def test_full_disk_costs_lines_and_nothing_else(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("apps.core.logs.files.monotonic", lambda: now[0])
     file = LineFile(tmp_path / "web.jsonl")
     real_open = file._open
-    monkeypatch.setattr(file, "_open", lambda: Path("/dev/full").open("w"))
+    monkeypatch.setattr(file, "_open", lambda: Path("/dev/full").open("w"))  # noqa: SIM115
     file.emit(_record("lost"))
     file.emit(_record("lost too, without asking the disk again"))
     assert file.lost >= 2

@@ -735,6 +735,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/session/code/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description The second step of the sign-in, where the user wants one. */
+        post: operations["session_code_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/session/debug/": {
         parameters: {
             query?: never;
@@ -882,6 +899,75 @@ export interface paths {
         put?: never;
         /** @description Common to all: the facts joined at wiring, and the session as the answer. */
         post: operations["session_register_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/two-factor/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Tell whether the user's sign-in asks for a code. */
+        get: operations["session_two_factor_retrieve"];
+        put?: never;
+        /** @description Begin: draw a secret for a telephone. Nothing changes until a code of it confirms. */
+        post: operations["session_two_factor_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/two-factor/confirm/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Turn it on by a code of the telephone; the user's other sessions end. */
+        post: operations["session_two_factor_confirm_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/two-factor/off/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Turn it off. */
+        post: operations["session_two_factor_off_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/two-factor/recovery-codes/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Replace the recovery codes; the former ones are worth nothing any more. */
+        post: operations["session_two_factor_recovery_codes_create"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2052,6 +2138,14 @@ export interface components {
          * @enum {string}
          */
         DisplayTimezoneEnum: "UTC" | "local";
+        /** @description What a telephone needs; told once, to whom typed the password. */
+        Enrolment: {
+            /** @description Base32, to be typed where no picture can be taken. */
+            secret: string;
+            /** @description otpauth:// */
+            address: string;
+            qr_svg: string;
+        };
         Equity: {
             strategy_name: string;
             quote_currency: string;
@@ -2108,6 +2202,7 @@ export interface components {
         HealthStatusEnum: "ok" | "degraded" | "down";
         Heartbeat: {
             status: components["schemas"]["HeartbeatStatus"] | null;
+            secondary: components["schemas"]["HeartbeatStatus"] | null;
             candles: {
                 [key: string]: components["schemas"]["CandleRow"][];
             };
@@ -2613,9 +2708,18 @@ export interface components {
          * @enum {string}
          */
         ParityRunStatusEnum: "queued" | "done" | "failed";
+        /** @description What weakens the sign-in asks both. */
+        PasswordAndCodeRequest: {
+            password: string;
+            /** @description Six digits of the telephone, or a recovery code. */
+            code: string;
+        };
         PasswordChangeRequest: {
             old_password: string;
             new_password: string;
+        };
+        PasswordRequest: {
+            password: string;
         };
         PatchedAlertAddressChangeRequest: {
             is_active?: boolean;
@@ -2841,6 +2945,10 @@ export interface components {
          * @enum {string}
          */
         ReasonEnum: "stop_loss" | "take_profit" | "signal" | "hole";
+        RecoveryCodes: {
+            /** @description Shown this once. */
+            recovery_codes: string[];
+        };
         Run: {
             id: number;
             source: string;
@@ -2882,6 +2990,8 @@ export interface components {
             prices: components["schemas"]["PricesEnum"];
             limits: components["schemas"]["SessionLimits"];
             assistant: components["schemas"]["SessionAssistant"];
+            /** @description The password was right; the second factor is awaited. */
+            awaits_code: boolean;
         };
         SessionAssistant: {
             is_on: boolean;
@@ -2911,6 +3021,10 @@ export interface components {
          * @enum {string}
          */
         SideEnum: "buy" | "sell";
+        SignInCodeRequest: {
+            /** @description Six digits of the telephone, or a recovery code. */
+            code: string;
+        };
         Source: {
             id: number;
             name: string;
@@ -3417,6 +3531,12 @@ export interface components {
         TurnRequest: {
             asked: string;
             answered: string;
+        };
+        TwoFactor: {
+            is_on: boolean;
+            /** Format: date-time */
+            since: string | null;
+            recovery_codes_left: number;
         };
         Validation: {
             valid: boolean;
@@ -4849,6 +4969,29 @@ export interface operations {
             };
         };
     };
+    session_code_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignInCodeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+        };
+    };
     session_debug_create: {
         parameters: {
             query?: never;
@@ -5035,6 +5178,116 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Session"];
+                };
+            };
+        };
+    };
+    session_two_factor_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TwoFactor"];
+                };
+            };
+        };
+    };
+    session_two_factor_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Enrolment"];
+                };
+            };
+        };
+    };
+    session_two_factor_confirm_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignInCodeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+        };
+    };
+    session_two_factor_off_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordAndCodeRequest"];
+            };
+        };
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    session_two_factor_recovery_codes_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordAndCodeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
                 };
             };
         };

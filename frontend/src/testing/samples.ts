@@ -14,6 +14,7 @@ export const session = (over: Partial<Session> = {}): Session => ({
   prices: 'simulated',
   limits: { max_users: 5, users: 2, max_active_strategies: 20, active_strategies: 1 },
   assistant: { is_on: false, provider: '', model: '' },
+  awaits_code: false,
   ...over,
 })
 
