@@ -2106,6 +2106,7 @@ export interface components {
             /** Format: date-time */
             decided_at: string | null;
             trade: number | null;
+            trace_id: string;
         };
         /**
          * @description * `leased` - leased
@@ -3494,6 +3495,8 @@ export interface components {
             webhook: number | null;
             /** @description Position que l'ordre protège ou ferme. */
             position: number | null;
+            /** @description Trace : du signal à l'exécution, voir `/api/logs/traces/`. */
+            trace_id: string;
             source: components["schemas"]["SourceEnum"];
             intent: components["schemas"]["IntentEnum"];
             symbol: string;
