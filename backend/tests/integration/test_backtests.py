@@ -316,7 +316,11 @@ async def test_combination_that_peeks_is_not_believed(world: World, lea: User) -
 
 
 async def test_guided_search_plays_as_many_as_asked_and_survives_an_interruption(world: World, lea: User) -> None:
-    wanted: dict[str, Any] = {"space": {"part": {"min": 0.1, "max": 0.9, "step": 0.1}}, "sampler": "optuna", "runs": 5}
+    wanted: dict[str, Any] = {
+        "space": {"part": {"min": 0.1, "max": 0.9, "step": 0.1}},
+        "sampler": "optuna",
+        "runs": 5,
+    }
     sweep = await world.ask_sweep(lea, **wanted)
     async with world.terminal_3():
         await world.browsers.seen(lambda kind, data: kind == "progress" and data["phase"] == "running")
