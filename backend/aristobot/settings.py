@@ -4,6 +4,8 @@ from pathlib import Path
 
 import environ
 
+from apps.core.adapters.redis_address import channel_host
+
 BACKEND_DIR = Path(__file__).resolve().parent.parent
 ROOT_DIR = BACKEND_DIR.parent
 
@@ -102,7 +104,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL], "prefix": "websockets"},
+        "CONFIG": {"hosts": [channel_host(REDIS_URL)], "prefix": "websockets"},
     }
 }
 
