@@ -99,7 +99,8 @@ class Route:
             counts = [number(Decimal(count)) for count in (bars, most)]
             raise StrategyError(
                 f"Essai non joué : il demande le calcul exact, bougie par bougie ({self.fallback}), soit "
-                f"{counts[0]} bougies ; {counts[1]} au plus dans un balayage. Un backtest de ce seul réglage le joue.",
+                f"{counts[0]} bougies ; {counts[1]} au plus dans un balayage. Un backtest de ce seul réglage "
+                "le joue.",
                 details={"line": None, "bars": bars, "limit": most},
             )
 

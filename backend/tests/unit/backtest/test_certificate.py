@@ -95,7 +95,7 @@ def test_certificate_of_other_candles_or_window_is_left_aside() -> None:
 
 def test_exact_way_over_more_bars_than_allowed_is_refused_with_its_reason() -> None:
     job = BacktestJob(CODE, {"fast": 100}, settings(window=300, first_bar=300), exact_at_most=599)
-    with pytest.raises(StrategyError, match="« fast » dépend .*soit 600 bougies ; 599 au plus"):
+    with pytest.raises(StrategyError, match=r"« fast » dépend .*soit 600 bougies ; 599 au plus"):
         run(job, MARKET, scope=SCOPE)
     assert run(replace(job, exact_at_most=600), MARKET, scope=SCOPE).path is EnginePath.LITERAL
     assert run(replace(job, params={}), MARKET, scope=SCOPE).path is EnginePath.VECTORISED
