@@ -30,6 +30,7 @@ from apps.market_data.services.symbols import DjangoMarketStore
 from apps.orders.executor import OrderExecutor
 from apps.orders.external_watch import ExternalWatch
 from apps.orders.live_reports import LiveReports
+from apps.orders.restored_watch import RestoredWatch
 from apps.orders.stream_board import StreamBoard
 from aristobot.wiring.alerts import alert_works
 from domain.errors import Unavailable
@@ -64,6 +65,9 @@ class CcxtService:
         self._external = ExternalWatch(
             self._manager, directory, self._clock, board=self._board, may_apply=self._may_apply
         )
+        self._restored = RestoredWatch(
+            self._manager, directory, self._clock, board=self._board, may_apply=self._may_apply
+        )
         self._live_reports = LiveReports(
             self._manager,
             directory,
@@ -94,6 +98,7 @@ class CcxtService:
                 tasks.create_task(self._executor.run())
                 tasks.create_task(self._live_reports.run())
                 tasks.create_task(self._external.run())
+                tasks.create_task(self._restored.run())
                 for work in alert_works(watched=("trading_engine",), clock=self._clock):
                     tasks.create_task(work.run())
                 tasks.create_task(self._market_feeds.run())
