@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import platform
 import socket
 import sys
@@ -20,9 +19,8 @@ from typing import Any
 from launcher.archive import ArchiveWriter, new_archive
 from launcher.database_copy import Snapshot, dump, snapshot
 from launcher.embedded import POSTGRES_MAJOR
-from launcher.environment import load_configuration, read_env_file
+from launcher.environment import read_env_file
 from launcher.errors import EXIT_USAGE, LauncherError
-from launcher.install import ROOT
 from launcher.instance import DATA_FORMAT, Instance
 from launcher.manage import in_virtual_environment, joined
 from launcher.screen import Screen, french_seconds
@@ -80,7 +78,7 @@ def write(path: Path, data_dir: Path, environment: Mapping[str, str], screen: Sc
         with new_archive(path, lambda: manifest) as archive:
             with dump(environment["DATABASE_URL"], at) as stream:
                 archive.add(DATABASE, stream, progress=Meter(screen, "Base de données"))
-            environment_file = io.BytesIO(_env_text(data_dir, environment).encode())
+            environment_file = io.BytesIO(env_text(data_dir, environment).encode())
             archive.add(ENVIRONMENT, environment_file, progress=lambda _: None)
             _add_simex(archive, data_dir, length, screen)
     return manifest
@@ -116,7 +114,7 @@ def _manifest(data_dir: Path, at: Snapshot) -> dict[str, Any]:
     }
 
 
-def _env_text(data_dir: Path, environment: Mapping[str, str]) -> str:
+def env_text(data_dir: Path, environment: Mapping[str, str]) -> str:
     """The data folder's `.env`, with the keys it is read with, without the addresses of this machine."""
     file = data_dir / ".env"
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
@@ -132,11 +130,6 @@ def _env_text(data_dir: Path, environment: Mapping[str, str]) -> str:
 
 def _quoted(value: str) -> str:
     return f"'{value}'" if any(each in value for each in ' #"') else value
-
-
-def configuration_of(data_dir: Path) -> dict[str, str]:
-    """The instance's configuration, SECRET_KEY included."""
-    return load_configuration(ROOT, data_dir, os.environ)
 
 
 def megabytes(size: int) -> str:

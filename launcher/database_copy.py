@@ -101,7 +101,7 @@ def dump(database_url: str, at: Snapshot) -> Iterator[IO[bytes]]:
     """
     # Not compressed: which methods its build knows varies, and the file compresses all of its parts.
     options = ["--format=custom", "--compress=none", "--no-owner", "--no-privileges", f"--snapshot={at.name}"]
-    command, env = _tool("pg_dump", database_url, *options)
+    command, env = tool("pg_dump", database_url, *options)
     process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if process.stdout is None or process.stderr is None:
         raise LauncherError("pg_dump : pas de sortie à lire.")
@@ -123,7 +123,7 @@ def load(database_url: str, source: IO[bytes], progress: Any) -> None:
         LauncherError: it failed and the database is as before.
     """
     options = ["--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction"]
-    command, env = _tool("pg_restore", database_url, *options)
+    command, env = tool("pg_restore", database_url, *options)
     process = subprocess.Popen(
         command, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
@@ -153,12 +153,14 @@ def _feed(target: IO[bytes], source: IO[bytes], progress: Any) -> None:
         return  # it ended early: its exit code and its words say why
 
 
-def _tool(name: str, database_url: str, *options: str) -> tuple[list[str], Mapping[str, str]]:
-    """The password goes by the environment: a command line can be read by everybody on the machine."""
+def tool(name: str, database_url: str, *options: str) -> tuple[list[str], Mapping[str, str]]:
+    """A command line of one of PostgreSQL's programs and its environment.
+
+    The password goes by the environment: a command line can be read by everybody on the machine.
+    """
     parts = urlsplit(database_url)
     user, _, host = parts.netloc.rpartition("@")
     login, _, password = user.partition(":")
     bare = urlunsplit(parts._replace(netloc=f"{login}@{host}" if login else host))
     env = {**os.environ, **({"PGPASSWORD": unquote(password)} if password else {})}
-    flag = "--dbname"
-    return [str(postgres_bin_dir() / name), *options, f"{flag}={bare}"], env
+    return [str(postgres_bin_dir() / name), *options, f"--dbname={bare}"], env

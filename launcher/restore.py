@@ -24,7 +24,7 @@ from launcher.errors import EXIT_DATA_IN_USE, EXIT_DATA_VERSION, EXIT_FAILURE, E
 from launcher.install import ROOT
 from launcher.instance import DATA_FORMAT, Instance, check_free_space
 from launcher.manage import django, in_virtual_environment, start_servers
-from launcher.options import BINANCE, UpOptions
+from launcher.options import UpOptions
 from launcher.schema import unknown_migrations
 from launcher.screen import Screen, french_seconds
 from launcher.services import Plan
@@ -43,11 +43,11 @@ def run(namespace: argparse.Namespace, data_dir: Path) -> int:
     in_virtual_environment("restore", str(path), "--data-dir", str(data_dir), *more)
     simex = Path(namespace.simex).resolve() if namespace.simex else None
     with closing(ArchiveReader(path)) as archive:
-        return _Restoration(archive, data_dir, replace=namespace.replace, simex=simex).run()
+        return Restoration(archive, data_dir, replace=namespace.replace, simex=simex).run()
 
 
-class _Restoration:
-    """One restoration.
+class Restoration:
+    """One restoration, from its checks to the words at its end.
 
     Args:
         replace: whether what is there may be set aside (folder) or emptied (a database of the user's own).
@@ -65,6 +65,11 @@ class _Restoration:
         self._own_database = "DATABASE_URL" in read_configuration(ROOT, self._draft, os.environ)
 
     def run(self) -> int:
+        """Check, build, put in place; return the exit code.
+
+        Raises:
+            LauncherError: nothing was restored.
+        """
         began = time.monotonic()
         self._check_version()
         self._check_target()
@@ -201,16 +206,15 @@ class _Restoration:
         rows: dict[str, Any] = self._manifest["rows"]
         feed = self._manifest.get("feed", "walk")
         option = "" if feed == "walk" else f" --feed {feed}"
-        money = "Vos brokers réels" if feed == BINANCE or JOURNAL not in self._archive.parts else "Vos brokers"
         lines = (
             f"Restauré dans {self._data_dir} en {duration} : l'état du {self._manifest['taken_at']} de la machine "
             f"« {self._manifest['host']} ».",
             f"  {rows.get('users', 0)} utilisateurs, {rows.get('brokers', 0)} brokers, "
             f"{rows.get('active_strategies', 0)} bots, {rows.get('trades', 0)} ordres, {rows.get('fills', 0)} "
-            f"exécutions, {rows.get('candles', 0)} bougies ; comptes et lignes vérifiés un à un.",
+            f"exécutions, {rows.get('candles', 0)} bougies ; les lignes de chaque table sont comptées et égales.",
             "DANGER : si l'ancienne instance tourne encore, arrêtez-la AVANT de démarrer celle-ci. Deux instances "
             "avec les mêmes clés passeraient les ordres en double.",
-            f"{money} ont pu changer depuis la sauvegarde. Au premier démarrage, ce qui s'y est passé est "
+            "Vos comptes ont pu changer depuis la sauvegarde. Au premier démarrage, ce qui s'y est passé est "
             "recherché et montré ; aucun bot, webhook ni protection n'agit avant votre confirmation dans le "
             "cockpit (« Instance restaurée »).",
             f"Ensuite : ./aristobot up --data-dir {self._data_dir}{option}",

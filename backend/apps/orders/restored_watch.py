@@ -23,7 +23,7 @@ from apps.orders.stream_board import StreamBoard
 from domain.errors import AristobotError, Unavailable
 from domain.markets import split_symbol
 from domain.orders import OrderSource, OrderStatus
-from domain.ports import BrokerAccess, BrokerDirectory, Clock, ExchangeSessions
+from domain.ports import BrokerAccess, BrokerDirectory, Clock, ExchangeSessions, Publisher
 
 log = structlog.get_logger(__name__)
 
@@ -43,9 +43,11 @@ class RestoredWatch:
         *,
         board: StreamBoard,
         may_apply: Callable[[], bool],
+        publisher: Publisher,
     ) -> None:
         self._sessions = sessions
         self._directory = directory
+        self._publisher = publisher
         self._clock = clock
         self._may_apply = may_apply
         self._external = ExternalWatch(
@@ -76,6 +78,8 @@ class RestoredWatch:
             accounts = {access.broker_id: await self._ask(access) for access in mine}
             report = await in_database(_report, restoration, accounts)
             await in_database(restorations.note_report, restoration.pk, report, now=self._clock.now())
+            # The page asks again: what it shows is the user's only.
+            await self._publisher.publish("bots", "restoration", {}, user_id=restoration.user_id)
             log.info("orders.restored_reported", user_id=restoration.user_id, found=report["found"])
 
     async def _ask(self, access: BrokerAccess) -> Mapping[str, Decimal] | str:

@@ -66,7 +66,12 @@ class CcxtService:
             self._manager, directory, self._clock, board=self._board, may_apply=self._may_apply
         )
         self._restored = RestoredWatch(
-            self._manager, directory, self._clock, board=self._board, may_apply=self._may_apply
+            self._manager,
+            directory,
+            self._clock,
+            board=self._board,
+            may_apply=self._may_apply,
+            publisher=publisher,
         )
         self._live_reports = LiveReports(
             self._manager,
