@@ -129,7 +129,9 @@ def env_text(data_dir: Path, environment: Mapping[str, str]) -> str:
 
 
 def _quoted(value: str) -> str:
-    return f"'{value}'" if any(each in value for each in ' #"') else value
+    if not any(each in value for each in " #\"'"):
+        return value
+    return f'"{value}"' if "'" in value else f"'{value}'"
 
 
 def megabytes(size: int) -> str:

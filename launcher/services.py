@@ -25,24 +25,33 @@ class Terminal:
     """One of the specification's terminals that is a management command.
 
     Args:
+        command: the management command and its arguments.
         presence: the name under which it announces itself.
     """
 
     name: str
     label: str
-    command: str
+    command: tuple[str, ...]
     presence: str
 
 
 TERMINALS = (
-    Terminal(name="ccxt", label="Terminal 5 — service CCXT", command="run_ccxt_service", presence="ccxt_service"),
-    Terminal(name="heartbeat", label="Terminal 2 — Heartbeat", command="run_heartbeat", presence="heartbeat"),
+    Terminal(
+        name="ccxt", label="Terminal 5 — service CCXT", command=("run_ccxt_service",), presence="ccxt_service"
+    ),
+    Terminal(name="heartbeat", label="Terminal 2 — Heartbeat", command=("run_heartbeat",), presence="heartbeat"),
     Terminal(
         name="engine",
         label="Terminal 3 — moteur de trading",
-        command="run_trading_engine",
+        command=("run_trading_engine",),
         presence="trading_engine",
     ),
+)
+SECOND_HEARTBEAT = Terminal(
+    name="heartbeat2",
+    label="Terminal 2 bis — Heartbeat secondaire",
+    command=("run_heartbeat", "--source", "secondary"),
+    presence="heartbeat_secondary",
 )
 
 
@@ -161,8 +170,9 @@ class Plan:
         )
 
     def workers(self) -> list[Service]:
-        """Terminals 5, 2 and 3."""
-        return [self._worker(terminal) for terminal in TERMINALS]
+        """Terminals 5, 2 and 3, and what stands by."""
+        standing_by = [SECOND_HEARTBEAT] if self._options.heartbeats > 1 else []
+        return [self._worker(terminal) for terminal in (*TERMINALS, *standing_by)]
 
     def web_services(self) -> list[Service]:
         """Terminal 1, and terminal 4 (Vite) when it is wanted."""
@@ -176,7 +186,7 @@ class Plan:
         return Service(
             name=terminal.name,
             label=terminal.label,
-            command=[sys.executable, "manage.py", terminal.command],
+            command=[sys.executable, "manage.py", *terminal.command],
             cwd=BACKEND,
             env=self.environment,
             ready=self._presence(terminal.presence),

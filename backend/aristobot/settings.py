@@ -4,6 +4,8 @@ from pathlib import Path
 
 import environ
 
+from apps.core.adapters.redis_address import channel_host
+
 BACKEND_DIR = Path(__file__).resolve().parent.parent
 ROOT_DIR = BACKEND_DIR.parent
 
@@ -98,7 +100,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL], "prefix": "websockets"},
+        "CONFIG": {"hosts": [channel_host(REDIS_URL)], "prefix": "websockets"},
     }
 }
 
@@ -119,6 +121,7 @@ AUTH_PASSWORD_VALIDATORS = [
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_LOCKOUT_CALLABLE = "apps.accounts.services.sign_in.keep_answer"
 AXES_VERBOSE = False
 
 SESSION_COOKIE_HTTPONLY = True

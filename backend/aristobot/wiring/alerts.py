@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from django.conf import settings
 
+from apps.alerts.services.heartbeat_watch import HeartbeatWatch
 from apps.alerts.services.sender import AlertSender
 from apps.alerts.services.watch import ServiceWatch
 from apps.core.adapters import alerts
@@ -15,3 +16,8 @@ def alert_works(*, watched: Sequence[str], clock: Clock) -> tuple[AlertSender, S
     """Return the sender and the watch over those services; each has a `run`."""
     presences = RedisPresenceReader(settings.REDIS_URL)
     return AlertSender(send=alerts.send, clock=clock), ServiceWatch(watched, presences=presences, clock=clock)
+
+
+def heartbeat_watch(*, clock: Clock) -> HeartbeatWatch:
+    """Return the watch over both heartbeats; it has a `run`."""
+    return HeartbeatWatch(presences=RedisPresenceReader(settings.REDIS_URL), clock=clock)

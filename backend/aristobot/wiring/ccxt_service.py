@@ -33,6 +33,7 @@ from apps.orders.live_reports import LiveReports
 from apps.orders.restored_watch import RestoredWatch
 from apps.orders.stream_board import StreamBoard
 from aristobot.wiring.alerts import alert_works
+from aristobot.wiring.logs import start_logs
 from domain.errors import Unavailable
 from domain.live_market import exchange_key
 
@@ -96,6 +97,7 @@ class CcxtService:
         self._presence = Presence(name="ccxt_service", redis=self._redis, clock=self._clock, details=self._details)
 
     async def run(self) -> None:
+        log.info("ccxt_service.started")
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._presence.run())
@@ -194,6 +196,7 @@ async def _serve() -> None:
 
 def run() -> None:
     """Run terminal 5 until SIGTERM or SIGINT."""
+    start_logs("ccxt_service")
     warm_up()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:

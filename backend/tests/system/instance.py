@@ -42,7 +42,7 @@ class Instance:
 
     def __init__(self, data_dir: Path, *, feed: str, speed: str, environment: dict[str, str] | None = None) -> None:
         self.data_dir = data_dir
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._options = ["--feed", feed, "--speed", speed]
         self._environment = {**os.environ, **(environment or {})}
@@ -182,7 +182,7 @@ def family_of(pid: int) -> list[int]:
     return [pid, *_descendants(_process_table(), pid)]
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

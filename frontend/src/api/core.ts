@@ -37,7 +37,8 @@ export type Incident = Schemas['Incident']
 export type HeartbeatRun = Schemas['Run']
 
 /** The page's body, its maps keyed by timeframe. */
-export type HeartbeatPage = Omit<Schemas['Heartbeat'], 'candles' | 'forming'> & {
+export type HeartbeatPage = Omit<Schemas['Heartbeat'], 'candles' | 'forming' | 'secondary'> & {
+  secondary?: HeartbeatStatus | null
   candles: Partial<Record<Timeframe, CandleRow[]>>
   forming: Partial<Record<Timeframe, CandleRow>>
 }
