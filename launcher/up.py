@@ -94,6 +94,7 @@ class _Run:
         self._screen = screen
         self._began = began
         self._supervisor = Supervisor(screen, instance.log_dir)
+        self._new_accounts = ""  # with their one-time passwords: for the screen only
 
     async def run(self) -> int:
         """Start everything, wait for a signal, stop everything.
@@ -155,8 +156,9 @@ class _Run:
         """The first accounts get their Simulateur at simex, so it answers by now."""
         async with self._once("Comptes", "accounts", content_stamp([_ACCOUNTS])) as needed:
             output = await self._manage("init_aristobot") if needed else ""
-        if output.strip():
-            self._screen.line(output.strip())
+        self._new_accounts = output.strip()
+        if self._new_accounts:
+            self._screen.line(self._new_accounts)
         await asyncio.gather(*(self._start(service) for service in self._plan.web_services()))
 
     @asynccontextmanager
@@ -215,6 +217,8 @@ class _Run:
                 "Marché simulé, sans internet. Pour rejouer un enregistrement : --feed trades:FICHIER ; "
                 "pour les prix réels de Binance : --feed binance."
             )
+        if self._new_accounts:  # the services' lines have pushed them out of sight
+            self._screen.line(f"À noter maintenant :\n{self._new_accounts}")
         self._screen.line(f"Aristobot est prêt : {self._plan.url}")
         if self._options.browser and (os.environ.get("DISPLAY") or sys.platform == "darwin"):
             webbrowser.open(self._plan.url)

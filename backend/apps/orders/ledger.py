@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import transaction
 
+from apps.core.tracing import current_trace
 from apps.orders import events, order_state, pair_book
 from apps.orders.models import Fill, Position, Trade
 from apps.orders.order_state import locked, log_state
@@ -185,7 +186,8 @@ def mark_closing(position_id: int, *, reason: str) -> bool:
     if position is None:
         return False
     position.status, position.closing_reason = Position.Status.CLOSING, reason[:64]
-    position.save(update_fields=["status", "closing_reason", "updated_at"])
+    position.closing_trace = current_trace()
+    position.save(update_fields=["status", "closing_reason", "closing_trace", "updated_at"])
     events.position_changed(position)
     return True
 

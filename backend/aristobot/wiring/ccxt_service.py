@@ -34,6 +34,7 @@ from apps.orders.lease import RowLease
 from apps.orders.live_reports import LiveReports
 from apps.orders.stream_board import StreamBoard
 from aristobot.wiring.alerts import alert_works, tell_takeover
+from aristobot.wiring.logs import start_logs
 from domain.errors import Unavailable
 from domain.live_market import exchange_key
 
@@ -97,6 +98,7 @@ class CcxtService:
 
     async def run(self) -> None:
         """Stand by until this process may send, then serve. Raises Overtaken, in a group, when another one does."""
+        log.info("ccxt_service.started")
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._executor.run())
@@ -228,6 +230,7 @@ async def _serve() -> None:
 
 def run() -> None:
     """Run terminal 5 until SIGTERM or SIGINT."""
+    start_logs("ccxt_service")
     warm_up()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:

@@ -17,10 +17,12 @@ from apps.core.services.health import HEARTBEAT_NAMES
 from apps.core.services.heartbeat import HeartbeatService
 from apps.core.services.heartbeat_events import EventOutbox, RawOutbox
 from apps.core.services.heartbeat_signals import SignalSender
+from aristobot.wiring.logs import start_logs
 
 
 async def run(*, source: str, location: str) -> None:
     """Run a heartbeat until SIGTERM or SIGINT."""
+    start_logs("heartbeat" if source == "primary" else f"heartbeat_{source}")
     clock = SystemClock()
     redis = connect(settings.REDIS_URL)
     feed = BinanceFeed(ws_url=settings.BINANCE_WS_URL, rest_url=settings.BINANCE_REST_URL, clock=clock)

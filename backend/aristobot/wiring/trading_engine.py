@@ -35,6 +35,7 @@ from apps.trading_engine.position_watch import PositionWatch
 from apps.webhooks.inbox import Inbox
 from aristobot.wiring.alerts import alert_works, heartbeat_watch
 from aristobot.wiring.backtests import BacktestWorks
+from aristobot.wiring.logs import start_logs
 from aristobot.wiring.outgoing_events import OutgoingEvents, join_wake_up
 from domain.candles import Candle
 from domain.errors import Unavailable
@@ -78,6 +79,7 @@ class GatewayCandles:
 
 async def run() -> None:
     """Run terminal 3 until SIGTERM or SIGINT."""
+    start_logs("trading_engine")
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

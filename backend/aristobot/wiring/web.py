@@ -46,6 +46,7 @@ def prepare() -> None:
     """At the web server's start: the debug row is put right; listeners are joined."""
     join_registration()
     join_orders()
+    log.info("web.started")
     try:
         debug_mode.force_off_unless_allowed()
     except DatabaseError as exc:

@@ -2106,6 +2106,7 @@ export interface components {
             /** Format: date-time */
             decided_at: string | null;
             trade: number | null;
+            trace_id: string;
         };
         /**
          * @description * `leased` - leased
@@ -2311,19 +2312,12 @@ export interface components {
         LoadStateEnum: "not_loaded" | "loading" | "loaded" | "failed";
         /** @description Whether the indicators know the future; `reason` is French. */
         LookAhead: {
-            verdict: components["schemas"]["LookAheadVerdictEnum"];
+            verdict: components["schemas"]["Verdict276Enum"];
             columns: components["schemas"]["ColumnDifference"][];
             bars_checked: number;
             prefixes_checked: number;
             reason: string;
         };
-        /**
-         * @description * `ok` - ok
-         *     * `biased` - biased
-         *     * `unproven` - unproven
-         * @enum {string}
-         */
-        LookAheadVerdictEnum: "ok" | "biased" | "unproven";
         Marker: {
             time: number;
             side: components["schemas"]["SideEnum"];
@@ -2956,6 +2950,12 @@ export interface components {
             /** Format: date-time */
             last_application_stop: string | null;
         };
+        /**
+         * @description * `grid` - grid
+         *     * `optuna` - optuna
+         * @enum {string}
+         */
+        SamplerEnum: "grid" | "optuna";
         ServiceHealth: {
             state: components["schemas"]["ServiceHealthStateEnum"];
             /** Format: date-time */
@@ -3261,6 +3261,7 @@ export interface components {
             order_delay_ms: number | null;
             profits: components["schemas"]["Profit"][];
         };
+        /** @description One search; `results` is null until it is done. */
         Sweep: {
             id: number;
             strategy: number | null;
@@ -3296,6 +3297,7 @@ export interface components {
             started_at: string | null;
             /** Format: date-time */
             finished_at: string | null;
+            sampler: components["schemas"]["SamplerEnum"];
             space: {
                 [key: string]: unknown;
             };
@@ -3305,9 +3307,7 @@ export interface components {
             windows: number;
             total_runs: number;
             done_runs: number;
-            results: {
-                [key: string]: unknown;
-            };
+            results: components["schemas"]["SweepResults"] | null;
         };
         /** @description With every combination played so far, best score first. */
         SweepDetail: {
@@ -3345,6 +3345,7 @@ export interface components {
             started_at: string | null;
             /** Format: date-time */
             finished_at: string | null;
+            sampler: components["schemas"]["SamplerEnum"];
             space: {
                 [key: string]: unknown;
             };
@@ -3354,12 +3355,14 @@ export interface components {
             windows: number;
             total_runs: number;
             done_runs: number;
-            results: {
-                [key: string]: unknown;
-            };
+            results: components["schemas"]["SweepResults"] | null;
             runs: components["schemas"]["SweepRun"][];
         };
-        /** @description `space` names the parameters that vary: a list of values, or `{min, max, step}`. */
+        /**
+         * @description `space` names the parameters that vary: a list of values, or `{min, max, step}`.
+         *
+         *     `sampler`: the whole grid, or `runs` combinations that Optuna chooses.
+         */
         SweepInputRequest: {
             strategy: number;
             broker: number;
@@ -3381,6 +3384,10 @@ export interface components {
             space: {
                 [key: string]: unknown;
             };
+            /** @default grid */
+            sampler: components["schemas"]["SamplerEnum"];
+            /** @default 100 */
+            runs: number;
             /** @default sharpe */
             objective: components["schemas"]["ObjectiveEnum"];
             /**
@@ -3390,6 +3397,20 @@ export interface components {
             split_ratio: number;
             /** @default 1 */
             windows: number;
+        };
+        /** @description With which parameters causality was proved whole first, and how many combinations were. */
+        SweepProof: {
+            params: {
+                [key: string]: unknown;
+            };
+            runs: number;
+        };
+        SweepResults: {
+            windows: components["schemas"]["SweepWindow"][];
+            /** Format: double */
+            out_of_sample_return: number;
+            failed_runs: number;
+            proof: components["schemas"]["SweepProof"] | null;
         };
         SweepRun: {
             number: number;
@@ -3406,6 +3427,19 @@ export interface components {
                 [key: string]: unknown;
             };
             error: string;
+        };
+        /** @description The best of a window; the stretches are [from, to] in ms. `verdict` is of its own proof. */
+        SweepWindow: {
+            window: number;
+            in_sample: number[];
+            out_of_sample: number[];
+            best: number | null;
+            params: {
+                [key: string]: unknown;
+            } | null;
+            /** Format: double */
+            out_of_sample_return: number | null;
+            verdict: (components["schemas"]["Verdict276Enum"] | components["schemas"]["NullEnum"]) | null;
         };
         Symbol: {
             symbol: string;
@@ -3461,6 +3495,8 @@ export interface components {
             webhook: number | null;
             /** @description Position que l'ordre protège ou ferme. */
             position: number | null;
+            /** @description Trace : du signal à l'exécution, voir `/api/logs/traces/`. */
+            trace_id: string;
             source: components["schemas"]["SourceEnum"];
             intent: components["schemas"]["IntentEnum"];
             symbol: string;
@@ -3541,6 +3577,13 @@ export interface components {
             errors: components["schemas"]["CodeError"][];
             params: components["schemas"]["ParamSpec"][];
         };
+        /**
+         * @description * `ok` - ok
+         *     * `biased` - biased
+         *     * `unproven` - unproven
+         * @enum {string}
+         */
+        Verdict276Enum: "ok" | "biased" | "unproven";
         Version: {
             number: number;
             code: string;

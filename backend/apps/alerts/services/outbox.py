@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from apps.alerts.models import PENDING, Alert, AlertAddress, AlertDelivery
-from domain.alerts import ABANDON_AFTER, QUIET_SPAN, AlertKind, back_off
+from domain.alerts import ABANDON_AFTER, QUIET_SPAN, AlertKind, back_off, counted
 
 LEASE = timedelta(seconds=90)
 _KEPT = timedelta(days=90)
@@ -52,7 +52,7 @@ def _batch(address: AlertAddress) -> Batch:
         address_id=address.pk,
         token=address.address,
         delivery_ids=tuple(row.pk for row in rows),
-        alerts=tuple((row.alert.created_at, row.alert.message) for row in rows),
+        alerts=tuple((row.alert.created_at, counted(row.alert.message, row.alert.count)) for row in rows),
     )
 
 

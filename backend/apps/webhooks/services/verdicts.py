@@ -8,6 +8,7 @@ from datetime import datetime
 import structlog
 
 from apps.core.adapters import secrets
+from apps.core.tracing import webhook_trace
 from apps.webhooks.models import Webhook
 from domain.errors import AristobotError
 from domain.webhooks.admission import Stale
@@ -57,7 +58,15 @@ def _settle(row: Webhook, status: str, *, code: str, reason: str, now: datetime)
     if status != Webhook.Status.EXECUTED:
         row.body = row.body[:_KEPT_BODY]
     row.save()
-    log.info("webhooks.settled", webhook_id=row.id, source_id=row.origin_id, status=row.status, code=row.code)
+    log.info(
+        "webhooks.settled",
+        user_id=row.user_id,
+        trace_id=webhook_trace(row.id),
+        webhook_id=row.id,
+        source_id=row.origin_id,
+        status=row.status,
+        code=row.code,
+    )
 
 
 def _without_secret(row: Webhook) -> str:
