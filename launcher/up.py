@@ -43,7 +43,8 @@ def count_steps(options: UpOptions, configuration: Mapping[str, str]) -> int:
     """How many numbered steps the screen will show."""
     servers = sum(name not in configuration for name in ("DATABASE_URL", "REDIS_URL"))
     installation = 2 if options.dev else 3
-    return installation + servers + len(("migrations", "accounts", "simex")) + 3 + options.heartbeats + options.dev
+    terminals = 2 + options.heartbeats + options.gateways + options.dev
+    return installation + servers + len(("migrations", "accounts", "simex")) + terminals
 
 
 def up(options: UpOptions) -> int:

@@ -24,6 +24,7 @@ export const SERVICES = [
   'heartbeat_secondary',
   'trading_engine',
   'ccxt_service',
+  'ccxt_service_standby',
   'postgresql',
   'redis',
 ] as const
