@@ -36,6 +36,8 @@ class Claimed:
     legs: tuple[Leg, ...]
     valid_until: datetime
     link_id: str = ""
+    trace_id: str = ""
+    user_id: int | None = None
 
     @property
     def trade_ids(self) -> list[int]:
@@ -70,6 +72,8 @@ class Followed:
     check_count: int
     link_id: str = ""
     is_external: bool = False
+    trace_id: str = ""
+    user_id: int | None = None
 
     @property
     def handle(self) -> OrderHandle:
@@ -141,7 +145,7 @@ _CLAIM = f"""
         UNION ALL
         SELECT o.id FROM trades o JOIN next ON o.link_id = next.link_id
         WHERE next.link_mode = 'oco' AND o.link_id <> '' AND o.id <> next.id)
-    RETURNING id, valid_until, link_id, link_mode, client_order_id, symbol, side, type,
+    RETURNING id, valid_until, link_id, link_mode, trace_id, user_id, client_order_id, symbol, side, type,
         quantity, price, stop_price, quote_amount
 """  # noqa: S608 — constants only
 
@@ -171,11 +175,11 @@ def claim_next(broker_id: int, symbol: str, *, now: datetime) -> Claimed | None:
         rows = sorted(cursor.fetchall())  # by id: the stop loss of an OCO is the older row
     if not rows:
         return None
-    trade_id, valid_until, link_id, link_mode, *_ = rows[0]
+    trade_id, valid_until, link_id, link_mode, trace_id, user_id, *_ = rows[0]
     if (link_mode == PairMode.OCO) != (len(rows) > 1):
         raise ValueError(f"order {trade_id} was claimed without the other leg of its pair")
-    legs = tuple(Leg(trade_id=row[0], ticket=_ticket(*row[4:])) for row in rows)
-    return Claimed(legs=legs, valid_until=valid_until, link_id=link_id)
+    legs = tuple(Leg(trade_id=row[0], ticket=_ticket(*row[6:])) for row in rows)
+    return Claimed(legs=legs, valid_until=valid_until, link_id=link_id, trace_id=trace_id, user_id=user_id)
 
 
 def ticket_of(trade: Trade) -> OrderTicket:
@@ -304,4 +308,6 @@ def followed(trade: Trade) -> Followed:
         check_count=trade.check_count,
         link_id=trade.link_id,
         is_external=trade.source == OrderSource.EXTERNAL,
+        trace_id=trade.trace_id,
+        user_id=trade.user_id,
     )

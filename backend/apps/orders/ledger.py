@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import transaction
 
+from apps.core.tracing import current_trace
 from apps.orders import events, order_state, pair_book
 from apps.orders.models import Fill, Position, Trade
 from apps.orders.order_state import locked, log_state
@@ -185,8 +186,31 @@ def mark_closing(position_id: int, *, reason: str) -> bool:
     if position is None:
         return False
     position.status, position.closing_reason = Position.Status.CLOSING, reason[:64]
-    position.save(update_fields=["status", "closing_reason", "updated_at"])
+    position.closing_trace = current_trace()
+    position.save(update_fields=["status", "closing_reason", "closing_trace", "updated_at"])
     events.position_changed(position)
+    return True
+
+
+@transaction.atomic
+def write_off(position_id: int, *, reason: str, now: datetime) -> bool:
+    """Close a position that the account does not hold any more: it was sold where we did not see it.
+
+    Args:
+        now: market time.
+
+    Returns:
+        False when it is closed already, or gone.
+    """
+    position = Position.objects.select_for_update().filter(id=position_id).exclude(status=Position.Status.CLOSED)
+    row = position.first()
+    if row is None:
+        return False
+    row.status, row.closing_reason, row.closed_at = Position.Status.CLOSED, reason[:64], now
+    row.quantity, row.unrealized_pnl = Decimal(0), None
+    row.save(update_fields=["status", "closing_reason", "closed_at", "quantity", "unrealized_pnl", "updated_at"])
+    events.position_changed(row)
+    events.wake_executor()
     return True
 
 

@@ -231,6 +231,7 @@ def submit(job: Job, request: OrderRequest, *, price: Decimal, now: datetime, va
         bot_id=job.bot_id,
         strategy_id=job.strategy_id,
         market_time=job.close_time,
+        trace_id=job.trace_id,
         valid_for=valid_for,
     )
     return desk.submit(context, request, market=job.market, reference_price=price)
