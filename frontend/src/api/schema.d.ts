@@ -718,6 +718,38 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/restoration/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["restoration_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/restoration/confirm/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: operations["restoration_confirm_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/session/": {
         parameters: {
             query?: never;
@@ -2073,6 +2105,11 @@ export interface components {
             /** Format: double */
             relative_gap: number | null;
         };
+        Confirmed: {
+            resumed: number;
+            closed: number;
+            refusals: string[];
+        };
         /** @description A successful test: the balance seen, and how long it took. */
         ConnectionTest: {
             currencies: components["schemas"]["CurrencyAmount"][];
@@ -2203,6 +2240,14 @@ export interface components {
             readonly load_state: components["schemas"]["LoadStateEnum"];
             readonly load_progress: number;
             readonly market_count: number;
+        };
+        FoundOrder: {
+            id: number;
+            symbol: string;
+            side: string;
+            quantity: string;
+            price: string | null;
+            status: string;
         };
         Health: {
             status: components["schemas"]["HealthStatusEnum"];
@@ -3013,6 +3058,29 @@ export interface components {
             /** @description Shown this once. */
             recovery_codes: string[];
         };
+        Report: {
+            found: number;
+            orders: components["schemas"]["FoundOrder"][];
+            unknown: number;
+            positions: components["schemas"]["UncoveredPosition"][];
+            failures: string[];
+        };
+        /** @description Without a restoration that waits, `waiting` is false and the rest is absent. */
+        Restoration: {
+            waiting: boolean;
+            /** Format: date-time */
+            backup_taken_at?: string;
+            /** Format: date-time */
+            restored_at?: string;
+            host?: string;
+            bots?: number;
+            settled?: {
+                [key: string]: number;
+            };
+            report?: components["schemas"]["Report"] | null;
+            /** Format: date-time */
+            reconciled_at?: string | null;
+        };
         Run: {
             id: number;
             source: string;
@@ -3641,6 +3709,13 @@ export interface components {
             /** Format: date-time */
             since: string | null;
             recovery_codes_left: number;
+        };
+        UncoveredPosition: {
+            id: number;
+            symbol: string;
+            owner: string;
+            quantity: string;
+            held: string;
         };
         Validation: {
             valid: boolean;
@@ -5072,6 +5147,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Position"];
+                };
+            };
+        };
+    };
+    restoration_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Restoration"];
+                };
+            };
+        };
+    };
+    restoration_confirm_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Confirmed"];
                 };
             };
         };
