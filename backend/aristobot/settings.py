@@ -5,6 +5,7 @@ from pathlib import Path
 import environ
 
 from apps.core.adapters.redis_address import channel_host
+from aristobot.database_url import database_settings
 
 BACKEND_DIR = Path(__file__).resolve().parent.parent
 ROOT_DIR = BACKEND_DIR.parent
@@ -95,10 +96,9 @@ TEMPLATES = [
 ROOT_URLCONF = "aristobot.urls"
 ASGI_APPLICATION = "aristobot.asgi.application"
 
-DATABASES = {"default": env.db("DATABASE_URL", default="postgres://postgres@127.0.0.1:5432/aristobot")}
-DATABASES["default"]["ENGINE"] = "django.db.backends.postgresql"
-DATABASES["default"].setdefault("OPTIONS", {})
-DATABASES["default"]["OPTIONS"]["connect_timeout"] = 5
+DATABASES = {
+    "default": database_settings(env.str("DATABASE_URL", default="postgres://postgres@127.0.0.1:5432/aristobot"))
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CHANNEL_LAYERS = {

@@ -135,6 +135,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ),
     ("GET", "/api/backtests/"): Route(LISTED),
     ("POST", "/api/backtests/"): Route(ADDRESSED, body=BACKTEST),  # the rows it names must be the caller's
+    ("GET", "/api/backtests/offer/"): Route(NARROWED, body=MARKET, reads=False),
     ("GET", "/api/backtests/{id}/"): Route(ADDRESSED, "backtest"),
     ("DELETE", "/api/backtests/{id}/"): Route(ADDRESSED, "backtest"),
     ("POST", "/api/backtests/{id}/cancel/"): Route(ADDRESSED, "backtest"),
@@ -167,6 +168,8 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/api/bots/{id}/decisions/"): Route(ADDRESSED, "bot"),
     ("GET", "/api/bots/{id}/parity/"): Route(ADDRESSED, "bot"),
     ("POST", "/api/bots/{id}/parity/"): Route(ADDRESSED, "bot"),
+    ("GET", "/api/restoration/"): Route(CALLER),
+    ("POST", "/api/restoration/confirm/"): Route(CALLER),
     ("GET", "/api/trades/"): Route(LISTED),
     ("GET", "/api/trades/{id}/"): Route(ADDRESSED, "trade"),
     ("GET", "/api/positions/"): Route(LISTED),
