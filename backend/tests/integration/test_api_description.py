@@ -7,13 +7,11 @@ shape. Deeper: `ARISTOBOT_SCHEMA_EXAMPLES=200 ./aristobot test integration -- -k
 
 import os
 from collections.abc import Iterator
-import time
 from typing import Any
 
 import hypothesis
 import pytest
 import schemathesis
-from django.contrib.sessions.backends.db import SessionStore
 from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections, transaction
@@ -30,18 +28,33 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.integration.test_access_matrix import BACKEND, ROUTES, World, make_world
 
-EXAMPLES = int(os.environ.get("ARISTOBOT_SCHEMA_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("ARISTOBOT_SCHEMA_EXAMPLES", "6"))
 CSRF = "a" * 32
-AWAY = {"service_unavailable", "deadline_exceeded"}
+AWAY = {"service_unavailable", "deadline_exceeded", "catalogue_absent"}
+# Answered by another terminal or by a provider, of which none runs here: their time-outs would be waited for. Tests
+# of their own have the other side (test_brokers_live, test_alerts, test_assistant_api, test_strategy_api …).
+ELSEWHERE = {
+    "POST /api/alerts/addresses/{id}/test/",
+    "GET /api/assistant/models/",
+    "POST /api/assistant/test/",
+    "POST /api/assistant/generate/",
+    "POST /api/brokers/test/",
+    "POST /api/brokers/{id}/test/",
+    "POST /api/brokers/{id}/load-markets/",
+    "GET /api/brokers/{id}/balance/",
+    "GET /api/brokers/{id}/capabilities/",
+    "POST /api/strategies/validate/",
+    "POST /api/backtests/quick-test/",
+    "GET /api/health/",  # closes the connection that it tries
+}
 
 schema = schemathesis.openapi.from_wsgi("/api/schema/?format=json", get_wsgi_application())
-OPERATIONS = {
-    f"{operation.method.upper()} {operation.path}": operation
-    for operation in (result.ok() for result in schema.get_all_operations())
-}
+_described: list[Any] = [result.ok() for result in list[Any](schema.get_all_operations())]
+OPERATIONS = {f"{operation.method.upper()} {operation.path}": operation for operation in _described}
 ROOMS: dict[str, list[str]] = {}
 for _name, _operation in OPERATIONS.items():
-    ROOMS.setdefault(_operation.path.split("/")[2], []).append(_name)
+    if _name not in ELSEWHERE:
+        ROOMS.setdefault(_operation.path.split("/")[2], []).append(_name)
 
 
 @pytest.fixture
@@ -76,9 +89,7 @@ CHECKS = [not_broken, status_code_conformance, content_type_conformance, respons
 def test_room_answers_as_described(room: str, world: World) -> None:
     broken: dict[str, str] = {}
     for name in ROOMS[room]:
-        began = time.monotonic()
         exercise(name, world, broken)
-        print("TIME %.2f" % (time.monotonic()-began), name)
     if broken:
         pytest.fail("\n".join(broken.values()), pytrace=False)
 
@@ -108,7 +119,8 @@ def exercise(name: str, world: World, broken: dict[str, str]) -> None:
                 case.call_and_validate(cookies=cookies, headers={"X-CSRFToken": CSRF}, checks=CHECKS)
             except BaseExceptionGroup as found:  # told at the end, with what else is wrong
                 for each in found.exceptions:
-                    broken.setdefault(f"{name} {type(each).__name__}", f"━━ {name} {case.body!r:.300} {case.query} {case.path_parameters}\n{each}")
+                    sent = f"{case.path_parameters} {case.query} {case.body!r:.300}"
+                    broken.setdefault(f"{name} {type(each).__name__}", f"━━ {name} {sent}\n{each}")
             finally:
                 transaction.set_rollback(True)  # the next request finds the same world
 
