@@ -28,12 +28,14 @@ class UpOptions:
     dev: bool = False
     browser: bool = True
     heartbeats: int = 1
+    gateways: int = 1
 
     def arguments(self) -> list[str]:
         """The same options as a command line."""
         line = ["--port", str(self.port), "--data-dir", str(self.data_dir), "--feed", self.feed]
         line += ["--speed", self.speed]
         line += ["--heartbeats", str(self.heartbeats)] if self.heartbeats > 1 else []
+        line += ["--gateways", str(self.gateways)] if self.gateways > 1 else []
         line += ["--dev"] if self.dev else []
         return line + ([] if self.browser else ["--no-browser"])
 
@@ -54,6 +56,13 @@ def add_up_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dev", action="store_true", help="Vite en terminal 4, rechargement à chaud")
     parser.add_argument(
         "--heartbeats", type=int, choices=(1, 2), default=1, help="2 : un heartbeat secondaire prend le relais (1)"
+    )
+    parser.add_argument(
+        "--gateways",
+        type=int,
+        choices=(1, 2),
+        default=1,
+        help="2 : un service CCXT de secours (1)",
     )
     parser.add_argument("--no-browser", action="store_true", help="n'ouvre pas le navigateur")
 
@@ -93,6 +102,7 @@ def up_options(namespace: argparse.Namespace) -> UpOptions:
         dev=namespace.dev,
         browser=not namespace.no_browser,
         heartbeats=namespace.heartbeats,
+        gateways=namespace.gateways,
     )
 
 

@@ -17,4 +17,4 @@ from aristobot.wiring.logs import start_logs  # noqa: E402
 start_logs("web")
 web.prepare()
 http_application = until_disconnect(web.with_webhook_door(django_application), paths=STREAMED_PATHS)
-application = ProtocolTypeRouter({"http": http_application, "websocket": websocket_application})
+application = web.with_proxies(ProtocolTypeRouter({"http": http_application, "websocket": websocket_application}))

@@ -201,3 +201,14 @@ class Position(models.Model):
                 name="positions_one_live_per_owner",
             )
         ]
+
+
+class SenderLease(models.Model):
+    """Which terminal 5 may send orders: one row. Written by `apps.orders.lease` only."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    holder = models.CharField(max_length=160)  # a process mark; empty: released
+    renewed_at = models.DateTimeField()  # by the database's clock
+
+    class Meta:
+        db_table = "sender_lease"

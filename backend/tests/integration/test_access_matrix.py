@@ -169,6 +169,8 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/api/bots/{id}/decisions/"): Route(ADDRESSED, "bot"),
     ("GET", "/api/bots/{id}/parity/"): Route(ADDRESSED, "bot"),
     ("POST", "/api/bots/{id}/parity/"): Route(ADDRESSED, "bot"),
+    ("GET", "/api/restoration/"): Route(CALLER),
+    ("POST", "/api/restoration/confirm/"): Route(CALLER),
     ("GET", "/api/trades/"): Route(LISTED),
     ("GET", "/api/trades/{id}/"): Route(ADDRESSED, "trade"),
     ("GET", "/api/positions/"): Route(LISTED),

@@ -735,6 +735,38 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/restoration/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["restoration_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/restoration/confirm/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: operations["restoration_confirm_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/session/": {
         parameters: {
             query?: never;
@@ -2090,6 +2122,11 @@ export interface components {
             /** Format: double */
             relative_gap: number | null;
         };
+        Confirmed: {
+            resumed: number;
+            closed: number;
+            refusals: string[];
+        };
         /** @description A successful test: the balance seen, and how long it took. */
         ConnectionTest: {
             currencies: components["schemas"]["CurrencyAmount"][];
@@ -2220,6 +2257,14 @@ export interface components {
             readonly load_state: components["schemas"]["LoadStateEnum"];
             readonly load_progress: number;
             readonly market_count: number;
+        };
+        FoundOrder: {
+            id: number;
+            symbol: string;
+            side: string;
+            quantity: string;
+            price: string | null;
+            status: string;
         };
         Health: {
             status: components["schemas"]["HealthStatusEnum"];
@@ -2373,19 +2418,12 @@ export interface components {
         };
         /** @description Whether the indicators know the future; `reason` is French. */
         LookAhead: {
-            verdict: components["schemas"]["LookAheadVerdictEnum"];
+            verdict: components["schemas"]["Verdict276Enum"];
             columns: components["schemas"]["ColumnDifference"][];
             bars_checked: number;
             prefixes_checked: number;
             reason: string;
         };
-        /**
-         * @description * `ok` - ok
-         *     * `biased` - biased
-         *     * `unproven` - unproven
-         * @enum {string}
-         */
-        LookAheadVerdictEnum: "ok" | "biased" | "unproven";
         Marker: {
             time: number;
             side: components["schemas"]["SideEnum"];
@@ -3010,6 +3048,29 @@ export interface components {
             /** @description Shown this once. */
             recovery_codes: string[];
         };
+        Report: {
+            found: number;
+            orders: components["schemas"]["FoundOrder"][];
+            unknown: number;
+            positions: components["schemas"]["UncoveredPosition"][];
+            failures: string[];
+        };
+        /** @description Without a restoration that waits, `waiting` is false and the rest is absent. */
+        Restoration: {
+            waiting: boolean;
+            /** Format: date-time */
+            backup_taken_at?: string;
+            /** Format: date-time */
+            restored_at?: string;
+            host?: string;
+            bots?: number;
+            settled?: {
+                [key: string]: number;
+            };
+            report?: components["schemas"]["Report"] | null;
+            /** Format: date-time */
+            reconciled_at?: string | null;
+        };
         Run: {
             id: number;
             source: string;
@@ -3018,6 +3079,12 @@ export interface components {
             /** Format: date-time */
             last_application_stop: string | null;
         };
+        /**
+         * @description * `grid` - grid
+         *     * `optuna` - optuna
+         * @enum {string}
+         */
+        SamplerEnum: "grid" | "optuna";
         ServiceHealth: {
             state: components["schemas"]["ServiceHealthStateEnum"];
             /** Format: date-time */
@@ -3323,6 +3390,7 @@ export interface components {
             order_delay_ms: number | null;
             profits: components["schemas"]["Profit"][];
         };
+        /** @description One search; `results` is null until it is done. */
         Sweep: {
             id: number;
             strategy: number | null;
@@ -3358,6 +3426,7 @@ export interface components {
             started_at: string | null;
             /** Format: date-time */
             finished_at: string | null;
+            sampler: components["schemas"]["SamplerEnum"];
             space: {
                 [key: string]: unknown;
             };
@@ -3367,9 +3436,7 @@ export interface components {
             windows: number;
             total_runs: number;
             done_runs: number;
-            results: {
-                [key: string]: unknown;
-            };
+            results: components["schemas"]["SweepResults"] | null;
         };
         /** @description With every combination played so far, best score first. */
         SweepDetail: {
@@ -3407,6 +3474,7 @@ export interface components {
             started_at: string | null;
             /** Format: date-time */
             finished_at: string | null;
+            sampler: components["schemas"]["SamplerEnum"];
             space: {
                 [key: string]: unknown;
             };
@@ -3416,12 +3484,14 @@ export interface components {
             windows: number;
             total_runs: number;
             done_runs: number;
-            results: {
-                [key: string]: unknown;
-            };
+            results: components["schemas"]["SweepResults"] | null;
             runs: components["schemas"]["SweepRun"][];
         };
-        /** @description `space` names the parameters that vary: a list of values, or `{min, max, step}`. */
+        /**
+         * @description `space` names the parameters that vary: a list of values, or `{min, max, step}`.
+         *
+         *     `sampler`: the whole grid, or `runs` combinations that Optuna chooses.
+         */
         SweepInputRequest: {
             strategy: number;
             broker: number;
@@ -3443,6 +3513,10 @@ export interface components {
             space: {
                 [key: string]: unknown;
             };
+            /** @default grid */
+            sampler: components["schemas"]["SamplerEnum"];
+            /** @default 100 */
+            runs: number;
             /** @default sharpe */
             objective: components["schemas"]["ObjectiveEnum"];
             /**
@@ -3452,6 +3526,20 @@ export interface components {
             split_ratio: number;
             /** @default 1 */
             windows: number;
+        };
+        /** @description With which parameters causality was proved whole first, and how many combinations were. */
+        SweepProof: {
+            params: {
+                [key: string]: unknown;
+            };
+            runs: number;
+        };
+        SweepResults: {
+            windows: components["schemas"]["SweepWindow"][];
+            /** Format: double */
+            out_of_sample_return: number;
+            failed_runs: number;
+            proof: components["schemas"]["SweepProof"] | null;
         };
         SweepRun: {
             number: number;
@@ -3468,6 +3556,19 @@ export interface components {
                 [key: string]: unknown;
             };
             error: string;
+        };
+        /** @description The best of a window; the stretches are [from, to] in ms. `verdict` is of its own proof. */
+        SweepWindow: {
+            window: number;
+            in_sample: number[];
+            out_of_sample: number[];
+            best: number | null;
+            params: {
+                [key: string]: unknown;
+            } | null;
+            /** Format: double */
+            out_of_sample_return: number | null;
+            verdict: (components["schemas"]["Verdict276Enum"] | components["schemas"]["NullEnum"]) | null;
         };
         Symbol: {
             symbol: string;
@@ -3631,12 +3732,26 @@ export interface components {
             since: string | null;
             recovery_codes_left: number;
         };
+        UncoveredPosition: {
+            id: number;
+            symbol: string;
+            owner: string;
+            quantity: string;
+            held: string;
+        };
         Validation: {
             valid: boolean;
             class_name: string | null;
             errors: components["schemas"]["CodeError"][];
             params: components["schemas"]["ParamSpec"][];
         };
+        /**
+         * @description * `ok` - ok
+         *     * `biased` - biased
+         *     * `unproven` - unproven
+         * @enum {string}
+         */
+        Verdict276Enum: "ok" | "biased" | "unproven";
         Version: {
             number: number;
             code: string;
@@ -5078,6 +5193,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Position"];
+                };
+            };
+        };
+    };
+    restoration_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Restoration"];
+                };
+            };
+        };
+    };
+    restoration_confirm_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Confirmed"];
                 };
             };
         };

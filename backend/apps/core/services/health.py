@@ -14,7 +14,7 @@ from domain.ports import Clock
 
 DEAD_AFTER_S = 8.0
 TERMINALS = ("heartbeat", "trading_engine", "ccxt_service")
-OPTIONAL = ("heartbeat_secondary",)
+OPTIONAL = ("heartbeat_secondary", "ccxt_service_standby")
 HEARTBEAT_NAMES = {PRIMARY: "heartbeat", SECONDARY: "heartbeat_secondary"}
 
 
@@ -43,10 +43,10 @@ class Health:
 
     @property
     def is_ready(self) -> bool:
-        """True when a person can trade: every service answers, of two heartbeats one."""
+        """True when a person can trade: every service answers, of two heartbeats one, whoever stands by."""
         up = {name for name, entry in self.services.items() if entry["state"] == "up"}
         heartbeats = set(HEARTBEAT_NAMES.values())
-        return self.services.keys() - heartbeats <= up and bool(up & heartbeats)
+        return self.services.keys() - heartbeats - set(OPTIONAL) <= up and bool(up & heartbeats)
 
     def body(self) -> dict[str, Any]:
         stores = [self.services[name]["state"] for name in ("postgresql", "redis")]
