@@ -34,7 +34,7 @@ def folder(tmp_path: Path, settings: SettingsWrapper) -> Path:
 
 
 def line(number: int, **more: Any) -> dict[str, Any]:
-    head = {name: more.pop(name) for name in ("trace_id", "user_id") if name in more}
+    head: dict[str, Any] = {name: more.pop(name) for name in ("trace_id", "user_id") if name in more}
     time = f"2026-11-26T10:00:{number:02}.000000Z"
     given = {
         "id": f"ab.{number}",

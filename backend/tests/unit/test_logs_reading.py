@@ -28,7 +28,9 @@ TECHNICAL = {
 
 
 def line(number: int, *, event: str = "a.thing", level: str = "info", **more: Any) -> dict[str, Any]:
-    head = {name: more.pop(name) for name in ("trace_id", "user_id", "message", "logger") if name in more}
+    head: dict[str, Any] = {
+        name: more.pop(name) for name in ("trace_id", "user_id", "message", "logger") if name in more
+    }
     time = f"2026-11-26T10:00:{number:02}.000000Z"
     return {
         "id": f"ab.{number}",
