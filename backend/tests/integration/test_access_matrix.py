@@ -137,6 +137,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ),
     ("GET", "/api/backtests/"): Route(LISTED),
     ("POST", "/api/backtests/"): Route(ADDRESSED, body=BACKTEST),  # the rows it names must be the caller's
+    ("GET", "/api/backtests/offer/"): Route(NARROWED, body=MARKET, reads=False),
     ("GET", "/api/backtests/{id}/"): Route(ADDRESSED, "backtest"),
     ("DELETE", "/api/backtests/{id}/"): Route(ADDRESSED, "backtest"),
     ("POST", "/api/backtests/{id}/cancel/"): Route(ADDRESSED, "backtest"),

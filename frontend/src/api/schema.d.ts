@@ -247,6 +247,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/backtests/offer/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What a form proposes for a market: the account's fees and balance, limits, candles that are kept. */
+        get: operations["backtests_offer_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/backtests/quick-test/": {
         parameters: {
             query?: never;
@@ -2499,6 +2516,60 @@ export interface components {
          * @enum {string}
          */
         ObjectiveEnum: "sharpe" | "sortino" | "calmar" | "net_return" | "profit_factor";
+        /** @description What a form proposes for a backtest of a market. */
+        Offer: {
+            market: components["schemas"]["OfferMarket"];
+            fees: components["schemas"]["OfferFees"];
+            amount: components["schemas"]["OfferAmount"];
+            slippage_ratio: string;
+            candles: components["schemas"]["OfferCandles"];
+        };
+        /** @description The account's free balance, or an example where it is unknown or too small for an order. */
+        OfferAmount: {
+            value: string;
+            origin: components["schemas"]["OfferAmountOriginEnum"];
+        };
+        /**
+         * @description * `balance` - balance
+         *     * `example` - example
+         * @enum {string}
+         */
+        OfferAmountOriginEnum: "balance" | "example";
+        /** @description Stretches that are kept whole, newest first; the exchange has candles up to `available_until`. */
+        OfferCandles: {
+            exchange_name: string;
+            kept: components["schemas"]["OfferSpan"][];
+            kept_count: number;
+            /** Format: date-time */
+            available_until: string;
+        };
+        /** @description `words` says in French where the ratios come from. */
+        OfferFees: {
+            maker_ratio: string;
+            taker_ratio: string;
+            origin: components["schemas"]["OfferFeesOriginEnum"];
+            words: string;
+        };
+        /**
+         * @description * `account` - account
+         *     * `market` - market
+         * @enum {string}
+         */
+        OfferFeesOriginEnum: "account" | "market";
+        /** @description What the exchange refuses to go below. */
+        OfferMarket: {
+            symbol: string;
+            base: string;
+            quote: string;
+            min_quantity: string | null;
+            min_notional: string | null;
+        };
+        OfferSpan: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+        };
         OllamaSettings: {
             url: string;
             model: string;
@@ -4294,6 +4365,39 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["TradePage"];
                     "text/csv": components["schemas"]["TradePage"];
+                };
+            };
+        };
+    };
+    backtests_offer_retrieve: {
+        parameters: {
+            query: {
+                broker: number;
+                symbol: string;
+                /**
+                 * @description * `1m` - 1m
+                 *     * `3m` - 3m
+                 *     * `5m` - 5m
+                 *     * `10m` - 10m
+                 *     * `15m` - 15m
+                 *     * `1h` - 1h
+                 *     * `2h` - 2h
+                 *     * `4h` - 4h
+                 */
+                timeframe: "1m" | "3m" | "5m" | "10m" | "15m" | "1h" | "2h" | "4h";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Offer"];
                 };
             };
         };
