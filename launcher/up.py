@@ -154,7 +154,7 @@ class _Run:
 
     async def _start_web(self) -> None:
         """The first accounts get their Simulateur at simex, so it answers by now."""
-        async with self._once("Comptes", "accounts", content_stamp([_ACCOUNTS])) as needed:
+        async with self._once("Comptes", "accounts", accounts_stamp()) as needed:
             output = await self._manage("init_aristobot") if needed else ""
         self._new_accounts = output.strip()
         if self._new_accounts:
@@ -227,6 +227,11 @@ class _Run:
 def migrations_stamp() -> str:
     """What the database's tables come from: our migrations and the installed packages'."""
     return content_stamp(sorted(BACKEND.glob("apps/*/migrations")), extra=lock_stamp("runtime"), skip=_NO_SOURCE)
+
+
+def accounts_stamp() -> str:
+    """What the first accounts are made by."""
+    return content_stamp([_ACCOUNTS])
 
 
 async def run_manage(arguments: Sequence[str], env: Mapping[str, str]) -> tuple[int, str]:

@@ -193,6 +193,28 @@ def mark_closing(position_id: int, *, reason: str) -> bool:
 
 
 @transaction.atomic
+def write_off(position_id: int, *, reason: str, now: datetime) -> bool:
+    """Close a position that the account does not hold any more: it was sold where we did not see it.
+
+    Args:
+        now: market time.
+
+    Returns:
+        False when it is closed already, or gone.
+    """
+    position = Position.objects.select_for_update().filter(id=position_id).exclude(status=Position.Status.CLOSED)
+    row = position.first()
+    if row is None:
+        return False
+    row.status, row.closing_reason, row.closed_at = Position.Status.CLOSED, reason[:64], now
+    row.quantity, row.unrealized_pnl = Decimal(0), None
+    row.save(update_fields=["status", "closing_reason", "closed_at", "quantity", "unrealized_pnl", "updated_at"])
+    events.position_changed(row)
+    events.wake_executor()
+    return True
+
+
+@transaction.atomic
 def give_up_protection(position_id: int) -> None:
     """Forget the stop loss and take profit of a position that stays open."""
     position = Position.objects.select_for_update().filter(id=position_id, status=Position.Status.OPEN).first()

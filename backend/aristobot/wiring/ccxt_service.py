@@ -32,6 +32,7 @@ from apps.orders.executor import OrderExecutor
 from apps.orders.external_watch import ExternalWatch
 from apps.orders.lease import RowLease
 from apps.orders.live_reports import LiveReports
+from apps.orders.restored_watch import RestoredWatch
 from apps.orders.stream_board import StreamBoard
 from aristobot.wiring.alerts import alert_works, tell_takeover
 from aristobot.wiring.logs import start_logs
@@ -73,6 +74,14 @@ class CcxtService:
         self._external = ExternalWatch(
             self._manager, directory, self._clock, board=self._board, may_apply=self._may_apply
         )
+        self._restored = RestoredWatch(
+            self._manager,
+            directory,
+            self._clock,
+            board=self._board,
+            may_apply=self._may_apply,
+            publisher=publisher,
+        )
         self._live_reports = LiveReports(
             self._manager,
             directory,
@@ -108,6 +117,7 @@ class CcxtService:
                 tasks.create_task(self._server.run())
                 tasks.create_task(self._live_reports.run())
                 tasks.create_task(self._external.run())
+                tasks.create_task(self._restored.run())
                 for work in alert_works(watched=("trading_engine",), clock=self._clock):
                     tasks.create_task(work.run())
                 tasks.create_task(self._market_feeds.run())

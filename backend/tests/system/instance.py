@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class Instance:
         self.url = f"http://127.0.0.1:{self.port}"
         self._options = ["--feed", feed, "--speed", speed, *options]
         self._given = environment or {}
-        own = ("DATABASE_URL", "REDIS_URL", "ARISTOBOT_DATA_DIR")  # the test run's services are not the instance's
+        own = ("DATABASE_URL", "REDIS_URL", "ARISTOBOT_DATA_DIR", "SECRET_KEY")  # the test run's, not the instance's
         self._environment = {**{k: v for k, v in os.environ.items() if k not in own}, **self._given}
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str | None] = queue.Queue()
@@ -86,6 +87,22 @@ class Instance:
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
+
+    def command(self, *arguments: str, timeout_s: float = 120.0) -> subprocess.CompletedProcess[str]:
+        """Run another command of the launcher on this instance's data folder."""
+        line = [sys.executable, str(ROOT / "aristobot"), *arguments, "--data-dir", str(self.data_dir)]
+        return subprocess.run(
+            line, cwd=ROOT, env=self._environment, capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+
+    def kill_all(self) -> None:
+        """`kill -9` the launcher and everything below it, as a machine that loses its power."""
+        if self._process is None:
+            return
+        for pid in family_of(self._process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait(30)
 
     def run_file(self) -> dict[str, Any]:
         """What the launcher published: pid, environment (DATABASE_URL, SIMEX_URL …)."""

@@ -55,6 +55,11 @@ export interface RawTrade {
   is_buyer_maker: boolean
 }
 
+export type Restoration = Schemas['Restoration']
+export type Confirmed = Schemas['Confirmed']
+
+export const fetchRestoration = (): Promise<Restoration> => answer(api.GET('/api/restoration/'))
+export const confirmRestoration = (): Promise<Confirmed> => answer(api.POST('/api/restoration/confirm/'))
 export const fetchHealth = (): Promise<Health> => answer(api.GET('/api/health/'))
 // The description knows timeframes as text; the server only ever sends the eight.
 export const fetchHeartbeat = async (): Promise<HeartbeatPage> => (await answer(api.GET('/api/heartbeat/'))) as HeartbeatPage

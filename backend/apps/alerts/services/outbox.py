@@ -77,6 +77,11 @@ def note_failed(batch: Batch, reason: str, now: datetime) -> None:
     address.update(next_attempt_at=now + back_off(failures))
 
 
+def abandon_pending(now: datetime, *, reason: str) -> int:
+    """Give up whatever waits to be sent; return how many deliveries."""
+    return int(AlertDelivery.objects.filter(PENDING).update(abandoned_at=now, error=reason))
+
+
 def forget_old(now: datetime) -> None:
     """Delete what is older than 90 days."""
     Alert.objects.filter(created_at__lt=now - _KEPT).delete()

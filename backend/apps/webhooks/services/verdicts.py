@@ -51,6 +51,14 @@ def abandon(source_id: int, *, reason: str, now: datetime) -> None:
         _settle(row, Webhook.Status.REFUSED, code="source_deleted", reason=reason, now=now)
 
 
+def abandon_all(*, reason: str, now: datetime) -> int:
+    """Refuse every call that waits, of whatever source; return how many."""
+    waiting = list(Webhook.objects.select_for_update(of=("self",)).filter(processed=False).order_by("id"))
+    for row in waiting:
+        _settle(row, Webhook.Status.REFUSED, code="restored", reason=reason, now=now)
+    return len(waiting)
+
+
 def _settle(row: Webhook, status: str, *, code: str, reason: str, now: datetime) -> None:
     row.status, row.code, row.reason = str(status), code[:32], reason
     row.processed, row.processed_at, row.not_before = True, now, None
