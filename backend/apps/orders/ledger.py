@@ -5,7 +5,7 @@ with the same facts: nothing changes the second time. A status moves along `doma
 the filled quantity never decreases, and a final status waits until the fills known add up to what was reported.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -188,6 +188,15 @@ def mark_closing(position_id: int, *, reason: str) -> bool:
     position.save(update_fields=["status", "closing_reason", "updated_at"])
     events.position_changed(position)
     return True
+
+
+def mark_all_closing(positions: Sequence[Position], *, reason: str, now: datetime) -> None:
+    """Note that positions that nothing protects at the exchange are being left; the caller holds their owners."""
+    leaving = Position.objects.filter(id__in=[each.id for each in positions], status=Position.Status.OPEN)
+    leaving.update(status=Position.Status.CLOSING, closing_reason=reason[:64], updated_at=now)
+    for position in positions:
+        position.status, position.closing_reason = Position.Status.CLOSING, reason[:64]
+        events.position_changed(position, legs=())
 
 
 @transaction.atomic
