@@ -26,7 +26,7 @@ _FILL = """
 INSERT INTO trades (
     user_id, broker_id, strategy_id, source, owner, intent, client_order_id, exchange_order_id, symbol, side, type,
     quantity, link_id, link_mode, filled_quantity, average_price, fee, fee_currency, profit_loss, reserved_currency,
-    reserved_amount, status, error_code, error_message, created_at, updated_at, valid_until, check_count,
+    reserved_amount, status, error_code, error_message, created_at, updated_at, valid_until, check_count, trace_id,
     market_time
 )
 SELECT %(user)s, %(broker)s,
@@ -35,7 +35,7 @@ SELECT %(user)s, %(broker)s,
     CASE WHEN n %% 10 < 8 THEN 'bot:' || n / 3 %% 20 WHEN n %% 10 = 8 THEN 'webhook:' || n %% 3 ELSE 'manual' END,
     'exit', md5(n::text), n::text, 'C' || n / 7 %% 10 || '/USDT', 'sell', 'market',
     1, '', '', 1, 100 + n %% 7, 0.1, 'USDT', ((n::bigint * 7919) %% 2001 - 990) / 100.0, '',
-    0, 'filled', '', '', now(), now(), now(), 0,
+    0, 'filled', '', '', now(), now(), now(), 0, '',
     timestamptz '2024-01-01 00:00:00+00' + n * (interval '730 days' / %(count)s)
 FROM generate_series(%(first)s, %(last)s) AS n
 """

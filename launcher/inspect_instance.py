@@ -36,7 +36,7 @@ def status(data_dir: Path) -> int:
     ready = web.all_ready()
     _print(f"{'Prêt' if ready else 'Dégradé'} : {state['url']} (processus {state['pid']}, marché {state['feed']})")
     for name, each in web.states().items():
-        _print(f"  {name:<16} {each}")
+        _print(f"  {name:<20} {each}")
     market = real_market.ask(urlsplit(state["environment"]["SIMEX_URL"]).port or 0)
     if market is not None:
         _print(f"  {market.french()}")

@@ -6,14 +6,9 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from launcher import bench, gate, inspect_instance, manage, up
-from launcher.errors import EXIT_INTERRUPTED, EXIT_USAGE, LauncherError
+from launcher import backup, bench, gate, inspect_instance, manage, restore, up
+from launcher.errors import EXIT_INTERRUPTED, LauncherError
 from launcher.options import add_data_dir_argument, add_up_arguments, data_dir_of, up_options
-
-_LATER = {
-    "backup": "la sauvegarde chiffrée",
-    "restore": "la restauration d'une sauvegarde",
-}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -45,10 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_up(commands)
     _add_test_and_bench(commands)
     _add_inspection(commands)
-    for name, what in _LATER.items():
-        later = commands.add_parser(name, help=f"{what} (version suivante)")
-        later.add_argument("file", metavar="FICHIER")
-        later.set_defaults(run=_not_yet(name, what))
+    _add_backup(commands)
     return parser
 
 
@@ -99,11 +91,16 @@ def _add_inspection(commands: argparse._SubParsersAction[argparse.ArgumentParser
     django.set_defaults(run=lambda namespace: manage.run(data_dir_of(namespace), namespace.arguments))
 
 
-def _not_yet(name: str, what: str) -> Callable[[argparse.Namespace], int]:
-    def refuse(_namespace: argparse.Namespace) -> int:
-        raise LauncherError(
-            f"« {name} » n'est pas encore disponible : {what} arrive dans une version suivante. Rien n'a été fait.",
-            EXIT_USAGE,
-        )
-
-    return refuse
+def _add_backup(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    saving = commands.add_parser("backup", help="sauvegarde tout dans un fichier, sans arrêter l'instance")
+    saving.add_argument("file", metavar="FICHIER")
+    add_data_dir_argument(saving)
+    saving.set_defaults(run=lambda namespace: backup.run(namespace, data_dir_of(namespace)))
+    restoring = commands.add_parser("restore", help="refait une instance depuis une sauvegarde")
+    restoring.add_argument("file", metavar="FICHIER")
+    add_data_dir_argument(restoring)
+    restoring.add_argument("--replace", action="store_true", help="met de côté ce que contient déjà --data-dir")
+    restoring.add_argument(
+        "--simex", metavar="DOSSIER", help="échange simulé qui a continué après la sauvegarde, au lieu du sien"
+    )
+    restoring.set_defaults(run=lambda namespace: restore.run(namespace, data_dir_of(namespace)))

@@ -27,11 +27,15 @@ class UpOptions:
     speed: str = "1"
     dev: bool = False
     browser: bool = True
+    heartbeats: int = 1
+    gateways: int = 1
 
     def arguments(self) -> list[str]:
         """The same options as a command line."""
         line = ["--port", str(self.port), "--data-dir", str(self.data_dir), "--feed", self.feed]
         line += ["--speed", self.speed]
+        line += ["--heartbeats", str(self.heartbeats)] if self.heartbeats > 1 else []
+        line += ["--gateways", str(self.gateways)] if self.gateways > 1 else []
         line += ["--dev"] if self.dev else []
         return line + ([] if self.browser else ["--no-browser"])
 
@@ -50,6 +54,16 @@ def add_up_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--speed", default="1", type=market_speed, help="vitesse du marché simulé : 1, 60, max (1)")
     parser.add_argument("--dev", action="store_true", help="Vite en terminal 4, rechargement à chaud")
+    parser.add_argument(
+        "--heartbeats", type=int, choices=(1, 2), default=1, help="2 : un heartbeat secondaire prend le relais (1)"
+    )
+    parser.add_argument(
+        "--gateways",
+        type=int,
+        choices=(1, 2),
+        default=1,
+        help="2 : un service CCXT de secours (1)",
+    )
     parser.add_argument("--no-browser", action="store_true", help="n'ouvre pas le navigateur")
 
 
@@ -87,6 +101,8 @@ def up_options(namespace: argparse.Namespace) -> UpOptions:
         speed=namespace.speed,
         dev=namespace.dev,
         browser=not namespace.no_browser,
+        heartbeats=namespace.heartbeats,
+        gateways=namespace.gateways,
     )
 
 

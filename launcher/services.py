@@ -25,24 +25,43 @@ class Terminal:
     """One of the specification's terminals that is a management command.
 
     Args:
+        command: the management command and its arguments.
         presence: the name under which it announces itself.
+        role: another name, when it depends on who came first.
     """
 
     name: str
     label: str
-    command: str
+    command: tuple[str, ...]
     presence: str
+    role: str = ""
 
 
+_STANDBY = "ccxt_service_standby"
 TERMINALS = (
-    Terminal(name="ccxt", label="Terminal 5 — service CCXT", command="run_ccxt_service", presence="ccxt_service"),
-    Terminal(name="heartbeat", label="Terminal 2 — Heartbeat", command="run_heartbeat", presence="heartbeat"),
+    Terminal(
+        name="ccxt", label="Terminal 5 — service CCXT", command=("run_ccxt_service",), presence="ccxt_service"
+    ),
+    Terminal(name="heartbeat", label="Terminal 2 — Heartbeat", command=("run_heartbeat",), presence="heartbeat"),
     Terminal(
         name="engine",
         label="Terminal 3 — moteur de trading",
-        command="run_trading_engine",
+        command=("run_trading_engine",),
         presence="trading_engine",
     ),
+)
+SECOND_HEARTBEAT = Terminal(
+    name="heartbeat2",
+    label="Terminal 2 bis — Heartbeat secondaire",
+    command=("run_heartbeat", "--source", "secondary"),
+    presence="heartbeat_secondary",
+)
+SECOND_GATEWAY = Terminal(
+    name="ccxt2",
+    label="Terminal 5 bis — service CCXT de secours",
+    command=("run_ccxt_service",),
+    presence="ccxt_service",
+    role=_STANDBY,
 )
 
 
@@ -161,8 +180,10 @@ class Plan:
         )
 
     def workers(self) -> list[Service]:
-        """Terminals 5, 2 and 3."""
-        return [self._worker(terminal) for terminal in TERMINALS]
+        """Terminals 5, 2 and 3, and what stands by."""
+        standing_by = [SECOND_HEARTBEAT] if self._options.heartbeats > 1 else []
+        standing_by += [SECOND_GATEWAY] if self._options.gateways > 1 else []
+        return [self._worker(terminal) for terminal in (*TERMINALS, *standing_by)]
 
     def web_services(self) -> list[Service]:
         """Terminal 1, and terminal 4 (Vite) when it is wanted."""
@@ -176,21 +197,22 @@ class Plan:
         return Service(
             name=terminal.name,
             label=terminal.label,
-            command=[sys.executable, "manage.py", terminal.command],
+            command=[sys.executable, "manage.py", *terminal.command],
             cwd=BACKEND,
             env=self.environment,
-            ready=self._presence(terminal.presence),
+            ready=self._presence(terminal),
             tier=2,
         )
 
-    def _presence(self, name: str) -> Callable[[int], bool]:
+    def _presence(self, terminal: Terminal) -> Callable[[int], bool]:
         """The terminal's own announcement; through the web process when Redis is not ours."""
-        if name == "heartbeat" and self._configuration.get("HEARTBEAT_SOURCE") == "secondary":
-            name = "heartbeat_secondary"
+        names = [name for name in (terminal.presence, terminal.role) if name]
+        if names == ["heartbeat"] and self._configuration.get("HEARTBEAT_SOURCE") == "secondary":
+            names = ["heartbeat_secondary"]
         if self.valkey is None:
-            return lambda _pid: self.web_health.is_up(name)
+            return lambda _pid: any(self.web_health.is_up(name) for name in names)
         keys = health.PresenceKeys(self.valkey.socket_path)
-        return lambda pid: keys.is_announced_by(name, pid)
+        return lambda pid: any(keys.is_announced_by(name, pid) for name in names)
 
     def _web(self) -> Service:
         daphne = [sys.executable, "-m", "daphne", "-b", self.host, "-p", str(self._options.port), "-v", "0"]

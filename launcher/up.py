@@ -43,7 +43,8 @@ def count_steps(options: UpOptions, configuration: Mapping[str, str]) -> int:
     """How many numbered steps the screen will show."""
     servers = sum(name not in configuration for name in ("DATABASE_URL", "REDIS_URL"))
     installation = 2 if options.dev else 3
-    return installation + servers + len(("migrations", "accounts", "simex")) + 4 + options.dev
+    terminals = 2 + options.heartbeats + options.gateways + options.dev
+    return installation + servers + len(("migrations", "accounts", "simex")) + terminals
 
 
 def up(options: UpOptions) -> int:
@@ -93,6 +94,7 @@ class _Run:
         self._screen = screen
         self._began = began
         self._supervisor = Supervisor(screen, instance.log_dir)
+        self._new_accounts = ""  # with their one-time passwords: for the screen only
 
     async def run(self) -> int:
         """Start everything, wait for a signal, stop everything.
@@ -152,10 +154,11 @@ class _Run:
 
     async def _start_web(self) -> None:
         """The first accounts get their Simulateur at simex, so it answers by now."""
-        async with self._once("Comptes", "accounts", content_stamp([_ACCOUNTS])) as needed:
+        async with self._once("Comptes", "accounts", accounts_stamp()) as needed:
             output = await self._manage("init_aristobot") if needed else ""
-        if output.strip():
-            self._screen.line(output.strip())
+        self._new_accounts = output.strip()
+        if self._new_accounts:
+            self._screen.line(self._new_accounts)
         await asyncio.gather(*(self._start(service) for service in self._plan.web_services()))
 
     @asynccontextmanager
@@ -214,6 +217,8 @@ class _Run:
                 "Marché simulé, sans internet. Pour rejouer un enregistrement : --feed trades:FICHIER ; "
                 "pour les prix réels de Binance : --feed binance."
             )
+        if self._new_accounts:  # the services' lines have pushed them out of sight
+            self._screen.line(f"À noter maintenant :\n{self._new_accounts}")
         self._screen.line(f"Aristobot est prêt : {self._plan.url}")
         if self._options.browser and (os.environ.get("DISPLAY") or sys.platform == "darwin"):
             webbrowser.open(self._plan.url)
@@ -222,6 +227,11 @@ class _Run:
 def migrations_stamp() -> str:
     """What the database's tables come from: our migrations and the installed packages'."""
     return content_stamp(sorted(BACKEND.glob("apps/*/migrations")), extra=lock_stamp("runtime"), skip=_NO_SOURCE)
+
+
+def accounts_stamp() -> str:
+    """What the first accounts are made by."""
+    return content_stamp([_ACCOUNTS])
 
 
 async def run_manage(arguments: Sequence[str], env: Mapping[str, str]) -> tuple[int, str]:

@@ -12,7 +12,9 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402 — models must be
 from apps.core.disconnect import until_disconnect  # noqa: E402
 from aristobot.routing import STREAMED_PATHS, websocket_application  # noqa: E402
 from aristobot.wiring import web  # noqa: E402
+from aristobot.wiring.logs import start_logs  # noqa: E402
 
+start_logs("web")
 web.prepare()
 http_application = until_disconnect(web.with_webhook_door(django_application), paths=STREAMED_PATHS)
-application = ProtocolTypeRouter({"http": http_application, "websocket": websocket_application})
+application = web.with_proxies(ProtocolTypeRouter({"http": http_application, "websocket": websocket_application}))

@@ -2,11 +2,11 @@
 
 from channels.auth import AuthMiddlewareStack
 from channels.routing import URLRouter
-from channels.security.websocket import AllowedHostsOriginValidator
 from django.urls import path
 
 from apps.accounts.middleware import OpenSessionOnly
 from apps.core.consumers import EventsConsumer
+from apps.core.same_origin import same_origin
 from apps.trading_manual.consumers import TerminalConsumer
 from aristobot.wiring import web
 
@@ -17,6 +17,6 @@ _terminal = TerminalConsumer.as_asgi(terminal=web.manual_terminal)
 # Answered piece by piece, as long as the reader stays.
 STREAMED_PATHS = frozenset({"/api/assistant/generate/"})
 
-websocket_application = AllowedHostsOriginValidator(
+websocket_application = same_origin(
     AuthMiddlewareStack(OpenSessionOnly(URLRouter([path("ws/", _events), path("ws/trading/", _terminal)])))
 )

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import environ
 
+from apps.core.adapters.redis_address import channel_host
+from aristobot.database_url import database_settings
+
 BACKEND_DIR = Path(__file__).resolve().parent.parent
 ROOT_DIR = BACKEND_DIR.parent
 
@@ -21,7 +24,8 @@ ARISTOBOT_HOST: str = env.str("ARISTOBOT_HOST", default="127.0.0.1")
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 if ARISTOBOT_HOST not in ("127.0.0.1", "0.0.0.0", *ALLOWED_HOSTS):  # noqa: S104 — compared, not bound
     ALLOWED_HOSTS.append(ARISTOBOT_HOST)
-# Webhooks: who may say on whose behalf it calls (X-Forwarded-For), and the address that the world reaches us by.
+# Who may say on whose behalf and by which scheme it calls (X-Forwarded-For, -Proto), and the address that the world
+# reaches us by.
 TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", default=[])
 PUBLIC_URL: str = env.str("PUBLIC_URL", default="").rstrip("/")
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -50,7 +54,9 @@ INSTALLED_APPS = [
     "channels",
     "rest_framework",
     "django_filters",
+    "django.contrib.staticfiles",  # the API's page alone: the cockpit is Vite's
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "axes",
     "apps.core",
     "apps.accounts",
@@ -67,6 +73,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "apps.core.security_headers.SecurityHeaders",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -89,16 +96,15 @@ TEMPLATES = [
 ROOT_URLCONF = "aristobot.urls"
 ASGI_APPLICATION = "aristobot.asgi.application"
 
-DATABASES = {"default": env.db("DATABASE_URL", default="postgres://postgres@127.0.0.1:5432/aristobot")}
-DATABASES["default"]["ENGINE"] = "django.db.backends.postgresql"
-DATABASES["default"].setdefault("OPTIONS", {})
-DATABASES["default"]["OPTIONS"]["connect_timeout"] = 5
+DATABASES = {
+    "default": database_settings(env.str("DATABASE_URL", default="postgres://postgres@127.0.0.1:5432/aristobot"))
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL], "prefix": "websockets"},
+        "CONFIG": {"hosts": [channel_host(REDIS_URL)], "prefix": "websockets"},
     }
 }
 
@@ -119,12 +125,15 @@ AUTH_PASSWORD_VALIDATORS = [
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_LOCKOUT_CALLABLE = "apps.accounts.services.sign_in.keep_answer"
 AXES_VERBOSE = False
 
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 30
 CSRF_COOKIE_SAMESITE = "Lax"
+# Cookies are marked Secure, and browsers told to come back by TLS only, where a request came by TLS (core.proxies).
+SECURE_HSTS_SECONDS = 60 * 60 * 24 * 30
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -135,9 +144,9 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = ARISTOBOT_DATA_DIR / "static"
+WHITENOISE_USE_FINDERS = True  # out of the packages themselves: nothing to collect
 WHITENOISE_ROOT = FRONTEND_DIST if FRONTEND_DIST.is_dir() else None
-WHITENOISE_INDEX_FILE = True
+WHITENOISE_INDEX_FILE = False  # the page is answered by CockpitView, with its nonce
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
@@ -157,6 +166,9 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
+    # From our own server: the page works without internet and under the policy of core.security_headers.
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
 LOGGING = {

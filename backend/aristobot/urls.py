@@ -1,7 +1,7 @@
 """HTTP routes: each app brings its own under /api/; everything else is the cockpit's page."""
 
 from django.urls import URLPattern, URLResolver, include, path, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from apps.accounts.urls import build as session_routes
 from apps.core.views.health import HealthView, LiveView, ReadyView
@@ -32,7 +32,7 @@ _api: list[URLPattern | URLResolver] = [
     path("heartbeat/", HeartbeatView.as_view(presences=web.presence_reader())),
     *(path("", include(f"apps.{room}.urls")) for room in ROOMS),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("docs/", SpectacularSwaggerView.as_view(url_name="schema")),
+    path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="core/api_docs.html")),
     re_path(r"^.*$", UnknownApiView.as_view()),
 ]
 

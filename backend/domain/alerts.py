@@ -92,6 +92,11 @@ def back_off(failures: int) -> timedelta:
     return min(_FIRST_BACK_OFF * (1 << min(max(failures, 1) - 1, 10)), _LONGEST_BACK_OFF)
 
 
+def counted(sentence: str, count: int) -> str:
+    """Return a sentence with how often it was to be said, when that is more than once."""
+    return sentence if count <= 1 else f"{sentence} (×{count})"
+
+
 def compose(alerts: Sequence[tuple[datetime, str]]) -> tuple[str, str]:
     """Return (title, body) of one message for alerts given as (UTC time, sentence), oldest first."""
     if len(alerts) == 1:

@@ -108,6 +108,7 @@ class GatewayRequest:
     priority: Priority
     reply_to: str
     sent_at: datetime
+    trace_id: str = ""  # of the work that asks
 
     def to_wire(self) -> dict[str, Any]:
         return {
@@ -123,6 +124,7 @@ class GatewayRequest:
             "deadline": self.deadline.isoformat(),
             "priority": int(self.priority),
             "reply_to": self.reply_to,
+            "trace_id": self.trace_id,
         }
 
     @classmethod
@@ -138,6 +140,7 @@ class GatewayRequest:
                 deadline=datetime.fromisoformat(str(message["deadline"])),
                 priority=Priority(int(message["priority"])),
                 reply_to=str(message["reply_to"]),
+                trace_id=str(message.get("trace_id", "")),
                 sent_at=datetime.fromisoformat(str(message["sent_at"])),
             )
         except (KeyError, ValueError, TypeError) as exc:

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -54,6 +53,31 @@ class Flip(Strategy):
         return 0.0
 """
 ENDLESS = FLIPPING.replace("return self.position is None", "\n        while True:\n            pass")
+
+# Ours: reads `lag` candles ahead, where there are any.
+PEEKING = """
+class Peek(Strategy):
+    STRATEGY_PARAMS = {"lag": {"default": 0, "min": 0, "max": 5, "step": 1, "type": "int"}}
+
+    def __init__(self, candles, balance, position=None):
+        super().__init__(candles, balance, position)
+        self.candles["ahead"] = self.candles["close"].shift(-self.params["lag"]).ffill()
+
+    def should_long(self):
+        return self.candles["ahead"].iloc[-1] > self.candles["close"].iloc[-2]
+
+    def should_short(self):
+        return self.candles["ahead"].iloc[-1] < self.candles["close"].iloc[-2]
+
+    def calculate_position_size(self):
+        return self.balance * 0.5
+
+    def calculate_stop_loss(self):
+        return 0.0
+
+    def calculate_take_profit(self):
+        return 0.0
+"""
 
 SLOW = FLIPPING.replace(
     "return self.position is None", "\n        sum(range(2_000_000))\n        return self.position is None"
@@ -207,13 +231,11 @@ class World:
         self.bell.ring()
         return sweep
 
-    async def cancel(self, run: Job) -> float:
-        """Ask for the end; return how many seconds it took to be told."""
-        asked = time.monotonic()
+    async def cancel(self, run: Job) -> None:
+        """Ask for the end, and wait until it is told."""
         await self.queries.run(requests.cancel, run)
         self.bell.ring()
         await self.browsers.status(run, "cancelled")
-        return time.monotonic() - asked
 
     def worker_pids(self) -> list[int]:
         """Return the processes that play at this moment."""
@@ -229,8 +251,8 @@ def queue_run(user: User, **asked: Any) -> BacktestResult:
 
 
 def queue_sweep(user: User, **asked: Any) -> BacktestSweep:
-    chosen = {"objective": "net_return", "split_ratio": 0.7, "windows": 1}
-    wanted = {**chosen, **settings_of(user, code=FLIPPING, **asked)}
+    chosen = {"objective": "net_return", "split_ratio": 0.7, "windows": 1, "sampler": "grid"}
+    wanted = {**chosen, **settings_of(user, **{"code": FLIPPING, **asked})}
     return requests.create_sweep(user.pk, wanted, now=datetime.now(UTC))
 
 

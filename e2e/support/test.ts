@@ -29,6 +29,10 @@ function watch(context: BrowserContext, addresses: string[], errors: string[]): 
   context.on('page', (page) => {
     page.on('websocket', (socket) => addresses.push(socket.url()))
     page.on('pageerror', (error) => errors.push(String(error)))
+    // What our policy forbids is said in the console: no page may need it.
+    page.on('console', (message) => {
+      if (/Content.Security.Policy/i.test(message.text())) errors.push(message.text())
+    })
   })
 }
 

@@ -8,7 +8,7 @@ declare module 'vue-router' {
   }
 }
 
-/** The eight pages of the cockpit; `pending` ones say what they will hold. */
+/** The eight pages of the cockpit, and the one of addresses that are none of them. */
 const pages: RouteRecordRaw[] = [
   { path: 'heartbeat', name: 'heartbeat', meta: { title: 'Heartbeat' }, component: () => import('@/views/HeartbeatView.vue') },
   { path: 'trading', name: 'trading', meta: { title: 'Trading manuel' }, component: () => import('@/views/TradingView.vue') },
@@ -18,12 +18,12 @@ const pages: RouteRecordRaw[] = [
   { path: 'webhooks', name: 'webhooks', meta: { title: 'Webhooks' }, component: () => import('@/views/WebhooksView.vue') },
   { path: 'stats', name: 'stats', meta: { title: 'Statistiques' }, component: () => import('@/views/StatsView.vue') },
   { path: 'account', name: 'account', meta: { title: 'Mon Compte' }, component: () => import('@/views/AccountView.vue') },
+  { path: ':rest(.*)+', name: 'unknown', meta: { title: 'Adresse inconnue' }, component: () => import('@/components/layout/UnknownPage.vue') },
 ]
 
 const routes: RouteRecordRaw[] = [
   { path: '/login', name: 'login', meta: { title: 'Connexion', anonymous: true }, component: () => import('@/views/LoginView.vue') },
   { path: '/', component: () => import('@/components/layout/AppShell.vue'), redirect: { name: 'heartbeat' }, children: pages },
-  { path: '/:rest(.*)*', redirect: { name: 'heartbeat' } },
 ]
 
 /** Builds the router; nobody sees a page before the server has said who is there. */

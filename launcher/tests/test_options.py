@@ -70,8 +70,6 @@ def test_default_data_folder_is_in_the_repository() -> None:
         (["up", "--port", "70000"], "--port 70000"),
         (["up", "--feed", "binance", "--speed", "60"], "à sa propre vitesse"),
         (["up", "--feed", "binance", "--speed", "max"], "à sa propre vitesse"),
-        (["backup", "file"], "Rien n'a été fait"),
-        (["restore", "file"], "Rien n'a été fait"),
         (["bench", "nothing"], "attendu backtest"),
         (["manage"], "indiquez une commande"),
     ],

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from apps.accounts.services import devices
 from apps.core.adapters.database import in_database
+from apps.core.adapters.session_ends import EndOfSession
 from domain.errors import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -49,9 +50,11 @@ class SessionUse:
 
 
 class OpenSessionOnly:
-    """ASGI middleware: closes a socket (code 4408) within seconds of the end of the session it was opened with.
+    """ASGI middleware: closes a socket (code 4408) at the end of the session it was opened with.
 
-    Without it, a session that its user closed elsewhere could go on trading by a socket that is still open.
+    Without it, a session that its user closed elsewhere could go on trading by a socket that is still open. The
+    end is told through the Channels layer, at once; the database is asked too from time to time, because what is
+    told that way may be lost.
     """
 
     def __init__(self, inner: Callable[..., Awaitable[None]], *, period_s: float = 5.0) -> None:
@@ -71,14 +74,17 @@ class OpenSessionOnly:
             watch.cancel()
 
     async def _watch(self, key: str, ended: asyncio.Event) -> None:
-        while True:
-            await asyncio.sleep(self._period_s)
-            try:
-                if not await in_database(devices.is_open, key):
-                    ended.set()
-                    return
-            except Unavailable as exc:
-                log.warning("session.not_checked", error=exc.message)
+        async with EndOfSession(key) as told:
+            while not await self._has_ended(key):
+                await told.within(self._period_s)
+        ended.set()
+
+    async def _has_ended(self, key: str) -> bool:
+        try:
+            return not await in_database(devices.is_open, key)
+        except Unavailable as exc:
+            log.warning("session.not_checked", error=exc.message)
+            return False
 
     async def _receive(self, receive: Receive, send: Send, ended: asyncio.Event) -> Message:
         message, end = asyncio.ensure_future(receive()), asyncio.ensure_future(ended.wait())

@@ -40,6 +40,33 @@ class UserSession(models.Model):
         db_table = "user_sessions"
 
 
+class TwoFactor(models.Model):
+    """The second factor of a user's sign-in; in force once `confirmed_at`. Written by `services.two_factor`."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="two_factor")
+    secret = EncryptedTextField()  # base32, shared with the user's telephone
+    created_at = models.DateTimeField()
+    confirmed_at = models.DateTimeField(null=True)
+    last_step = models.BigIntegerField(default=0)  # the 30 s step of the last code taken: older ones are spent
+    failures = models.PositiveIntegerField(default=0)  # in a row
+    locked_until = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "two_factors"
+
+
+class RecoveryCode(models.Model):
+    """A code that stands once for the telephone. Only its hash is kept: of 80 random bits, none can be guessed."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="recovery_codes")
+    code_hash = models.CharField(max_length=64)
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "recovery_codes"
+        constraints = [models.UniqueConstraint(fields=["user", "code_hash"], name="recovery_code_once")]
+
+
 class DebugMode(models.Model):
     """Singleton (id 1): whether the login page signs in « dev » by itself."""
 

@@ -26,6 +26,32 @@ class PasswordSerializer(serializers.Serializer[Any]):
     password = serializers.CharField(max_length=256, trim_whitespace=False)
 
 
+class SignInCodeSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField(max_length=32, help_text="Six digits of the telephone, or a recovery code.")
+
+
+class PasswordAndCodeSerializer(PasswordSerializer, SignInCodeSerializer):
+    """What weakens the sign-in asks both."""
+
+
+class TwoFactorSerializer(serializers.Serializer[Any]):
+    is_on = serializers.BooleanField()
+    since = serializers.DateTimeField(allow_null=True)
+    recovery_codes_left = serializers.IntegerField()
+
+
+class EnrolmentSerializer(serializers.Serializer[Any]):
+    """What a telephone needs; told once, to whom typed the password."""
+
+    secret = serializers.CharField(help_text="Base32, to be typed where no picture can be taken.")
+    address = serializers.CharField(help_text="otpauth://")
+    qr_svg = serializers.CharField()
+
+
+class RecoveryCodesSerializer(serializers.Serializer[Any]):
+    recovery_codes = serializers.ListField(child=serializers.CharField(), help_text="Shown this once.")
+
+
 class PreferencesSerializer(serializers.Serializer[Any]):
     theme = serializers.ChoiceField(choices=User.Theme.choices, required=False)
     display_timezone = serializers.ChoiceField(choices=["UTC", "local"], required=False)
@@ -64,6 +90,7 @@ class SessionSerializer(serializers.Serializer[Any]):
     prices = serializers.ChoiceField(choices=["simulated", "real"], help_text="Prices the Simulateur trades at.")
     limits = SessionLimitsSerializer()
     assistant = SessionAssistantSerializer()
+    awaits_code = serializers.BooleanField(help_text="The password was right; the second factor is awaited.")
 
 
 class AiProviderSerializer(serializers.Serializer[Any]):

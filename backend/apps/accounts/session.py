@@ -23,7 +23,7 @@ class SessionFacts(Protocol):
         ...
 
 
-def session_body(user: Any, facts: SessionFacts) -> dict[str, Any]:
+def session_body(user: Any, facts: SessionFacts, *, awaits_code: bool = False) -> dict[str, Any]:
     """Return the body of GET /api/session/; `user` is null when nobody is signed in."""
     known: User | None = user if user.is_authenticated else None
     return {
@@ -38,6 +38,7 @@ def session_body(user: Any, facts: SessionFacts) -> dict[str, Any]:
             "active_strategies": facts.active_strategies() if known is not None else 0,
         },
         "assistant": _assistant_body(known),
+        "awaits_code": awaits_code,
     }
 
 

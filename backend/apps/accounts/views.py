@@ -2,8 +2,8 @@
 
 from typing import Any, ClassVar
 
-from axes.handlers.proxy import AxesProxyHandler
-from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
+from django.contrib.auth import login, logout, update_session_auth_hash
+from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect, ensure_csrf_cookie
 from drf_spectacular.utils import extend_schema
@@ -22,17 +22,11 @@ from apps.accounts.serializers import (
     PasswordSerializer,
     PreferencesSerializer,
     SessionSerializer,
+    SignInCodeSerializer,
 )
-from apps.accounts.services import debug_mode, deletion, devices, registration
+from apps.accounts.services import debug_mode, deletion, devices, registration, sign_in
 from apps.accounts.session import SessionFacts, session_body
-from domain.errors import AristobotError, InvalidInput, NotFound
-
-MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
-
-
-class LoginRefused(AristobotError):
-    code = "login_refused"
-    http_status = 403
+from domain.errors import NotFound
 
 
 class SessionBase(APIView):
@@ -44,7 +38,16 @@ class SessionBase(APIView):
     def answer(self, user: Any, code: int = status.HTTP_200_OK) -> Response:
         if self.facts is None:
             raise RuntimeError("session views need facts: build their routes with accounts.urls.build()")
-        return Response(session_body(user, self.facts), status=code)
+        awaits_code = sign_in.awaits_code(self.request._request)
+        return Response(session_body(user, self.facts, awaits_code=awaits_code), status=code)
+
+    def entered(self, code: int = status.HTTP_200_OK) -> Response:
+        """Answer after a sign-in, which may still await its second step."""
+        user = self.request._request.user
+        response = self.answer(user, code)
+        if user.is_authenticated:
+            sign_in.remember_browser(response, user)
+        return response
 
 
 def _validated(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
@@ -70,16 +73,23 @@ class LoginView(SessionBase):
     @extend_schema(request=CredentialsSerializer, responses=SessionSerializer)
     def post(self, request: Request) -> Response:
         asked = _validated(CredentialsSerializer, request)
-        http_request = request._request
-        if AxesProxyHandler.is_locked(http_request, {"username": asked["username"]}):
-            raise LoginRefused(
-                "Connexion refusée : trop d'essais pour ce compte, réessayer dans 15 minutes.", code="locked_out"
-            )
-        user = authenticate(http_request, username=asked["username"], password=asked["password"])
-        if user is None:
-            raise LoginRefused("Connexion refusée : utilisateur ou mot de passe inconnu.")
-        login(http_request, user)
-        return self.answer(user)
+        http = request._request
+        user = sign_in.check_credentials(http, username=asked["username"], password=asked["password"])
+        sign_in.enter(http, user, now=timezone.now())
+        return self.entered()
+
+
+@method_decorator(csrf_protect, name="dispatch")
+class CodeView(SessionBase):
+    """The second step of the sign-in, where the user wants one."""
+
+    permission_classes = SessionBase.public
+
+    @extend_schema(request=SignInCodeSerializer, responses=SessionSerializer)
+    def post(self, request: Request) -> Response:
+        asked = _validated(SignInCodeSerializer, request)
+        sign_in.enter_with_code(request._request, asked["code"], now=timezone.now())
+        return self.entered()
 
 
 @method_decorator(csrf_protect, name="dispatch")
@@ -90,8 +100,8 @@ class RegisterView(SessionBase):
     def post(self, request: Request) -> Response:
         asked = _validated(CredentialsSerializer, request)
         user = registration.register(username=asked["username"], password=asked["password"])
-        login(request._request, user, backend=MODEL_BACKEND)
-        return self.answer(user, status.HTTP_201_CREATED)
+        login(request._request, user, backend=sign_in.MODEL_BACKEND)
+        return self.entered(status.HTTP_201_CREATED)
 
 
 @method_decorator(csrf_protect, name="dispatch")
@@ -108,8 +118,8 @@ class DebugView(SessionBase):
         if active:
             user = debug_mode.dev_user()
             debug_mode.set_active(True)
-            login(request._request, user, backend=MODEL_BACKEND)
-            return self.answer(user)
+            sign_in.enter(request._request, user, now=timezone.now())
+            return self.entered()
         debug_mode.set_active(False)
         return self.answer(request.user)
 
@@ -130,8 +140,7 @@ class PasswordView(SessionBase):
     def post(self, request: Request) -> Response:
         asked = _validated(PasswordChangeSerializer, request)
         user: User = request.user
-        if not user.check_password(asked["old_password"]):
-            raise InvalidInput("Changement refusé : l'ancien mot de passe est faux.", code="wrong_password")
+        sign_in.check_own_password(request._request, user, asked["old_password"], action="Changement refusé")
         registration.check_password_strength(user, asked["new_password"])
         user.set_password(asked["new_password"])
         user.save(update_fields=["password"])
@@ -160,6 +169,9 @@ class AccountView(SessionBase):
     def delete(self, request: Request) -> Response:
         asked = _validated(PasswordSerializer, request)
         user: User = request.user
-        deletion.delete_account(user, password=asked["password"])
+        sign_in.check_own_password(
+            request._request, user, asked["password"], action="Suppression du compte refusée"
+        )
+        deletion.delete_account(user)
         logout(request._request)
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 
 from apps.core.fields import EncryptedTextField
+from apps.core.tracing import TRACE_LENGTH
 
 PENDING = models.Q(sent_at=None, abandoned_at=None)
 
@@ -39,6 +40,9 @@ class Alert(models.Model):
     subject = models.CharField(max_length=96)  # "trade:12", "bot:3", "service:heartbeat"
     message = models.TextField()
     created_at = models.DateTimeField()
+    trace_id = models.CharField(max_length=TRACE_LENGTH, blank=True)  # of what it is about
+    count = models.IntegerField(default=1)  # how often it was to be said within the window of repeats
+    last_at = models.DateTimeField(null=True)  # of the last repeat
 
     class Meta:
         db_table = "alerts"

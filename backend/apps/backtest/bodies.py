@@ -27,13 +27,14 @@ def sweep_body(row: BacktestSweep) -> dict[str, Any]:
     """Return one sweep without its runs."""
     return {
         **_job_body(row),
+        "sampler": row.sampler,
         "space": row.space,
         "objective": row.objective,
         "split_ratio": row.split_ratio,
         "windows": row.windows,
         "total_runs": row.total_runs,
         "done_runs": row.done_runs,
-        "results": row.results,
+        "results": row.results or None,
     }
 
 

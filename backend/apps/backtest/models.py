@@ -91,6 +91,11 @@ class BacktestResult(Job):
 class BacktestSweep(Job):
     """A search over a strategy's parameters: many runs of one market and one period."""
 
+    class Sampler(models.TextChoices):
+        GRID = "grid"  # every combination
+        OPTUNA = "optuna"  # `total_runs` of them, chosen by what the earlier ones gave
+
+    sampler = models.CharField(max_length=16, choices=Sampler.choices, default=Sampler.GRID)
     space = models.JSONField(default=dict)  # by parameter: the values tried
     objective = models.CharField(max_length=32)  # the metric that ranks
     split_ratio = models.FloatField()  # part of the period that ranks; the rest only shows

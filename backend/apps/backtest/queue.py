@@ -12,8 +12,9 @@ from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import Greatest
 
 from apps.backtest.models import BacktestResult, BacktestSweep, Job
 
@@ -71,15 +72,20 @@ def claim_of(row: Job) -> Claim:
     return Claim(type(row), row.pk, row.claimed_by, row.attempts)
 
 
-def renew(claims: Mapping[Claim, float], *, now: datetime, lease: timedelta = LEASE) -> set[Claim]:
+def renew(claims: Mapping[Claim, tuple[str, float]], *, now: datetime, lease: timedelta = LEASE) -> set[Claim]:
     """Lengthen the leases and note each one's progress; return the claims that must stop.
 
     Those are the ones whose user asked for the end, whose row is gone, or that another worker has taken.
+
+    Args:
+        claims: with each one's phase and its share when this was asked for: a row that has gone on to the
+            next phase meanwhile, or further, keeps what it says.
     """
     stopped = set()
-    for each, progress in claims.items():
+    for each, (phase, share) in claims.items():
         going_on = each.rows().filter(cancel_requested=False)
-        if not going_on.update(lease_until=now + lease, phase_progress=progress):
+        further = Case(When(status=phase, then=Greatest("phase_progress", Value(share))), default="phase_progress")
+        if not going_on.update(lease_until=now + lease, phase_progress=further):
             stopped.add(each)
     return stopped
 

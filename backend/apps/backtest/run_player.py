@@ -52,7 +52,7 @@ class Loader:
                 row.user_id,
                 history=self._history,
                 queries=self._queries,
-                tell=lambda ratio, detail: work.tell("loading", ratio, detail),
+                tell=work.tell,
             )
             known = await fees
         finally:
@@ -89,6 +89,4 @@ class RunPlayer:
     async def _in_worker(self, row: BacktestResult, ready: Ready, work: Work) -> FullResult:
         async with self._host.worker() as worker:
             await worker.give(ready.candles.series, finer=ready.candles.finer)
-            return await worker.play(
-                ready.job(row, row.params), progress=lambda ratio: work.tell("running", ratio, "")
-            )
+            return await worker.play(ready.job(row, row.params), progress=lambda ratio: work.tell(ratio, ""))

@@ -77,7 +77,7 @@ class Supervisor:
 
     async def _look(self, group: asyncio.TaskGroup) -> None:
         now = self._clock.now()
-        progress = {claim: work.progress for claim, (work, _) in self._at_work.items()}
+        progress = {claim: (work.phase, work.progress) for claim, (work, _) in self._at_work.items()}
         for claim in await self._queries.run(queue.renew, progress, now=now, lease=self._lease):
             self._stop(claim)
         for kind in self._players:
@@ -135,7 +135,7 @@ class Supervisor:
             await work.write(
                 status=status,
                 lease_until=None,
-                phase_progress=work.progress,
+                phase_progress=work.progress if over else 0.0,
                 finished_at=self._clock.now() if over else None,
                 **columns,
             )

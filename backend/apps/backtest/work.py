@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from apps.backtest import queue
+from apps.backtest.advance import Advance
 from apps.backtest.announce import TOPIC, progress_body, tell
 from apps.backtest.models import Job
 from apps.market_data.services.candle_history import Queries
@@ -23,18 +24,24 @@ class Work:
 
     def __init__(self, row: Job, *, queries: Queries, publisher: Publisher, clock: Clock) -> None:
         self.claim = queue.claim_of(row)
-        self.progress = 0.0
+        self.phase: str = row.status
         self.is_ending = False  # its last words are being written: too late to stop it
         self._row = row
         self._queries = queries
         self._publisher = publisher
         self._clock = clock
+        self._advance = Advance()
         self._news: dict[str, Any] | None = None
 
-    def tell(self, phase: str, progress: float, detail: str) -> None:
+    @property
+    def progress(self) -> float:
+        """How far the present phase is; never less than before."""
+        return self._advance.share
+
+    def tell(self, said: float, detail: str) -> None:
         """Note how far the present phase is; the browsers hear of it within `_TOLD_EVERY_S`."""
-        self.progress = progress
-        self._news = progress_body(self._row, phase=phase, progress=progress, detail=detail)
+        share = self._advance.to(said)
+        self._news = progress_body(self._row, phase=self.phase, progress=share, detail=detail)
 
     async def write(self, **columns: Any) -> None:
         """Change the row and tell the browsers. Raises ClaimLost."""
@@ -42,8 +49,8 @@ class Work:
         row = await self._queries.run(queue.write, self.claim, **columns)
         if row is None:
             raise ClaimLost
-        self._news = None  # of the phase before
-        self.progress = row.phase_progress
+        if row.status != self.phase:
+            self.phase, self._advance, self._news = row.status, Advance(), None
         await tell(self._publisher, row)
 
     async def note(self, **columns: Any) -> None:

@@ -1,5 +1,6 @@
-"""The heartbeat's own tables. Only `apps.core.services.heartbeat` writes them."""
+"""The heartbeat's own tables, written by `apps.core.services.heartbeat` only, and what a restoration left to do."""
 
+from django.conf import settings
 from django.db import models
 
 PRICE = {"max_digits": 38, "decimal_places": 18}
@@ -89,3 +90,29 @@ class HeartbeatIncident(models.Model):
     class Meta:
         db_table = "heartbeat_incidents"
         indexes = [models.Index(fields=["-detected_at"])]
+
+
+class Restoration(models.Model):
+    """The instance came out of a backup and this user has not said yet that it may act for him.
+
+    Until he does nothing leaves by itself in his name: another instance with the same keys may still be running.
+    Only `apps.core.services.restorations` writes it.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="restorations")
+    backup_taken_at = models.DateTimeField()
+    host = models.CharField(max_length=255)  # the machine that was backed up
+    restored_at = models.DateTimeField()
+    bots = models.JSONField(default=list)  # ids of the bots that were on
+    settled = models.JSONField(default=dict)  # what was in flight in the backup, counted by kind
+    report = models.JSONField(null=True)  # what the exchanges say since: `apps.orders.restored_watch`
+    reconciled_at = models.DateTimeField(null=True)
+    confirmed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "restorations"
+        indexes = [
+            models.Index(
+                fields=["user"], name="restorations_waiting", condition=models.Q(confirmed_at__isnull=True)
+            )
+        ]

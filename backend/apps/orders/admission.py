@@ -121,6 +121,7 @@ def announce(trade: Trade) -> None:
     log.info(
         "orders.submitted",
         user_id=trade.user_id,
+        trace_id=trade.trace_id,
         broker_id=trade.broker_id,
         symbol=trade.symbol,
         client_order_id=trade.client_order_id,
@@ -152,7 +153,14 @@ def record_refusal(row: dict[str, Any], request: OrderRequest, refusal: Aristobo
         )
         events.trade_changed(trade)
     refusal.details["trade_id"] = trade.id
-    log.info("orders.refused", user_id=trade.user_id, symbol=trade.symbol, code=refusal.error_code)
+    log.info(
+        "orders.refused",
+        user_id=trade.user_id,
+        trace_id=trade.trace_id,
+        symbol=trade.symbol,
+        code=refusal.error_code,
+        reason=refusal.message,
+    )
 
 
 def _is_storable(value: Any) -> bool:

@@ -38,6 +38,8 @@ class Claimed:
     valid_until: datetime
     key: Key
     link_id: str = ""
+    trace_id: str = ""
+    user_id: int | None = None
 
     @property
     def trade_ids(self) -> list[int]:
@@ -72,6 +74,8 @@ class Followed:
     check_count: int
     link_id: str = ""
     is_external: bool = False
+    trace_id: str = ""
+    user_id: int | None = None
 
     @property
     def handle(self) -> OrderHandle:
@@ -152,7 +156,7 @@ _CLAIM = f"""
         UNION ALL
         SELECT o.id FROM trades o JOIN next ON o.link_id = next.link_id
         WHERE next.link_mode = 'oco' AND o.link_id <> '' AND o.id <> next.id)
-    RETURNING id, valid_until, link_id, link_mode, owner, client_order_id, symbol, side, type,
+    RETURNING id, valid_until, link_id, link_mode, owner, trace_id, user_id, client_order_id, symbol, side, type,
         quantity, price, stop_price, quote_amount
 """  # noqa: S608 — constants only
 
@@ -200,11 +204,12 @@ def claim_all(broker_id: int, *, busy: Iterable[Key], now: datetime) -> list[Cla
 
 
 def _claimed(broker_id: int, rows: Sequence[tuple[Any, ...]]) -> Claimed:
-    trade_id, valid_until, link_id, link_mode, owner, _, symbol, *_ = rows[0]
+    trade_id, valid_until, link_id, link_mode, owner, trace_id, user_id, _, symbol, *_ = rows[0]
     if (link_mode == PairMode.OCO) != (len(rows) > 1):
         raise ValueError(f"order {trade_id} was claimed without the other leg of its pair")
-    legs = tuple(Leg(trade_id=row[0], ticket=_ticket(*row[5:])) for row in rows)
-    return Claimed(legs=legs, valid_until=valid_until, key=(broker_id, symbol, owner), link_id=link_id)
+    legs = tuple(Leg(trade_id=row[0], ticket=_ticket(*row[7:])) for row in rows)
+    key = (broker_id, symbol, owner)
+    return Claimed(legs=legs, valid_until=valid_until, key=key, link_id=link_id, trace_id=trace_id, user_id=user_id)
 
 
 def ticket_of(trade: Trade) -> OrderTicket:
@@ -333,4 +338,6 @@ def followed(trade: Trade) -> Followed:
         check_count=trade.check_count,
         link_id=trade.link_id,
         is_external=trade.source == OrderSource.EXTERNAL,
+        trace_id=trade.trace_id,
+        user_id=trade.user_id,
     )

@@ -36,6 +36,7 @@ def trade_body(trade: Trade) -> dict[str, Any]:
         "strategy": trade.strategy_id,
         "webhook": trade.webhook_id,
         "position": trade.position_id,
+        "trace_id": trade.trace_id,
         "source": trade.source,
         "intent": trade.intent,
         "symbol": trade.symbol,
@@ -132,10 +133,12 @@ def alert(trade: Trade, *, code: str, message: str) -> None:
         subject=f"trade:{trade.pk}",
         message=message,
         now=timezone.now(),
+        trace_id=trade.trace_id,
     )
     body = {
         "code": code,
         "message": message,
+        "trace_id": trade.trace_id,
         "trade": trade.id,
         "broker": trade.broker_id,
         "bot": trade.bot_id,

@@ -19,9 +19,10 @@ from apps.orders.amender import AmendRunner
 from apps.orders.claims import Claimed, Followed, Key
 from apps.orders.commands import CommandRunner
 from apps.orders.database import DatabaseDown, in_claims, in_database
+from apps.orders.fence import FencedSessions
 from apps.orders.follower import OrderFollower
 from apps.orders.keeper import PositionKeeper
-from apps.orders.lease import AdvisoryLease, Lease, LeaseLost
+from apps.orders.lease import Lease, LeaseLost, RowLease
 from apps.orders.reconciliation import recover
 from apps.orders.relay import EventRelay
 from apps.orders.sender import OrderSender
@@ -40,7 +41,7 @@ class OrderExecutor:
     Args:
         sessions: the exchanges.
         publisher: receives the events of what this process commits.
-        lease: the right to send; the database's advisory lock by default.
+        lease: the right to send; the database's row by default.
         board: which accounts tell their orders by themselves.
     """
 
@@ -54,10 +55,10 @@ class OrderExecutor:
         lease: Lease | None = None,
         board: StreamBoard | None = None,
     ) -> None:
-        self._sessions = sessions
+        self._lease = lease or RowLease(clock)
+        sessions = self._sessions = FencedSessions(sessions, lease=self._lease, clock=clock)
         self._clock = clock
         self._timings = timings or ExecutorTimings()
-        self._lease = lease or AdvisoryLease(clock)
         self._relay = EventRelay(publisher)
         self._follower = OrderFollower(sessions=sessions, clock=clock, timings=self._timings, board=board)
         self._sender = OrderSender(clock=clock, timings=self._timings, follower=self._follower)
@@ -102,6 +103,7 @@ class OrderExecutor:
                     await self._hold_lease(group)
         finally:
             orders_waiting.disconnect(dispatch_uid=id(self))
+            await self._lease.release()  # nothing is on its way any more
 
     async def _hold_lease(self, group: asyncio.TaskGroup) -> None:
         try:
@@ -113,7 +115,6 @@ class OrderExecutor:
             log.warning("orders.lease_lost", error=exc.message)
         finally:
             self._holds_lease = False
-            await self._lease.release()
 
     def _on_orders_waiting(self, **_: object) -> None:
         """What this very process committed is looked at as soon as what others did."""

@@ -13,6 +13,7 @@ import structlog
 from django.db import IntegrityError, transaction
 
 from apps.brokers.models import Broker
+from apps.core.tracing import order_trace
 from apps.market_data.models import ExchangeSymbol
 from apps.orders import attribution, claims, events, ledger
 from apps.orders.ledger import Applied
@@ -61,6 +62,7 @@ def _adopt(broker_id: int, report: OrderReport, *, now: datetime, check_after: t
     log.info(
         "orders.external_found",
         user_id=trade.user_id,
+        trace_id=trade.trace_id,
         broker_id=broker_id,
         symbol=trade.symbol,
         exchange_order_id=report.exchange_order_id,
@@ -75,12 +77,14 @@ def _adopt(broker_id: int, report: OrderReport, *, now: datetime, check_after: t
 
 def _row(broker: Broker, report: OrderReport) -> dict[str, object]:
     market = ExchangeSymbol.objects.filter(exchange=broker.exchange, symbol=report.symbol).first()
+    client_order_id = external_client_id(broker.id, report)
     return {
         "user_id": broker.user_id,
         "broker_id": broker.id,
         "source": OrderSource.EXTERNAL.value,
         "owner": OWNER,
-        "client_order_id": external_client_id(broker.id, report),
+        "client_order_id": client_order_id,
+        "trace_id": order_trace(client_order_id),
         "symbol": report.symbol,
         "side": report.side.value,
         "type": report.order_type.value,

@@ -32,7 +32,6 @@ log = structlog.get_logger(__name__)
 
 _DAY = timedelta(days=1)
 _KNOWN_SYMBOLS = 20  # the latest ones of an account
-_ORDERS_A_LOOK = 20
 _NOT_FOUND_KEPT = 500
 
 
@@ -45,6 +44,7 @@ class ExternalTimings:
     asked_every_s: float = 60.0
     told_every_s: float = 300.0  # where a stream tells
     symbols_a_look: int = 5
+    orders_a_look: int = 20
 
 
 class ExternalWatch:
@@ -145,7 +145,7 @@ class ExternalWatch:
             return
         fills = await session.fetch_my_trades(symbol, since=since)
         ids = list(dict.fromkeys(fill.exchange_order_id for fill in fills))
-        for order_id in (await in_database(_unknown_ids, broker_id, symbol, ids))[:_ORDERS_A_LOOK]:
+        for order_id in (await in_database(_unknown_ids, broker_id, symbol, ids))[: self._timings.orders_a_look]:
             if (broker_id, symbol, order_id) in self._not_found:
                 continue
             try:

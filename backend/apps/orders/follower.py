@@ -13,6 +13,7 @@ from decimal import Decimal
 
 import structlog
 
+from apps.core.tracing import following
 from apps.orders import attribution, claims, ledger
 from apps.orders.claims import Followed
 from apps.orders.database import in_database, persist
@@ -85,6 +86,10 @@ class OrderFollower:
         return {**{report.exchange_order_id: report for report in reports}, **by_client_id}
 
     async def _look_up(self, session: ExchangeSession, order: Followed) -> None:
+        with following(order.trace_id, user_id=order.user_id):
+            await self._ask(session, order)
+
+    async def _ask(self, session: ExchangeSession, order: Followed) -> None:
         asked_at = self._clock.now()
         try:
             report = await session.find_order(order.handle)

@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 _JUDGED_S = 30.0  # before a position that is as it can be is judged again
 _AS_IT_CAN_BE = (protection.Outcome.HELD, protection.Outcome.WATCHED)
 _LIVE = "('pending', 'sending', 'unknown', 'open', 'partially_filled')"
+# After a restoration nothing moves by itself before its user has looked.
+_IS_HELD = "EXISTS (SELECT 1 FROM restorations r WHERE r.user_id = p.user_id AND r.confirmed_at IS NULL)"
 _DUE = f"""
     SELECT p.id, p.status, p.quantity, p.stop_loss, p.take_profit, live.legs, live.covered FROM positions p
     LEFT JOIN LATERAL (
@@ -33,15 +35,15 @@ _DUE = f"""
                     WHERE s.link_id = t.link_id AND s.id <> t.id AND s.status IN {_LIVE})), 0) AS covered
         FROM trades t
         WHERE t.position_id = p.id AND t.intent = 'protection' AND t.status IN {_LIVE}) live ON true
-    WHERE p.status = 'closing' OR p.status = 'open' AND (
+    WHERE NOT {_IS_HELD} AND (p.status = 'closing' OR p.status = 'open' AND (
         live.legs > 0 AND (live.covered > p.quantity OR p.quantity - live.covered >= live.step
             OR p.stop_loss IS NOT NULL AND live.stops = 0
             OR p.stop_loss IS NOT NULL AND p.take_profit IS NOT NULL AND live.stops = live.legs)
-        OR live.legs = 0 AND (p.stop_loss IS NOT NULL OR p.take_profit IS NOT NULL))
+        OR live.legs = 0 AND (p.stop_loss IS NOT NULL OR p.take_profit IS NOT NULL)))
     UNION
     SELECT p.id, p.status, p.quantity, p.stop_loss, p.take_profit, 0, 0
     FROM trades t JOIN positions p ON p.id = t.position_id
-    WHERE t.status IN {_LIVE} AND t.intent = 'protection' AND p.status = 'closed'
+    WHERE t.status IN {_LIVE} AND t.intent = 'protection' AND p.status = 'closed' AND NOT {_IS_HELD}
     ORDER BY 1
 """  # noqa: S608 — constants only
 

@@ -1,35 +1,60 @@
-"""The right to send orders: one process at a time, by an advisory lock of PostgreSQL.
+"""The right to send orders: one process at a time, by a row of PostgreSQL that its holder renews.
 
-The lock lives with a connection of its own, so it is free the moment its holder dies. A holder that was only
-paused may still hold orders it claimed: nobody else can claim those rows, and whoever takes over presumes
-nothing of them before their validity and the exchange's own window have passed (`absent_after`).
+The holder may send until `until`, counted from before its last renewal; whoever waits takes over when the row
+was not renewed for that long and for `SPAN` more, within which the last byte of the holder has arrived or was
+refused. It does not wait when the holder released the row, or ended on this same machine.
+
+A holder that was only paused finds its time over when it wakes (`fence`), and its row taken. It may still hold
+orders it claimed: nobody else can claim those rows, and whoever takes over presumes nothing of them before
+their validity and the exchange's own window have passed (`absent_after`).
 """
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import psycopg
 import structlog
 from django.db import connections
 
+from apps.orders.process_mark import is_dead, new_mark
 from domain.errors import Unavailable
 from domain.ports import Clock
 
 log = structlog.get_logger(__name__)
 
-LOCK_KEY = 4_702_026_11  # any number nobody else locks in this database
+APPLICATION_NAME = "aristobot-sender-lease"
+LASTS = timedelta(seconds=8)
+# Our time-out (12 s) and the offset of the exchange's clock (1 s). Its receive window adds nothing: an order is
+# signed with a window that ends with the lease.
+SPAN = timedelta(seconds=13)
 _CHECK_TIMEOUT_S = 5.0
 _NOT_FOR_PSYCOPG = ("context", "cursor_factory", "prepare_threshold")
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+_TAKE = """
+INSERT INTO sender_lease (id, holder, renewed_at) VALUES (1, %(me)s, clock_timestamp())
+ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, renewed_at = excluded.renewed_at
+WHERE sender_lease.holder IN ('', %(me)s, %(dead)s) OR sender_lease.renewed_at < clock_timestamp() - %(silent)s
+RETURNING id
+"""
+_RENEW = "UPDATE sender_lease SET renewed_at = clock_timestamp() WHERE id = 1 AND holder = %s RETURNING id"
+_RELEASE = "UPDATE sender_lease SET holder = '' WHERE id = 1 AND holder = %s RETURNING id"
 
 
 class LeaseLost(Unavailable):
-    """The connection that holds the lock is gone; another process may be sending."""
+    """Another process may be sending: the row is another's, or PostgreSQL does not answer."""
 
     code = "lease_lost"
 
 
 class Lease(Protocol):
     """What the executor needs of a lease."""
+
+    @property
+    def until(self) -> datetime:
+        """Until when orders may leave."""
+        ...
 
     async def acquire(self) -> None: ...
 
@@ -38,53 +63,96 @@ class Lease(Protocol):
     async def release(self) -> None: ...
 
 
-class AdvisoryLease:
-    """The lease over a dedicated connection."""
+class RowLease:
+    """The lease over a dedicated connection.
+
+    Attributes:
+        held: set at the first acquisition.
+        is_taken: at the last look another process held the row.
+    """
 
     def __init__(self, clock: Clock, *, retry_s: float = 1.0) -> None:
         self._clock = clock
         self._retry_s = retry_s
+        self._me = new_mark()
         self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._until = _NEVER
+        self._until_s = 0.0  # the same on the monotonic clock, which nobody sets back
+        self.held = asyncio.Event()
+        self.is_taken = False
+
+    @property
+    def until(self) -> datetime:
+        return self._until if self._clock.monotonic() < self._until_s else _NEVER
 
     async def acquire(self) -> None:
-        """Wait until the lock is ours."""
+        """Wait until the row is ours."""
         waiting = False
         while not await self._try():
             if not waiting:
-                log.info("orders.lease_waiting")
+                log.info("orders.lease_waiting", is_taken=self.is_taken)
                 waiting = True
             await self._clock.sleep(self._retry_s)
         log.info("orders.lease_acquired")
+        self.held.set()
 
     async def check(self) -> None:
-        """Raises LeaseLost when the connection that holds the lock does not answer."""
+        """Renew. Raises LeaseLost when the row is another's, or PostgreSQL does not answer."""
         try:
-            if self._connection is None:
-                raise psycopg.OperationalError("no connection")
-            async with asyncio.timeout(_CHECK_TIMEOUT_S):
-                await self._connection.execute("SELECT 1")
+            is_ours = await self._ask(_RENEW, [self._me])
         except (psycopg.Error, OSError, TimeoutError) as exc:
+            await self._drop()
             raise LeaseLost(f"Droit d'envoyer les ordres perdu : {exc}") from exc
+        if not is_ours:
+            self._until, self.is_taken = _NEVER, True
+            raise LeaseLost("Droit d'envoyer les ordres pris par un autre service CCXT.")
 
     async def release(self) -> None:
-        """Close the connection, which frees the lock."""
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            await connection.close()
+        """Give the row up, if it is still ours, and close the connection."""
+        self._until = _NEVER
+        if self._connection is None:
+            return
+        try:
+            await self._ask(_RELEASE, [self._me])
+        except (psycopg.Error, OSError, TimeoutError) as exc:
+            log.warning("orders.lease_not_released", error=str(exc))
+        await self._drop()
 
     async def _try(self) -> bool:
-        await self.release()
-        settings = connections["default"].get_connection_params()
-        wanted = {name: value for name, value in settings.items() if name not in _NOT_FOR_PSYCOPG}
         try:
-            async with asyncio.timeout(_CHECK_TIMEOUT_S):
-                self._connection = await psycopg.AsyncConnection.connect(**wanted, autocommit=True)
-                cursor = await self._connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK_KEY])
-                row = await cursor.fetchone()
+            await self._connect()
+            holder = await self._ask("SELECT holder FROM sender_lease WHERE id = 1", [])
+            dead = holder[0] if holder is not None and is_dead(holder[0]) else self._me
+            taken = await self._ask(_TAKE, {"me": self._me, "dead": dead, "silent": LASTS + SPAN})
         except (psycopg.Error, OSError, TimeoutError) as exc:
             log.warning("orders.lease_unavailable", error=str(exc))
+            await self._drop()
             return False
-        if row is not None and row[0]:
-            return True
-        await self.release()
-        return False
+        self.is_taken = taken is None
+        return not self.is_taken
+
+    async def _ask(self, query: Any, values: Any) -> tuple[Any, ...] | None:
+        """Ask over the lease's connection; an answer of ours to a renewal or a taking moves `until`."""
+        if self._connection is None:
+            raise psycopg.OperationalError("no connection")
+        now, now_s = self._clock.now(), self._clock.monotonic()
+        async with asyncio.timeout(_CHECK_TIMEOUT_S):
+            cursor = await self._connection.execute(query, values)
+            row: tuple[Any, ...] | None = await cursor.fetchone()
+        if row is not None and query in (_TAKE, _RENEW):
+            self._until, self._until_s = now + LASTS, now_s + LASTS.total_seconds()
+        return row
+
+    async def _connect(self) -> None:
+        if self._connection is not None:
+            return
+        settings = connections["default"].get_connection_params()
+        wanted = {name: value for name, value in settings.items() if name not in _NOT_FOR_PSYCOPG}
+        wanted["application_name"] = APPLICATION_NAME
+        async with asyncio.timeout(_CHECK_TIMEOUT_S):
+            self._connection = await psycopg.AsyncConnection.connect(**wanted, autocommit=True)
+
+    async def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
+from apps.core.tracing import current_trace
 from apps.orders import events, order_state, pair_book
 from apps.orders.models import Fill, Position, Trade
 from apps.orders.order_state import locked, log_state
@@ -185,18 +186,50 @@ def mark_closing(position_id: int, *, reason: str) -> bool:
     if position is None:
         return False
     position.status, position.closing_reason = Position.Status.CLOSING, reason[:64]
-    position.save(update_fields=["status", "closing_reason", "updated_at"])
+    position.closing_trace = current_trace()
+    position.save(update_fields=["status", "closing_reason", "closing_trace", "updated_at"])
     events.position_changed(position)
     return True
 
 
-def mark_all_closing(positions: Sequence[Position], *, reason: str, now: datetime) -> None:
-    """Note that positions that nothing protects at the exchange are being left; the caller holds their owners."""
-    leaving = Position.objects.filter(id__in=[each.id for each in positions], status=Position.Status.OPEN)
-    leaving.update(status=Position.Status.CLOSING, closing_reason=reason[:64], updated_at=now)
-    for position in positions:
+def mark_all_closing(traced: Sequence[tuple[Position, str]], *, reason: str, now: datetime) -> None:
+    """Note that positions without any live order are being left; the caller holds their owners' locks.
+
+    Args:
+        traced: each with the trace of who wants out.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE positions p SET status = 'closing', closing_reason = %s, closing_trace = v.trace,"
+            " updated_at = %s FROM unnest(%s::bigint[], %s::text[]) AS v(id, trace) WHERE p.id = v.id AND p.status = 'open'",
+            [reason[:64], now, [position.id for position, _ in traced], [trace for _, trace in traced]],
+        )
+    for position, trace in traced:
         position.status, position.closing_reason = Position.Status.CLOSING, reason[:64]
+        position.closing_trace = trace
         events.position_changed(position, legs=())
+
+
+@transaction.atomic
+def write_off(position_id: int, *, reason: str, now: datetime) -> bool:
+    """Close a position that the account does not hold any more: it was sold where we did not see it.
+
+    Args:
+        now: market time.
+
+    Returns:
+        False when it is closed already, or gone.
+    """
+    position = Position.objects.select_for_update().filter(id=position_id).exclude(status=Position.Status.CLOSED)
+    row = position.first()
+    if row is None:
+        return False
+    row.status, row.closing_reason, row.closed_at = Position.Status.CLOSED, reason[:64], now
+    row.quantity, row.unrealized_pnl = Decimal(0), None
+    row.save(update_fields=["status", "closing_reason", "closed_at", "quantity", "unrealized_pnl", "updated_at"])
+    events.position_changed(row)
+    events.wake_executor()
+    return True
 
 
 @transaction.atomic

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from apps.core.tracing import following
 from apps.orders import attribution, claims, events, external, ledger
 from apps.orders.database import in_database, persist
 from apps.orders.ledger import Applied
@@ -210,7 +211,8 @@ class LiveReports:
             return
         self._board.heard(access.broker_id, report.exchange_order_id)
         try:
-            await self._apply_report(access.broker_id, report)
+            with following("", user_id=access.user_id):
+                await self._apply_report(access.broker_id, report)
         except NotFound:
             log.info("orders.deleted_meanwhile", client_order_id=report.client_order_id)
         except InvalidInput as exc:

@@ -8,6 +8,7 @@ fills, positions).
 from django.conf import settings
 from django.db import models
 
+from apps.core.tracing import TRACE_LENGTH
 from domain.order_abilities import PairMode
 from domain.orders import OrderSource, OrderStatus, OrderType, Side
 
@@ -35,6 +36,7 @@ class Trade(models.Model):
     webhook = models.ForeignKey("webhooks.Webhook", on_delete=models.SET_NULL, null=True, related_name="trades")
     source = models.CharField(max_length=16, choices=_choices(OrderSource))
     owner = models.CharField(max_length=32)  # key of the position: "manual", "bot:12", "webhook:3"
+    trace_id = models.CharField(max_length=TRACE_LENGTH, blank=True)  # `apps.core.tracing`: where it came from
     intent = models.CharField(max_length=16, choices=Intent.choices, default=Intent.ENTRY)
     client_order_id = models.CharField(max_length=36, unique=True)
     exchange_order_id = models.CharField(max_length=64, blank=True)
@@ -83,6 +85,7 @@ class Trade(models.Model):
             models.Index(fields=["user", "-created_at"]),
             models.Index(fields=["broker", "symbol", "status"]),
             models.Index(fields=["bot", "-created_at"]),
+            models.Index(fields=["trace_id"], name="trades_trace", condition=~models.Q(trace_id="")),
             models.Index(
                 fields=["id"],
                 name="trades_live",
@@ -184,6 +187,7 @@ class Position(models.Model):
     unrealized_pnl = models.DecimalField(**AMOUNT, null=True)
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.OPEN)
     closing_reason = models.CharField(max_length=64, blank=True)
+    closing_trace = models.CharField(max_length=TRACE_LENGTH, blank=True)  # of whoever wanted out
     opened_at = models.DateTimeField()  # market time of the first fill
     closed_at = models.DateTimeField(null=True)  # market time of the last fill
     updated_at = models.DateTimeField(auto_now=True)
@@ -197,3 +201,14 @@ class Position(models.Model):
                 name="positions_one_live_per_owner",
             )
         ]
+
+
+class SenderLease(models.Model):
+    """Which terminal 5 may send orders: one row. Written by `apps.orders.lease` only."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    holder = models.CharField(max_length=160)  # a process mark; empty: released
+    renewed_at = models.DateTimeField()  # by the database's clock
+
+    class Meta:
+        db_table = "sender_lease"

@@ -63,6 +63,7 @@ def log_state(trade: Trade) -> None:
     log.info(
         "orders.state",
         user_id=trade.user_id,
+        trace_id=trade.trace_id,
         broker_id=trade.broker_id,
         symbol=trade.symbol,
         client_order_id=trade.client_order_id,

@@ -4,11 +4,12 @@ from datetime import datetime
 
 from django.db.models import Max
 
+from apps.core.tracing import current_trace
 from apps.orders.context import OrderContext
 from apps.orders.locks import lock_owner
-from apps.orders.models import Position
+from apps.orders.models import Position, Trade
 from apps.orders.selectors import BOT_OWNER
-from domain.orders import OrderSource
+from domain.orders import OrderSource, Side
 
 _WEBHOOK_OWNER = "webhook:"
 
@@ -52,11 +53,21 @@ def context_for(
         owner=position.owner,
         now=now,
         intent=intent,
+        trace_id=_trace_of(position, intent),
         bot_id=position.bot_id,
         strategy_id=None if position.bot is None else position.bot.strategy_id,
         position_id=position.id,
         market_time=None if market_time is None else max(market_time, _last_fill_at(position) or market_time),
     )
+
+
+def _trace_of(position: Position, intent: str) -> str:
+    """What protects a position goes by the trace that opened it; what leaves it, by that of who wanted out."""
+    wanted_out = position.closing_trace or current_trace()
+    if intent == Trade.Intent.EXIT and wanted_out:
+        return wanted_out
+    opened = Trade.objects.filter(fills__position=position, side=Side.BUY.value).order_by("-id")
+    return opened.values_list("trace_id", flat=True).first() or ""
 
 
 def _last_fill_at(position: Position) -> datetime | None:

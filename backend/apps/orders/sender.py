@@ -10,6 +10,7 @@ from functools import partial
 
 import structlog
 
+from apps.core.tracing import following
 from apps.orders import claims, ledger
 from apps.orders.claims import Claimed, Leg
 from apps.orders.database import persist
@@ -43,9 +44,14 @@ class OrderSender:
 
     async def carry(self, order: Claimed, call: Callable[[], Awaitable[Sequence[OrderReport]]]) -> None:
         """Make the one request that places what was claimed, unless it is too late, and write its outcome."""
+        with following(order.trace_id, user_id=order.user_id):
+            await self._carry(order, call)
+
+    async def _carry(self, order: Claimed, call: Callable[[], Awaitable[Sequence[OrderReport]]]) -> None:
         if self._clock.now() >= order.valid_until:
             await self._mark(ledger.mark_expired, order, now=self._clock.now())
             return
+        log.info("orders.sending", client_order_ids=[leg.ticket.client_order_id for leg in order.legs])
         try:
             reports = await call()
         except asyncio.CancelledError:

@@ -32,6 +32,7 @@ class TradeSerializer(_RowSerializer):
     strategy = serializers.IntegerField(allow_null=True)
     webhook = serializers.IntegerField(allow_null=True, help_text="Appel de webhook dont l'ordre est né.")
     position = serializers.IntegerField(allow_null=True, help_text="Position que l'ordre protège ou ferme.")
+    trace_id = serializers.CharField(help_text="Trace : du signal à l'exécution, voir `/api/logs/traces/`.")
     source = serializers.ChoiceField(choices=[source.value for source in OrderSource])
     intent = serializers.ChoiceField(choices=Trade.Intent.choices)
     symbol = serializers.CharField()

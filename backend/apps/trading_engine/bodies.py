@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from apps.brokers.models import Broker
+from apps.core.tracing import decision_trace
 from apps.orders.events import amount, position_body, trade_body
 from apps.orders.models import Position, Trade
 from apps.trading_engine.models import ActiveStrategy, BotDecision, ParityRun
@@ -26,6 +27,7 @@ def decision_body(row: BotDecision) -> dict[str, Any]:
         "details": row.details,
         "decided_at": _iso(row.decided_at),
         "trade": row.trade_id,
+        "trace_id": decision_trace(row.signal_id, row.bot_id),
     }
 
 

@@ -13,8 +13,10 @@ from uuid import uuid4
 
 import structlog
 
+from apps.core.tracing import decision_trace, following
 from apps.trading_engine import decisions, leases
 from apps.trading_engine.announce import Announcer
+from apps.trading_engine.copies import SignalCopies
 from apps.trading_engine.database import Database, DatabaseDown
 from apps.trading_engine.evaluation import Evaluator
 from apps.trading_engine.jobs import Job
@@ -94,6 +96,7 @@ class TradingEngine:
         self._slots = asyncio.Semaphore(self._limits.parallel)
         self._attending: set[asyncio.Task[None]] = set()
         self._last_close: dict[tuple[str, str, Timeframe], datetime] = {}
+        self.copies = SignalCopies()
         self.counters = Counters()
 
     async def run(self) -> None:
@@ -112,9 +115,15 @@ class TradingEngine:
             await asyncio.wait(set(self._attending))
 
     async def receive(self, signal: Signal) -> None:
-        """Lease and start what a signal asks for, or record it as missed. Raises when PostgreSQL is down."""
+        """Lease and start what a signal asks for, or record it as missed. Raises when PostgreSQL is down.
+
+        Of the copies that two heartbeats send, the first that is fresh is acted on; the others are counted.
+        """
         now = self._clock.now()
         age = now - signal.sent_at
+        is_news = self.copies.note(signal, lag_ms=round(age.total_seconds() * 1000, 1))
+        if not is_news:
+            return
         self.counters.signals += 1
         self.counters.last_signal_at = now
         self.counters.lag_ms = round(age.total_seconds() * 1000, 1)
@@ -122,10 +131,19 @@ class TradingEngine:
             await self._miss(signal, age=age, now=now)
         else:
             asked_at = self._clock.monotonic()
-            for job in await self._database.run(
+            jobs = await self._database.run(
                 leases.claim_signal, signal, engine=self._name, now=now, lease=self._limits.lease
-            ):
+            )
+            for job in jobs:
                 self._start(job, asked_at)
+            log.info(
+                "engine.signal",
+                signal_id=signal.signal_id,
+                source=signal.source,
+                delay_ms=self.counters.lag_ms,
+                bots=len(jobs),
+            )
+            self.copies.acted_on(signal)
             if signal.timeframe is Timeframe.M1:
                 self._on_minute()
         await self._look_back(signal)
@@ -138,7 +156,8 @@ class TradingEngine:
             leases.take_expired, engine=self._name, now=now, lease=limits.lease, max_age=limits.max_age
         )
         for job in jobs:
-            log.warning("engine.lease_taken_again", bot_id=job.bot_id, close_time=job.close_time.isoformat())
+            with following(job.trace_id, user_id=job.user_id):
+                log.warning("engine.lease_taken_again", bot_id=job.bot_id, close_time=job.close_time.isoformat())
             self._start(job, asked_at)
         rows = await self._database.run(leases.give_up_stale, engine=self._name, now=now, max_age=limits.max_age)
         await self._announce_missed(rows)
@@ -182,6 +201,10 @@ class TradingEngine:
 
     async def _attend(self, job: Job, asked_at: float) -> None:
         """Task boundary of one bot at one close: nothing that happens here reaches its neighbours."""
+        with following(job.trace_id, user_id=job.user_id):
+            await self._attend_traced(job, asked_at)
+
+    async def _attend_traced(self, job: Job, asked_at: float) -> None:
         try:
             await self._in_turn(job, asked_at)
         except (*DatabaseDown, Unavailable) as exc:  # the lease runs out and is taken again
@@ -273,7 +296,8 @@ class TradingEngine:
     async def _announce_missed(self, rows: list[BotDecision]) -> None:
         self.counters.missed += len(rows)
         for row in rows:
-            log.warning("engine.missed", bot_id=row.bot_id, signal_id=row.signal_id, reason=row.reason)
+            with following(decision_trace(row.signal_id, row.bot_id), user_id=row.bot.user_id):
+                log.warning("engine.missed", bot_id=row.bot_id, signal_id=row.signal_id, reason=row.reason)
         await self._announcer.missed(rows)
         await self._pause_slow(rows)
 
@@ -282,5 +306,7 @@ class TradingEngine:
         slow = {row.bot_id for row in rows if row.details.get("cause") == leases.TOO_SLOW}
         for bot_id in sorted(slow):
             if await self._database.run(decisions.pause_after_missed, bot_id, now=self._clock.now()):
-                log.warning("engine.bot_paused", bot_id=bot_id, code="signals_missed")
+                log.warning(
+                    "engine.bot_paused", bot_id=bot_id, code="signals_missed", reason="trop de signaux manqués"
+                )
                 await self._announcer.bot(bot_id)

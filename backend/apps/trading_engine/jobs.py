@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Q
 
+from apps.core.tracing import decision_trace
 from apps.market_data.selectors import candle_source_of, market_for
 from apps.orders.events import amount
 from apps.orders.models import Position, Trade
@@ -55,6 +56,7 @@ class Job:
     held: Decimal | None
     position: PositionView | None
     obstacle: str
+    trace_id: str = ""
     relay: str = ""  # key of the candles of a simulated exchange that relays the feed which signalled
 
     @property
@@ -178,6 +180,7 @@ def _job(
         held=None if position is None else position.quantity,
         position=None if position is None else position_view(position),
         obstacle=obstacle,
+        trace_id=decision_trace(decision.signal_id, bot.id),
         relay=_relay(decision.feed) if bot.broker.exchange == SIMULATED else "",
     )
 

@@ -14,6 +14,7 @@ from decimal import Decimal
 import structlog
 from django.db.models import Q
 
+from apps.core.selectors import restorations
 from apps.market_data.selectors import market_now
 from apps.orders import closing, keeper, ledger, protection
 from apps.orders.models import Position
@@ -136,7 +137,7 @@ def open_positions() -> dict[Group, list[int]]:
     groups: dict[Group, list[int]] = defaultdict(list)
     wanted = Q(bot__isnull=False) | Q(stop_loss__isnull=False) | Q(take_profit__isnull=False)
     live = Position.objects.filter(wanted | Q(status=Position.Status.CLOSING))
-    live = live.exclude(status=Position.Status.CLOSED)
+    live = live.exclude(status=Position.Status.CLOSED).exclude(user_id__in=restorations.held_users())
     for position_id, *group in live.values_list("id", "broker_id", "user_id", "symbol"):
         groups[(group[0], group[1], group[2])].append(position_id)
     return dict(groups)

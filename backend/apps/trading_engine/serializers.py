@@ -44,6 +44,7 @@ class DecisionSerializer(serializers.Serializer[Any]):
     details = serializers.DictField()
     decided_at = serializers.DateTimeField(allow_null=True)
     trade = serializers.IntegerField(allow_null=True)
+    trace_id = serializers.CharField()
 
 
 class WishSerializer(serializers.Serializer[Any]):

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from apps.core.tracing import following
 from apps.orders import closing, ledger
 from apps.orders.context import OrderContext
 from apps.orders.desk import OrderBatch
@@ -136,7 +137,7 @@ class _Account:
         self._positions = {(row.symbol, row.owner): row for row in rows}
         self._reserved: dict[datetime, Mapping[str, Decimal]] = {}
         self._orders = OrderBatch(broker_id=first.broker_id, user_id=first.user_id)
-        self._left: list[Position] = []
+        self._left: list[tuple[Position, str]] = []
 
     def wanted(self, decision: _Decision) -> OrderRequest | NoOrder:
         """Return what the strategy's answer comes to, or why to nothing."""
@@ -199,12 +200,13 @@ class _Account:
         job, price, now = decision.job, decision.answer.price, self._now
         position = self._position(job)
         if position is None or not position.is_plain:
-            progress = closing.begin(
-                job.position_id or 0, reason=closing.SIGNAL, price=price, now=now, market_time=job.close_time
-            )
+            with following(job.trace_id, user_id=job.user_id):
+                progress = closing.begin(
+                    job.position_id or 0, reason=closing.SIGNAL, price=price, now=now, market_time=job.close_time
+                )
             return progress.trade
         trade = self._add(decision, request, position=position)
-        self._left.append(position)
+        self._left.append((position, job.trace_id))
         return trade
 
     def _add(self, decision: _Decision, request: OrderRequest, *, position: Position | None = None) -> Trade:
@@ -220,6 +222,7 @@ class _Account:
             now=self._now,
             bot_id=job.bot_id,
             strategy_id=job.strategy_id,
+            trace_id=job.trace_id,
             **terms,
         )
         return self._orders.add(context, request, market=job.market, reference_price=decision.answer.price)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from apps.trading_engine.database import Database, DatabaseDown
 from apps.trading_engine.jobs import Job
@@ -56,8 +57,9 @@ class Settler:
     async def _work(self, broker_id: int) -> None:
         batch: list[_Waiting] = []
         try:
-            while batch := self._waiting.pop(broker_id, []):
-                await self._commit(batch)
+            with bound_contextvars(trace_id=""):  # not that of the bot whose answer began this work
+                while batch := self._waiting.pop(broker_id, []):
+                    await self._commit(batch)
         finally:
             del self._working[broker_id]
             for each in (*batch, *self._waiting.pop(broker_id, [])):

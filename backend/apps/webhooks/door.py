@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import orjson
 import structlog
 
+from apps.core.tracing import webhook_trace
 from apps.webhooks.gate import DatabaseDown, Gate, TurnedAway
 from apps.webhooks.models import Webhook
 from apps.webhooks.services import reception
@@ -106,6 +107,13 @@ class WebhookDoor:
             self._write_down(outcome, call)
             return
         await _send(send, 202, {"status": "accepted", "id": str(outcome.reference)})
+        log.info(
+            "webhooks.received",
+            user_id=outcome.user_id,
+            trace_id=webhook_trace(outcome.id),
+            webhook_id=outcome.id,
+            source_id=outcome.origin_id,
+        )
         self._arrivals.arrived(outcome)
 
     def _caller(self, scope: Mapping[str, Any]) -> str:
@@ -120,6 +128,7 @@ class WebhookDoor:
             return
         log.warning(
             "webhooks.turned_away",
+            user_id=refused.address.user_id,
             source_id=refused.address.source_id,
             code=refused.code,
             remote_address=call.remote_address,

@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 import structlog
 
+from apps.core.tracing import following, webhook_trace
 from apps.market_data.selectors import market_now
 from apps.webhooks import selectors
 from apps.webhooks.bodies import call_body
@@ -119,7 +120,8 @@ class Inbox:
         await self._tell(looked.settled)
         if looked.job is None:
             return False
-        await self._act(looked.job)
+        with following(webhook_trace(looked.job.webhook_id), user_id=looked.job.user_id):
+            await self._act(looked.job)
         await self._tell([looked.job.webhook_id])
         return True
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
 
+from apps.core.selectors import restorations
 from apps.orders.events import amount
 from apps.orders.models import Trade
 from apps.webhooks.models import Webhook, WebhookSource
@@ -53,8 +54,12 @@ def own_call(user_id: int, call_id: int) -> Webhook:
 
 
 def waiting_sources(*, now: datetime) -> list[int]:
-    """Return the sources that have calls to look at now, the one that waits longest first."""
+    """Return the sources that have calls to look at now, the one that waits longest first.
+
+    After a restoration calls wait until their user has looked; by then they may be too old to act upon.
+    """
     due = Webhook.objects.filter(processed=False).filter(Q(not_before=None) | Q(not_before__lte=now))
+    due = due.exclude(user_id__in=restorations.held_users())
     ids = due.values("origin_id").annotate(first=Min("id")).order_by("first").values_list("origin_id", flat=True)
     return [source_id for source_id in ids if source_id is not None]
 

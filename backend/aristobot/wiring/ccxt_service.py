@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -30,9 +31,12 @@ from apps.market_data.services.symbols import DjangoMarketStore
 from apps.orders.database import close_claims
 from apps.orders.executor import OrderExecutor
 from apps.orders.external_watch import ExternalWatch
+from apps.orders.lease import RowLease
 from apps.orders.live_reports import LiveReports
+from apps.orders.restored_watch import RestoredWatch
 from apps.orders.stream_board import StreamBoard
-from aristobot.wiring.alerts import alert_works
+from aristobot.wiring.alerts import alert_works, tell_takeover
+from aristobot.wiring.logs import start_logs
 from domain.errors import Unavailable
 from domain.live_market import exchange_key
 
@@ -40,6 +44,11 @@ log = structlog.get_logger(__name__)
 
 _MAINTENANCE_S = 15.0
 _RETRY_S = 1.0
+_ROLE_PERIOD_S = 0.5
+
+
+class Overtaken(Exception):
+    """Another terminal 5 sends orders now."""
 
 
 class CcxtService:
@@ -61,9 +70,18 @@ class CcxtService:
             repair=renew_simulateur,
         )
         self._board = StreamBoard(self._clock)
-        self._executor = OrderExecutor(self._manager, publisher, self._clock, board=self._board)
+        self._lease = RowLease(self._clock)
+        self._executor = OrderExecutor(self._manager, publisher, self._clock, lease=self._lease, board=self._board)
         self._external = ExternalWatch(
             self._manager, directory, self._clock, board=self._board, may_apply=self._may_apply
+        )
+        self._restored = RestoredWatch(
+            self._manager,
+            directory,
+            self._clock,
+            board=self._board,
+            may_apply=self._may_apply,
+            publisher=publisher,
         )
         self._live_reports = LiveReports(
             self._manager,
@@ -86,25 +104,59 @@ class CcxtService:
         requests = GatewayRequests(self._manager, clock=self._clock, wake_orders=self._executor.wake)
         self._server = RedisRequestServer(self._redis, clock=self._clock, handler=requests.handle)
         self._presence = Presence(name="ccxt_service", redis=self._redis, clock=self._clock, details=self._details)
+        self._standing_by = Presence(name="ccxt_service_standby", redis=self._redis, clock=self._clock)
 
     async def run(self) -> None:
+        """Stand by until this process may send, then serve. Raises Overtaken, in a group, when another one does."""
+        log.info("ccxt_service.started")
         try:
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._executor.run())
+                took_over = await self._stand_by()
+                tasks.create_task(self._until_overtaken())
                 tasks.create_task(self._presence.run())
                 tasks.create_task(self._server.run())
-                tasks.create_task(self._executor.run())
                 tasks.create_task(self._live_reports.run())
                 tasks.create_task(self._external.run())
+                tasks.create_task(self._restored.run())
                 for work in alert_works(watched=("trading_engine",), clock=self._clock):
                     tasks.create_task(work.run())
                 tasks.create_task(self._market_feeds.run())
                 tasks.create_task(self._describe_exchanges())
                 tasks.create_task(self._load_brokers())
+                if took_over:
+                    tasks.create_task(tell_takeover(clock=self._clock))
         finally:
             await self._manager.close()
             await self._redis.aclose()
             await close_claims()
             await close_database()
+
+    async def _stand_by(self) -> bool:
+        """Wait for the right to send, announced as the one that stands by; tell whether another had it."""
+        presence: asyncio.Task[None] | None = None
+        while not await self._holds_soon():
+            if presence is None and self._lease.is_taken:
+                log.info("ccxt_service.stands_by")
+                presence = asyncio.create_task(self._standing_by.run())
+        if presence is None:
+            return False
+        presence.cancel()
+        await asyncio.gather(presence, return_exceptions=True)
+        log.warning("ccxt_service.takes_over")
+        return True
+
+    async def _holds_soon(self) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ROLE_PERIOD_S):
+                await self._lease.held.wait()
+        return self._lease.held.is_set()
+
+    async def _until_overtaken(self) -> None:
+        """Two would answer requests and apply what exchanges say: this one starts anew, standing by."""
+        while not self._lease.is_taken:
+            await self._clock.sleep(_ROLE_PERIOD_S)
+        raise Overtaken
 
     def _details(self) -> dict[str, Any]:
         return {
@@ -181,11 +233,16 @@ async def _serve() -> None:
     if task is not None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    await CcxtService().run()
+    while True:
+        try:
+            await CcxtService().run()
+        except* Overtaken:
+            log.warning("ccxt_service.overtaken")
 
 
 def run() -> None:
     """Run terminal 5 until SIGTERM or SIGINT."""
+    start_logs("ccxt_service")
     warm_up()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:

@@ -13,13 +13,16 @@ from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.presence import Presence
 from apps.core.adapters.redis_connection import connect
 from apps.core.adapters.redis_signals import RedisRawStream, RedisSignalStream
+from apps.core.services.health import HEARTBEAT_NAMES
 from apps.core.services.heartbeat import HeartbeatService
 from apps.core.services.heartbeat_events import EventOutbox, RawOutbox
 from apps.core.services.heartbeat_signals import SignalSender
+from aristobot.wiring.logs import start_logs
 
 
 async def run(*, source: str, location: str) -> None:
     """Run a heartbeat until SIGTERM or SIGINT."""
+    start_logs("heartbeat" if source == "primary" else f"heartbeat_{source}")
     clock = SystemClock()
     redis = connect(settings.REDIS_URL)
     feed = BinanceFeed(ws_url=settings.BINANCE_WS_URL, rest_url=settings.BINANCE_REST_URL, clock=clock)
@@ -27,7 +30,7 @@ async def run(*, source: str, location: str) -> None:
         feed=feed,
         sender=SignalSender(publisher=RedisSignalStream(redis), clock=clock, source=source, location=location),
         events=EventOutbox(ChannelsPublisher(clock)),
-        raw=RawOutbox(RedisRawStream(redis)),
+        raw=RawOutbox(RedisRawStream(redis, source=source)),
         clock=clock,
         source=source,
         location=location,
@@ -37,8 +40,7 @@ async def run(*, source: str, location: str) -> None:
     def details() -> Mapping[str, Any]:
         return service.panel.live() if service.panel is not None else {}
 
-    name = "heartbeat" if source == "primary" else f"heartbeat_{source}"
-    presence = Presence(name=name, redis=redis, clock=clock, details=details)
+    presence = Presence(name=HEARTBEAT_NAMES[source], redis=redis, clock=clock, details=details)
     try:
         await _until_signalled(service, presence)
     finally:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -32,8 +33,9 @@ from apps.trading_engine.evaluation import Evaluator
 from apps.trading_engine.parity.watch import ParityWatch
 from apps.trading_engine.position_watch import PositionWatch
 from apps.webhooks.inbox import Inbox
-from aristobot.wiring.alerts import alert_works
+from aristobot.wiring.alerts import alert_works, heartbeat_watch
 from aristobot.wiring.backtests import BacktestWorks
+from aristobot.wiring.logs import start_logs
 from aristobot.wiring.outgoing_events import OutgoingEvents, join_wake_up
 from domain.candles import Candle
 from domain.errors import Unavailable
@@ -77,6 +79,7 @@ class GatewayCandles:
 
 async def run() -> None:
     """Run terminal 3 until SIGTERM or SIGINT."""
+    start_logs("trading_engine")
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -129,7 +132,8 @@ async def run() -> None:
             backtests,
             ParityWatch(host=host, publisher=events, database=parity_database, clock=clock),
             StatsUpkeep(clock=clock),
-            *alert_works(watched=("heartbeat", "ccxt_service"), clock=clock),
+            *alert_works(watched=("ccxt_service",), clock=clock),
+            heartbeat_watch(clock=clock),
         )
         await _until(stop, [work.run() for work in works])
     finally:
@@ -172,5 +176,6 @@ def _details(engine: TradingEngine, host: SandboxedStrategyHost) -> Mapping[str,
         "missed": counters.missed,
         "failed": counters.failed,
         "last_signal_at": None if counters.last_signal_at is None else counters.last_signal_at.isoformat(),
+        "sources": {source: asdict(heard) for source, heard in engine.copies.heard.items()},
         "sandbox": dict(host.layers()),
     }

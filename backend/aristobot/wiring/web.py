@@ -20,6 +20,7 @@ from apps.core.adapters.presence import RedisPresenceReader
 from apps.core.adapters.redis_connection import connect
 from apps.core.adapters.redis_requests import RedisRequestBus
 from apps.core.adapters.redis_wake_up import RedisWakeUp
+from apps.core.proxies import behind_proxies
 from apps.core.services.ccxt_client import CcxtClient
 from apps.core.services.gateway_access import short_lived_gateway
 from apps.core.services.health import HealthService
@@ -46,6 +47,7 @@ def prepare() -> None:
     """At the web server's start: the debug row is put right; listeners are joined."""
     join_registration()
     join_orders()
+    log.info("web.started")
     try:
         debug_mode.force_off_unless_allowed()
     except DatabaseError as exc:
@@ -107,6 +109,11 @@ def with_webhook_door(application: Any) -> Any:
         await chosen(scope, receive, send)
 
     return http
+
+
+def with_proxies(application: Any) -> Any:
+    """Return the whole application, which sees the caller behind the reverse proxies of `.env`."""
+    return behind_proxies(application, trusted=networks(settings.TRUSTED_PROXIES), public_url=settings.PUBLIC_URL)
 
 
 def presence_reader() -> RedisPresenceReader:

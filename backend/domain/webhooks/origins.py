@@ -14,6 +14,12 @@ def networks(texts: Sequence[str]) -> tuple[Network, ...]:
     return tuple(ip_network(text.strip(), strict=False) for text in texts if text.strip())
 
 
+def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:
+    """Return whether who is connected to us is one of the trusted proxies."""
+    plain = _plain(peer)
+    return plain is not None and any(ip_address(plain) in network for network in trusted)
+
+
 def caller(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
     """Return the address of the caller.
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -29,6 +30,8 @@ from tests.fakes.publisher import FakePublisher
 
 class FreeLease:
     """A lease that is always granted."""
+
+    until = datetime.max.replace(tzinfo=UTC)
 
     async def acquire(self) -> None: ...
 

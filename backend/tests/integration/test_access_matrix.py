@@ -20,7 +20,7 @@ from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 from pytest_django.fixtures import SettingsWrapper
 
-from apps.accounts.models import User, UserSession
+from apps.accounts.models import RecoveryCode, TwoFactor, User, UserSession
 from apps.alerts.models import AlertAddress
 from apps.alerts.services import recording
 from apps.backtest.models import BacktestResult, BacktestSweep, BacktestSweepRun
@@ -88,6 +88,12 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/api/session/password/"): Route(CALLER, body={"old_password": "faux", "new_password": "autre-42!"}),
     ("PATCH", "/api/session/preferences/"): Route(CALLER, body={"theme": "light"}),
     ("DELETE", "/api/session/account/"): Route(CALLER, body={"password": "faux"}),
+    ("POST", "/api/session/code/"): Route(PUBLIC, body={"code": "000000"}),
+    ("GET", "/api/session/two-factor/"): Route(CALLER),
+    ("POST", "/api/session/two-factor/"): Route(CALLER, body={"password": "faux"}),
+    ("POST", "/api/session/two-factor/confirm/"): Route(CALLER, body={"code": "000000"}),
+    ("POST", "/api/session/two-factor/recovery-codes/"): Route(CALLER, body={"password": "faux", "code": "000000"}),
+    ("POST", "/api/session/two-factor/off/"): Route(CALLER, body={"password": "faux", "code": "000000"}),
     ("GET", "/api/session/devices/"): Route(LISTED, reads=False),  # of the session that asks only
     ("POST", "/api/session/devices/close-others/"): Route(CALLER),
     ("DELETE", "/api/session/devices/{id}/"): Route(ADDRESSED, "device"),
@@ -161,6 +167,8 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/api/bots/{id}/decisions/"): Route(ADDRESSED, "bot"),
     ("GET", "/api/bots/{id}/parity/"): Route(ADDRESSED, "bot"),
     ("POST", "/api/bots/{id}/parity/"): Route(ADDRESSED, "bot"),
+    ("GET", "/api/restoration/"): Route(CALLER),
+    ("POST", "/api/restoration/confirm/"): Route(CALLER),
     ("GET", "/api/trades/"): Route(LISTED),
     ("GET", "/api/trades/{id}/"): Route(ADDRESSED, "trade"),
     ("GET", "/api/positions/"): Route(LISTED),
@@ -277,6 +285,8 @@ def make_world() -> World:
     ParityDifference.objects.create(
         run=replayed, decision=decision, close_time=CLOSE, live={}, cause="code_changed", explanation=MARK
     )
+    TwoFactor.objects.create(user=lea, secret=secrets.encrypt(MARK), created_at=CLOSE, confirmed_at=CLOSE)
+    RecoveryCode.objects.create(user=lea, code_hash=MARK)
     address = AlertAddress.objects.create(user=lea, address=secrets.encrypt(f"json://{MARK}/"))
     recording.record(lea.pk, kind=AlertKind.ORDER, code="x", subject=MARK, message=MARK, now=CLOSE)
     key = SessionStore()

@@ -18,6 +18,7 @@ from apps.accounts.middleware import OpenSessionOnly
 from apps.accounts.models import User, UserSession
 from apps.accounts.services import devices
 from apps.accounts.user_agents import browser_name
+from apps.core.adapters import session_ends
 from apps.core.consumers import EventsConsumer
 from tests.engine_world import make_user
 
@@ -93,6 +94,12 @@ class TestDevices:
         assert [is_signed_in(client) for client in (here, there)] == [True, False]
         assert [row["is_current"] for row in listed(here)] == [True]
 
+    def test_session_that_was_never_noted_ends_with_the_others(self, sign_in: Callable[..., Client]) -> None:
+        here, there, elsewhere = sign_in(), sign_in(), sign_in("max")
+        UserSession.objects.filter(session_id=there.cookies["sessionid"].value).delete()
+        assert here.post("/api/session/devices/close-others/", {}, content_type=JSON).status_code == 200
+        assert [is_signed_in(client) for client in (here, there, elsewhere)] == [True, False, True]
+
     def test_deleted_account_leaves_no_session(self, sign_in: Callable[..., Client]) -> None:
         here, there = sign_in(), sign_in()
         assert here.delete("/api/session/account/", {"password": PASSWORD}, content_type=JSON).status_code == 204
@@ -134,10 +141,15 @@ def test_browser_is_named_for_people(user_agent: str, name: str) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_socket_closes_soon_after_its_session(sign_in: Callable[..., Client]) -> None:
+@pytest.mark.parametrize(("period_s", "told"), [(60.0, True), (0.02, False)])
+async def test_socket_closes_with_its_session_also_when_nobody_told(
+    period_s: float, told: bool, sign_in: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not told:
+        monkeypatch.setattr(session_ends, "tell", lambda key: None)
     client = await sync_to_async(sign_in)()
     key = client.cookies["sessionid"].value
-    guarded = AuthMiddlewareStack(OpenSessionOnly(EventsConsumer.as_asgi(feeds={}), period_s=0.02))
+    guarded = AuthMiddlewareStack(OpenSessionOnly(EventsConsumer.as_asgi(feeds={}), period_s=period_s))
     headers = [(b"cookie", f"sessionid={key}".encode())]
     socket = WebsocketCommunicator(guarded, "/ws/", headers=headers)
     assert (await socket.connect())[0] is True

@@ -1,16 +1,21 @@
 """Two terminals 5: only the holder of the lease sends, and the other takes over when it dies."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 import pytest_asyncio
+from asgiref.sync import sync_to_async
 from django.db import connections
+from django.db.models import F
 
 from apps.orders.executor import OrderExecutor
-from apps.orders.lease import LOCK_KEY, AdvisoryLease, LeaseLost
-from apps.orders.models import Trade
+from apps.orders.lease import APPLICATION_NAME, LASTS, SPAN, LeaseLost, RowLease
+from apps.orders.models import SenderLease, Trade
+from apps.orders.process_mark import is_dead, new_mark
 from tests.fakes.clock import FakeClock
 from tests.fakes.exchange import FakeSessions
 from tests.fakes.orders_room import OrdersRoom, orders_room, refreshed
@@ -30,14 +35,13 @@ async def cut_holder() -> None:
     wanted = {name: settings[name] for name in ("dbname", "user", "password", "host", "port") if name in settings}
     async with await psycopg.AsyncConnection.connect(**wanted, autocommit=True) as admin:
         await admin.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s",
-            [LOCK_KEY & 0xFFFFFFFF],
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", [APPLICATION_NAME]
         )
 
 
 async def test_second_waits_until_the_first_releases(room: OrdersRoom) -> None:
     clock = FakeClock()
-    first, second = AdvisoryLease(clock), AdvisoryLease(clock)
+    first, second = RowLease(clock), RowLease(clock)
     await first.acquire()
     waiting = asyncio.create_task(second.acquire())
     for _ in range(3):
@@ -56,11 +60,71 @@ async def test_second_waits_until_the_first_releases(room: OrdersRoom) -> None:
 
 
 async def test_a_dropped_connection_is_noticed(room: OrdersRoom) -> None:
-    lease = AdvisoryLease(FakeClock())
+    lease = RowLease(FakeClock())
     await lease.acquire()
     await cut_holder()
     with pytest.raises(LeaseLost):
         await lease.check()
+    await lease.release()
+
+
+def age_row(by: timedelta) -> None:
+    """Let time pass for the database, whose clock counts the lease."""
+    SenderLease.objects.update(renewed_at=F("renewed_at") - by)
+
+
+async def test_silent_holder_is_replaced_once_its_time_and_the_span_are_over(room: OrdersRoom) -> None:
+    clock = FakeClock()
+    first, second = RowLease(clock), RowLease(clock)
+    await first.acquire()
+    await sync_to_async(age_row)(LASTS + SPAN - timedelta(seconds=5))
+    assert (await second._try(), second.is_taken) == (False, True)
+    await sync_to_async(age_row)(timedelta(seconds=5))
+    assert (await second._try(), second.is_taken) == (True, False)
+    with pytest.raises(LeaseLost, match="pris par un autre"):
+        await first.check()
+    assert first.until < clock.now() < second.until
+    for lease in (first, second):
+        await lease.release()
+
+
+async def test_holder_that_ended_on_this_machine_is_replaced_at_once(room: OrdersRoom) -> None:
+    script = "from apps.orders.process_mark import new_mark; print(new_mark(), flush=True); input()"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    mark = (await process.stdout.readline()).decode().strip()
+    assert not is_dead(mark)
+    await sync_to_async(SenderLease.objects.create)(holder=mark, renewed_at=datetime.now(UTC))
+    lease = RowLease(FakeClock())
+    assert not await lease._try()
+    process.kill()
+    await process.wait()
+    assert is_dead(mark)
+    async with asyncio.timeout(10):
+        await lease.acquire()
+    await lease.release()
+
+
+def test_processes_of_elsewhere_are_never_called_dead() -> None:
+    mark = new_mark()
+    assert not is_dead(mark)
+    assert not is_dead(f"another-boot.{mark.partition('.')[2]}")
+    assert not is_dead("")
+    assert not is_dead("nonsense")
+
+
+async def test_woken_after_its_lease_a_sender_sends_nothing_and_the_order_waits(room: OrdersRoom) -> None:
+    lease = RowLease(room.clock)
+    sessions = FakeSessions(room.exchange)
+    executor = OrderExecutor(sessions, room.publisher, room.clock, lease=lease)
+    await lease.acquire()
+    room.clock.advance(LASTS.total_seconds())  # paused; in `cycle` it still believes that it may send
+    trade = await room.submitted()
+    await executor.cycle()
+    assert room.exchange.accepted == []
+    assert ((await refreshed(trade)).status, (await refreshed(trade)).error_code) == ("pending", "lease_lost")
     await lease.release()
 
 

@@ -8,9 +8,10 @@ import pytest
 from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.db import models
+from django.utils import timezone
 from pytest_django.fixtures import SettingsWrapper
 
-from apps.accounts.models import User
+from apps.accounts.models import TwoFactor, User
 from apps.alerts.models import AlertAddress
 from apps.brokers.models import Broker
 from apps.core.adapters import secrets
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def secrets_of_old(settings: SettingsWrapper) -> dict[str, Any]:
-    """Six secrets of three tables under the old key; the new one is in force."""
+    """Seven secrets of four tables under the old key; the new one is in force."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = OLD, []
     user = make_user("lea")
@@ -41,6 +42,8 @@ def secrets_of_old(settings: SettingsWrapper) -> dict[str, Any]:
     tokens = {column: secrets.encrypt(column) for column in ("api_key", "api_secret", "api_password", "api_extra")}
     Broker.objects.filter(pk=broker.pk).update(**tokens)
     address = AlertAddress.objects.create(user=user, address=secrets.encrypt("discord://identifiant/jeton"))
+    now = timezone.now()
+    TwoFactor.objects.create(user=user, secret=secrets.encrypt("secret-du-telephone"), created_at=now)
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = NEW, [OLD]
     return {"user": user.pk, "broker": broker.pk, "address": address.pk}
 
@@ -60,6 +63,7 @@ def clear_texts() -> list[str]:
         broker.api_password,
         broker.api_extra,
         address.address,
+        TwoFactor.objects.get().secret,
     ]
     return [secrets.decrypt(token) for token in tokens]
 
@@ -68,7 +72,7 @@ def test_every_secret_is_readable_under_the_new_key_alone(
     secrets_of_old: dict[str, Any], settings: SettingsWrapper
 ) -> None:
     updated_at = Broker.objects.get().updated_at
-    assert "6 chiffrés à nouveau, 0 déjà sous la clé présente, 0 illisibles" in run()
+    assert "7 chiffrés à nouveau, 0 déjà sous la clé présente, 0 illisibles" in run()
     settings.SECRET_KEY_FALLBACKS = []
     assert clear_texts() == [
         "cle-ia",
@@ -77,8 +81,9 @@ def test_every_secret_is_readable_under_the_new_key_alone(
         "api_password",
         "api_extra",
         "discord://identifiant/jeton",
+        "secret-du-telephone",
     ]
-    assert "0 chiffrés à nouveau, 6 déjà sous la clé présente" in run()
+    assert "0 chiffrés à nouveau, 7 déjà sous la clé présente" in run()
     assert Broker.objects.get().updated_at == updated_at
 
 
@@ -99,7 +104,7 @@ def test_interrupted_rotation_is_finished_by_the_next(
     monkeypatch.setattr(secrets, "encrypt", encrypt)
     clear_texts()  # old and new keys side by side: everything is still readable
     counts = re.findall(r"(\d+) (?:chiffrés|déjà|illisibles)", run())
-    assert int(counts[0]) + int(counts[1]) == 6
+    assert int(counts[0]) + int(counts[1]) == 7
     assert (int(counts[0]) > 0, int(counts[1]) > 0, counts[2]) == (True, True, "0")
     settings.SECRET_KEY_FALLBACKS = []
     clear_texts()
@@ -140,7 +145,7 @@ def test_columns_named_like_secrets_are_encrypted() -> None:
         if not isinstance(column, EncryptedTextField)
     ]
     assert forgotten == []
-    assert {model.__name__ for model, _ in encrypted_columns()} >= {"User", "Broker", "AlertAddress"}
+    assert {model.__name__ for model, _ in encrypted_columns()} >= {"User", "Broker", "AlertAddress", "TwoFactor"}
 
 
 def test_tokens_are_found_in_encrypted_columns_only() -> None:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,12 @@ class Instance:
 
     def __init__(self, data_dir: Path, *, feed: str, speed: str, environment: dict[str, str] | None = None) -> None:
         self.data_dir = data_dir
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._options = ["--feed", feed, "--speed", speed]
         self._environment = {**os.environ, **(environment or {})}
+        for variable in ("DATABASE_URL", "REDIS_URL", "ARISTOBOT_DATA_DIR", "SECRET_KEY"):
+            self._environment.pop(variable, None)  # the test run's own services are not the instance's
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str | None] = queue.Queue()
         self.output: list[str] = []
@@ -53,8 +56,6 @@ class Instance:
         """Run `up` and wait until it says that it is ready."""
         base = [sys.executable, str(ROOT / "aristobot"), "up", "--no-browser"]
         target = ["--port", str(self.port), "--data-dir", str(self.data_dir)]
-        for variable in ("DATABASE_URL", "REDIS_URL", "ARISTOBOT_DATA_DIR"):
-            self._environment.pop(variable, None)  # the test run's own services are not the instance's
         self._process = subprocess.Popen(
             [*base, *target, *self._options],
             cwd=ROOT,
@@ -78,6 +79,22 @@ class Instance:
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
+
+    def command(self, *arguments: str, timeout_s: float = 120.0) -> subprocess.CompletedProcess[str]:
+        """Run another command of the launcher on this instance's data folder."""
+        line = [sys.executable, str(ROOT / "aristobot"), *arguments, "--data-dir", str(self.data_dir)]
+        return subprocess.run(
+            line, cwd=ROOT, env=self._environment, capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+
+    def kill_all(self) -> None:
+        """`kill -9` the launcher and everything below it, as a machine that loses its power."""
+        if self._process is None:
+            return
+        for pid in family_of(self._process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait(30)
 
     def run_file(self) -> dict[str, Any]:
         """What the launcher published: pid, environment (DATABASE_URL, SIMEX_URL …)."""
@@ -165,7 +182,7 @@ def family_of(pid: int) -> list[int]:
     return [pid, *_descendants(_process_table(), pid)]
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -66,8 +66,10 @@ def _totals(rows: Sequence[Mapping[str, str]]) -> dict[str, Decimal]:
 def judge_orders(database_url: str, simex_url: str) -> Verdict:
     """Every row has its order, once; every order has its row; quantities and fills agree."""
     verdict = Verdict()
-    rows = {row["client_order_id"]: row for row in query(database_url, "SELECT * FROM trades")}
-    orders = _orders_by_client_id(exchange_orders(simex_url))
+    found_orders = exchange_orders(simex_url)
+    named = _names_at_exchange(database_url, found_orders)
+    rows = {named[row["id"]]: row for row in query(database_url, "SELECT * FROM trades")}
+    orders = _orders_by_client_id(found_orders)
     fills = _fills(database_url)
     for client_id, found in orders.items():
         verdict.check("order sent once", len(found) == 1, f"{client_id} executed {len(found)} times")
@@ -130,15 +132,17 @@ def judge_conservation(
         deposits: by account and asset, before anybody traded.
     """
     verdict = Verdict()
-    owners = {order["clientOrderId"]: order["account_id"] for order in exchange_orders(simex_url)}
+    orders = exchange_orders(simex_url)
+    named = _names_at_exchange(database_url, orders)
+    owners = {order["clientOrderId"]: order["account_id"] for order in orders}
     expected = {account: dict(given) for account, given in deposits.items()}
     for fill in query(
         database_url,
-        "SELECT t.client_order_id, t.symbol, t.side, f.price, f.quantity, f.fee, f.fee_currency"
+        "SELECT t.id, t.symbol, t.side, f.price, f.quantity, f.fee, f.fee_currency"
         " FROM fills f JOIN trades t ON t.id = f.trade_id",
     ):
-        if fill["client_order_id"] in owners:
-            _apply(expected[owners[fill["client_order_id"]]], fill)
+        if named[fill["id"]] in owners:
+            _apply(expected[owners[named[fill["id"]]]], fill)
     balances = exchange_balances(simex_url)
     for account, ours in expected.items():
         theirs = balances.get(account, {})
@@ -197,6 +201,18 @@ def _stored_candles(database_url: str, symbol: str, timeframe: str) -> dict[int,
             row["volume"],
         )
         for row in rows
+    }
+
+
+def _names_at_exchange(database_url: str, orders: Sequence[Mapping[str, Any]]) -> dict[int, str]:
+    """Return each row's client id at the exchange; a row of an order placed elsewhere has one of our making."""
+    by_exchange_id = {(order["symbol"], str(order["orderId"])): order["clientOrderId"] for order in orders}
+    statement = "SELECT id, symbol, source, client_order_id, exchange_order_id FROM trades"
+    return {
+        row["id"]: by_exchange_id.get((row["symbol"].replace("/", ""), row["exchange_order_id"]), "")
+        if row["source"] == "external"
+        else row["client_order_id"]
+        for row in query(database_url, statement)
     }
 
 

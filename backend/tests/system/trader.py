@@ -69,6 +69,10 @@ class Trader:
         bot: dict[str, Any] = self.post("/api/bots/", **body)
         return bot
 
+    def cookie_header(self) -> str:
+        """What a socket of this session sends along."""
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self._client.cookies.jar)
+
     def close(self) -> None:
         self._client.close()
 

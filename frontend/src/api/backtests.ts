@@ -24,6 +24,7 @@ export interface BacktestProgress {
 export type ChartCurve = Schemas['Curve']
 export type Curves = Pick<Schemas['BacktestCurves'], 'curve' | 'candles' | 'candle_ms'>
 
+export type Sampler = Schemas['Sweep']['sampler']
 export type Objective = Schemas['Sweep']['objective']
 export type NewSweep = Omit<Schemas['SweepInputRequest'], 'space'> & { space: Record<string, (number | string | boolean)[]> }
 export type Sweep = Schemas['Sweep']

@@ -24,6 +24,7 @@ export const SERVICES = [
   'heartbeat_secondary',
   'trading_engine',
   'ccxt_service',
+  'ccxt_service_standby',
   'postgresql',
   'redis',
 ] as const
@@ -37,7 +38,8 @@ export type Incident = Schemas['Incident']
 export type HeartbeatRun = Schemas['Run']
 
 /** The page's body, its maps keyed by timeframe. */
-export type HeartbeatPage = Omit<Schemas['Heartbeat'], 'candles' | 'forming'> & {
+export type HeartbeatPage = Omit<Schemas['Heartbeat'], 'candles' | 'forming' | 'secondary'> & {
+  secondary?: HeartbeatStatus | null
   candles: Partial<Record<Timeframe, CandleRow[]>>
   forming: Partial<Record<Timeframe, CandleRow>>
 }
@@ -53,6 +55,11 @@ export interface RawTrade {
   is_buyer_maker: boolean
 }
 
+export type Restoration = Schemas['Restoration']
+export type Confirmed = Schemas['Confirmed']
+
+export const fetchRestoration = (): Promise<Restoration> => answer(api.GET('/api/restoration/'))
+export const confirmRestoration = (): Promise<Confirmed> => answer(api.POST('/api/restoration/confirm/'))
 export const fetchHealth = (): Promise<Health> => answer(api.GET('/api/health/'))
 // The description knows timeframes as text; the server only ever sends the eight.
 export const fetchHeartbeat = async (): Promise<HeartbeatPage> => (await answer(api.GET('/api/heartbeat/'))) as HeartbeatPage

@@ -701,6 +701,38 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/restoration/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["restoration_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/restoration/confirm/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: operations["restoration_confirm_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/session/": {
         parameters: {
             query?: never;
@@ -730,6 +762,23 @@ export interface paths {
         post?: never;
         /** @description Common to all: the facts joined at wiring, and the session as the answer. */
         delete: operations["session_account_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/code/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description The second step of the sign-in, where the user wants one. */
+        post: operations["session_code_create"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -882,6 +931,75 @@ export interface paths {
         put?: never;
         /** @description Common to all: the facts joined at wiring, and the session as the answer. */
         post: operations["session_register_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/two-factor/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Tell whether the user's sign-in asks for a code. */
+        get: operations["session_two_factor_retrieve"];
+        put?: never;
+        /** @description Begin: draw a secret for a telephone. Nothing changes until a code of it confirms. */
+        post: operations["session_two_factor_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/two-factor/confirm/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Turn it on by a code of the telephone; the user's other sessions end. */
+        post: operations["session_two_factor_confirm_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/two-factor/off/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Turn it off. */
+        post: operations["session_two_factor_off_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/two-factor/recovery-codes/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Replace the recovery codes; the former ones are worth nothing any more. */
+        post: operations["session_two_factor_recovery_codes_create"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1970,6 +2088,11 @@ export interface components {
             /** Format: double */
             relative_gap: number | null;
         };
+        Confirmed: {
+            resumed: number;
+            closed: number;
+            refusals: string[];
+        };
         /** @description A successful test: the balance seen, and how long it took. */
         ConnectionTest: {
             currencies: components["schemas"]["CurrencyAmount"][];
@@ -2020,6 +2143,7 @@ export interface components {
             /** Format: date-time */
             decided_at: string | null;
             trade: number | null;
+            trace_id: string;
         };
         /**
          * @description * `leased` - leased
@@ -2051,6 +2175,14 @@ export interface components {
          * @enum {string}
          */
         DisplayTimezoneEnum: "UTC" | "local";
+        /** @description What a telephone needs; told once, to whom typed the password. */
+        Enrolment: {
+            /** @description Base32, to be typed where no picture can be taken. */
+            secret: string;
+            /** @description otpauth:// */
+            address: string;
+            qr_svg: string;
+        };
         Equity: {
             strategy_name: string;
             quote_currency: string;
@@ -2092,6 +2224,14 @@ export interface components {
             readonly load_progress: number;
             readonly market_count: number;
         };
+        FoundOrder: {
+            id: number;
+            symbol: string;
+            side: string;
+            quantity: string;
+            price: string | null;
+            status: string;
+        };
         Health: {
             status: components["schemas"]["HealthStatusEnum"];
             services: {
@@ -2107,6 +2247,7 @@ export interface components {
         HealthStatusEnum: "ok" | "degraded" | "down";
         Heartbeat: {
             status: components["schemas"]["HeartbeatStatus"] | null;
+            secondary: components["schemas"]["HeartbeatStatus"] | null;
             candles: {
                 [key: string]: components["schemas"]["CandleRow"][];
             };
@@ -2216,19 +2357,12 @@ export interface components {
         LoadStateEnum: "not_loaded" | "loading" | "loaded" | "failed";
         /** @description Whether the indicators know the future; `reason` is French. */
         LookAhead: {
-            verdict: components["schemas"]["LookAheadVerdictEnum"];
+            verdict: components["schemas"]["Verdict276Enum"];
             columns: components["schemas"]["ColumnDifference"][];
             bars_checked: number;
             prefixes_checked: number;
             reason: string;
         };
-        /**
-         * @description * `ok` - ok
-         *     * `biased` - biased
-         *     * `unproven` - unproven
-         * @enum {string}
-         */
-        LookAheadVerdictEnum: "ok" | "biased" | "unproven";
         Marker: {
             time: number;
             side: components["schemas"]["SideEnum"];
@@ -2612,9 +2746,18 @@ export interface components {
          * @enum {string}
          */
         ParityRunStatusEnum: "queued" | "done" | "failed";
+        /** @description What weakens the sign-in asks both. */
+        PasswordAndCodeRequest: {
+            password: string;
+            /** @description Six digits of the telephone, or a recovery code. */
+            code: string;
+        };
         PasswordChangeRequest: {
             old_password: string;
             new_password: string;
+        };
+        PasswordRequest: {
+            password: string;
         };
         PatchedAlertAddressChangeRequest: {
             is_active?: boolean;
@@ -2840,6 +2983,33 @@ export interface components {
          * @enum {string}
          */
         ReasonEnum: "stop_loss" | "take_profit" | "signal" | "hole";
+        RecoveryCodes: {
+            /** @description Shown this once. */
+            recovery_codes: string[];
+        };
+        Report: {
+            found: number;
+            orders: components["schemas"]["FoundOrder"][];
+            unknown: number;
+            positions: components["schemas"]["UncoveredPosition"][];
+            failures: string[];
+        };
+        /** @description Without a restoration that waits, `waiting` is false and the rest is absent. */
+        Restoration: {
+            waiting: boolean;
+            /** Format: date-time */
+            backup_taken_at?: string;
+            /** Format: date-time */
+            restored_at?: string;
+            host?: string;
+            bots?: number;
+            settled?: {
+                [key: string]: number;
+            };
+            report?: components["schemas"]["Report"] | null;
+            /** Format: date-time */
+            reconciled_at?: string | null;
+        };
         Run: {
             id: number;
             source: string;
@@ -2848,6 +3018,12 @@ export interface components {
             /** Format: date-time */
             last_application_stop: string | null;
         };
+        /**
+         * @description * `grid` - grid
+         *     * `optuna` - optuna
+         * @enum {string}
+         */
+        SamplerEnum: "grid" | "optuna";
         ServiceHealth: {
             state: components["schemas"]["ServiceHealthStateEnum"];
             /** Format: date-time */
@@ -2881,6 +3057,8 @@ export interface components {
             prices: components["schemas"]["PricesEnum"];
             limits: components["schemas"]["SessionLimits"];
             assistant: components["schemas"]["SessionAssistant"];
+            /** @description The password was right; the second factor is awaited. */
+            awaits_code: boolean;
         };
         SessionAssistant: {
             is_on: boolean;
@@ -2910,6 +3088,10 @@ export interface components {
          * @enum {string}
          */
         SideEnum: "buy" | "sell";
+        SignInCodeRequest: {
+            /** @description Six digits of the telephone, or a recovery code. */
+            code: string;
+        };
         Source: {
             id: number;
             name: string;
@@ -3147,6 +3329,7 @@ export interface components {
             order_delay_ms: number | null;
             profits: components["schemas"]["Profit"][];
         };
+        /** @description One search; `results` is null until it is done. */
         Sweep: {
             id: number;
             strategy: number | null;
@@ -3182,6 +3365,7 @@ export interface components {
             started_at: string | null;
             /** Format: date-time */
             finished_at: string | null;
+            sampler: components["schemas"]["SamplerEnum"];
             space: {
                 [key: string]: unknown;
             };
@@ -3191,9 +3375,7 @@ export interface components {
             windows: number;
             total_runs: number;
             done_runs: number;
-            results: {
-                [key: string]: unknown;
-            };
+            results: components["schemas"]["SweepResults"] | null;
         };
         /** @description With every combination played so far, best score first. */
         SweepDetail: {
@@ -3231,6 +3413,7 @@ export interface components {
             started_at: string | null;
             /** Format: date-time */
             finished_at: string | null;
+            sampler: components["schemas"]["SamplerEnum"];
             space: {
                 [key: string]: unknown;
             };
@@ -3240,12 +3423,14 @@ export interface components {
             windows: number;
             total_runs: number;
             done_runs: number;
-            results: {
-                [key: string]: unknown;
-            };
+            results: components["schemas"]["SweepResults"] | null;
             runs: components["schemas"]["SweepRun"][];
         };
-        /** @description `space` names the parameters that vary: a list of values, or `{min, max, step}`. */
+        /**
+         * @description `space` names the parameters that vary: a list of values, or `{min, max, step}`.
+         *
+         *     `sampler`: the whole grid, or `runs` combinations that Optuna chooses.
+         */
         SweepInputRequest: {
             strategy: number;
             broker: number;
@@ -3267,6 +3452,10 @@ export interface components {
             space: {
                 [key: string]: unknown;
             };
+            /** @default grid */
+            sampler: components["schemas"]["SamplerEnum"];
+            /** @default 100 */
+            runs: number;
             /** @default sharpe */
             objective: components["schemas"]["ObjectiveEnum"];
             /**
@@ -3276,6 +3465,20 @@ export interface components {
             split_ratio: number;
             /** @default 1 */
             windows: number;
+        };
+        /** @description With which parameters causality was proved whole first, and how many combinations were. */
+        SweepProof: {
+            params: {
+                [key: string]: unknown;
+            };
+            runs: number;
+        };
+        SweepResults: {
+            windows: components["schemas"]["SweepWindow"][];
+            /** Format: double */
+            out_of_sample_return: number;
+            failed_runs: number;
+            proof: components["schemas"]["SweepProof"] | null;
         };
         SweepRun: {
             number: number;
@@ -3292,6 +3495,19 @@ export interface components {
                 [key: string]: unknown;
             };
             error: string;
+        };
+        /** @description The best of a window; the stretches are [from, to] in ms. `verdict` is of its own proof. */
+        SweepWindow: {
+            window: number;
+            in_sample: number[];
+            out_of_sample: number[];
+            best: number | null;
+            params: {
+                [key: string]: unknown;
+            } | null;
+            /** Format: double */
+            out_of_sample_return: number | null;
+            verdict: (components["schemas"]["Verdict276Enum"] | components["schemas"]["NullEnum"]) | null;
         };
         Symbol: {
             symbol: string;
@@ -3347,6 +3563,8 @@ export interface components {
             webhook: number | null;
             /** @description Position que l'ordre protège ou ferme. */
             position: number | null;
+            /** @description Trace : du signal à l'exécution, voir `/api/logs/traces/`. */
+            trace_id: string;
             source: components["schemas"]["SourceEnum"];
             intent: components["schemas"]["IntentEnum"];
             symbol: string;
@@ -3415,12 +3633,32 @@ export interface components {
             asked: string;
             answered: string;
         };
+        TwoFactor: {
+            is_on: boolean;
+            /** Format: date-time */
+            since: string | null;
+            recovery_codes_left: number;
+        };
+        UncoveredPosition: {
+            id: number;
+            symbol: string;
+            owner: string;
+            quantity: string;
+            held: string;
+        };
         Validation: {
             valid: boolean;
             class_name: string | null;
             errors: components["schemas"]["CodeError"][];
             params: components["schemas"]["ParamSpec"][];
         };
+        /**
+         * @description * `ok` - ok
+         *     * `biased` - biased
+         *     * `unproven` - unproven
+         * @enum {string}
+         */
+        Verdict276Enum: "ok" | "biased" | "unproven";
         Version: {
             number: number;
             code: string;
@@ -4809,6 +5047,44 @@ export interface operations {
             };
         };
     };
+    restoration_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Restoration"];
+                };
+            };
+        };
+    };
+    restoration_confirm_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Confirmed"];
+                };
+            };
+        };
+    };
     session_retrieve: {
         parameters: {
             query?: never;
@@ -4843,6 +5119,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    session_code_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignInCodeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
             };
         };
     };
@@ -5032,6 +5331,116 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Session"];
+                };
+            };
+        };
+    };
+    session_two_factor_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TwoFactor"];
+                };
+            };
+        };
+    };
+    session_two_factor_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Enrolment"];
+                };
+            };
+        };
+    };
+    session_two_factor_confirm_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignInCodeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+        };
+    };
+    session_two_factor_off_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordAndCodeRequest"];
+            };
+        };
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    session_two_factor_recovery_codes_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordAndCodeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
                 };
             };
         };

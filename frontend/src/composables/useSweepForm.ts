@@ -1,6 +1,6 @@
 import { computed, ref, watch } from 'vue'
 import { ApiError } from '@/api/errors'
-import type { NewSweep, Objective } from '@/api/backtests'
+import type { NewSweep, Objective, Sampler } from '@/api/backtests'
 import type { ParamSpec } from '@/api/strategies'
 import { typedValue } from '@/components/strategies/params'
 import { useSweeps } from '@/stores/sweeps'
@@ -20,8 +20,20 @@ export interface Axis {
 
 const shown = (value: number): string => String(Number(value.toPrecision(12))).replace('.', ',')
 
-/** Bounds around the default that give a handful of values. */
-function proposal(spec: ParamSpec): Axis {
+/** All that the strategy declares, for a search that needs no small space. */
+function declared(spec: ParamSpec): Axis | null {
+  if (spec.min === null || spec.max === null) return null
+  const step = spec.step ?? (spec.type === 'int' ? 1 : (spec.max - spec.min) / 100)
+  if (!(step > 0) || (spec.max - spec.min) / step >= MAX_COMBINATIONS) return null
+  return { vary: false, min: shown(spec.min), max: shown(spec.max), step: shown(step) }
+}
+
+/** What is proposed for a parameter: of a grid, bounds around the default that give a handful of values. */
+function proposal(spec: ParamSpec, sampler: Sampler): Axis {
+  return (sampler === 'optuna' ? declared(spec) : null) ?? handful(spec)
+}
+
+function handful(spec: ParamSpec): Axis {
   if (spec.type !== 'int' && spec.type !== 'float') return { vary: false, min: '', max: '', step: '' }
   const base = Number(spec.default)
   const grain = spec.step ?? (spec.type === 'int' ? 1 : Math.abs(base) / 10 || 0.1)
@@ -51,26 +63,43 @@ export function axisValues(spec: ParamSpec, axis: Axis): (number | string | bool
 export function useSweepForm(form: RunForm) {
   const sweeps = useSweeps()
   const axes = ref<Record<string, Axis>>({})
+  const sampler = ref<Sampler>('grid')
+  const runs = ref('100')
   const objective = ref<Objective>('sharpe')
   const split = ref(70)
   const windows = ref(1)
 
   watch(form.specs, (specs) => {
-    axes.value = Object.fromEntries(specs.map((spec) => [spec.name, axes.value[spec.name] ?? proposal(spec)]))
+    axes.value = Object.fromEntries(specs.map((spec) => [spec.name, axes.value[spec.name] ?? proposal(spec, sampler.value)]))
     const numeric = specs.filter((spec) => spec.type === 'int' || spec.type === 'float')
     if (!Object.values(axes.value).some((axis) => axis.vary)) numeric.slice(0, 2).forEach((spec) => (axes.value[spec.name].vary = true))
   }, { immediate: true })
+
+  // Bounds that nobody changed follow the way of searching.
+  watch(sampler, (next, before) => {
+    for (const spec of form.specs.value) {
+      const [typed, proposed] = [axes.value[spec.name], proposal(spec, before)]
+      const untouched = (['min', 'max', 'step'] as const).every((bound) => typed[bound] === proposed[bound])
+      if (untouched) axes.value[spec.name] = { ...proposal(spec, next), vary: typed.vary }
+    }
+  })
 
   const varied = computed(() => form.specs.value.filter((spec) => axes.value[spec.name]?.vary))
   const values = computed(() => Object.fromEntries(varied.value.map((spec) => [spec.name, axisValues(spec, axes.value[spec.name])])))
   const errors = computed<Record<string, string>>(() => Object.fromEntries(Object.entries(values.value).flatMap(([name, found]) => (typeof found === 'string' ? [[name, found]] : []))))
   const sizes = computed(() => Object.values(values.value).map((found) => (typeof found === 'string' ? 0 : found.length)))
   const combinations = computed(() => sizes.value.reduce((product, size) => product * size, sizes.value.length ? 1 : 0))
+  const guided = computed(() => sampler.value === 'optuna')
+  const budget = computed(() => (/^\d+$/.test(runs.value.trim()) ? Number(runs.value) : 0))
+  const runsError = computed(() => (guided.value && (budget.value < 2 || budget.value > MAX_COMBINATIONS) ? `De 2 à ${MAX_COMBINATIONS} essais` : null))
+  /** How many combinations will be played in each window. */
+  const trials = computed(() => (guided.value ? Math.min(budget.value, combinations.value) : combinations.value))
   const problem = computed(() => {
     if (!form.specs.value.length) return 'Cette stratégie ne déclare aucun réglage : ajoutez STRATEGY_PARAMS à son code.'
     if (!varied.value.length) return 'Choisissez au moins un réglage à faire varier.'
     if (Object.keys(errors.value).length) return null
-    if (combinations.value > MAX_COMBINATIONS) return `${sizes.value.join(' × ')} = ${combinations.value} combinaisons, ${MAX_COMBINATIONS} au plus : élargissez un pas.`
+    if (guided.value) return runsError.value
+    if (combinations.value > MAX_COMBINATIONS) return `${sizes.value.join(' × ')} = ${combinations.value} combinaisons, ${MAX_COMBINATIONS} au plus : élargissez un pas, ou choisissez la recherche guidée.`
     return null
   })
 
@@ -79,13 +108,13 @@ export function useSweepForm(form: RunForm) {
     const space = Object.fromEntries(Object.entries(values.value).map(([name, found]) => [name, found as (number | string | boolean)[]]))
     const fixed = Object.fromEntries(Object.entries(form.draft.value.params ?? {}).filter(([name]) => !(name in space)))
     return {
-      ...form.draft.value, params: fixed, space, objective: objective.value, split_ratio: split.value / 100, windows: windows.value,
+      ...form.draft.value, params: fixed, space, sampler: sampler.value, runs: guided.value ? budget.value : MAX_COMBINATIONS, objective: objective.value, split_ratio: split.value / 100, windows: windows.value,
     }
   })
 
   const submit = useAction(async () => (draft.value ? sweeps.launch(draft.value) : undefined))
   const refusal = computed(() => (submit.error.value instanceof ApiError ? submit.error.value : null))
-  return { axes, objective, split, windows, varied, errors, sizes, combinations, problem, draft, submit, refusal }
+  return { axes, sampler, runs, runsError, guided, trials, objective, split, windows, varied, errors, sizes, combinations, problem, draft, submit, refusal }
 }
 
 export type SweepForm = ReturnType<typeof useSweepForm>

@@ -5,7 +5,7 @@ import { candle, heartbeatStatus } from '@/testing/samples'
 import { useHeartbeat } from './heartbeat'
 import { useStatus } from './status'
 
-const health = (state: 'up' | 'down', secondary: 'up' | 'absent' = 'absent'): Health => ({
+const health = (state: 'up' | 'down', secondary: 'up' | 'down' | 'absent' = 'absent'): Health => ({
   status: 'ok',
   services: {
     heartbeat: { state, since: null, last_seen: new Date(Date.now() - 42_000).toISOString(), lag_ms: 1, details: {} },
@@ -53,4 +53,27 @@ describe('the pulse', () => {
     useStatus().setHealth(health('down', 'up'))
     expect(useHeartbeat().pulse).toMatchObject({ active: true, label: 'Heartbeat secondaire', dot: 'warn' })
   })
+
+  it('says that trading is stopped when both are dead', () => {
+    useStatus().setHealth(health('down', 'down'))
+    expect(useHeartbeat().pulse).toMatchObject({ active: false, label: 'Heartbeats inactifs depuis 42\u00A0s : trading arrêté', dot: 'bad' })
+  })
+
+  it('turns orange when the primary lives without its market', () => {
+    useStatus().setHealth(health('up', 'up'))
+    useHeartbeat().setStatus(heartbeatStatus({ is_connected: false }))
+    expect(useHeartbeat().pulse.label).toBe('Heartbeat secondaire')
+  })
+})
+
+it('shows the state and the open candles of the source that carries', () => {
+  const heartbeat = useHeartbeat()
+  useStatus().setHealth(health('up', 'up'))
+  heartbeat.setStatus(heartbeatStatus())
+  heartbeat.setStatus(heartbeatStatus({ id: 2, source: 'secondary', messages_per_minute: 7 }))
+  heartbeat.addForming({ '1m': candle(5, { source: 'secondary', close: '1' }) })
+  expect([heartbeat.status?.source, heartbeat.forming['1m']]).toEqual(['primary', undefined])
+  useStatus().setHealth(health('down', 'up'))
+  heartbeat.addForming({ '1m': candle(5, { source: 'secondary', close: '1' }) })
+  expect([heartbeat.status?.messages_per_minute, heartbeat.forming['1m']?.close]).toEqual([7, '1'])
 })

@@ -24,6 +24,10 @@ export const useSession = defineStore('session', () => {
     adopt(await api.login(username, password))
   }
 
+  async function enterCode(code: string): Promise<void> {
+    adopt(await api.enterCode(code))
+  }
+
   async function register(username: string, password: string): Promise<void> {
     adopt(await api.register(username, password))
   }
@@ -42,5 +46,5 @@ export const useSession = defineStore('session', () => {
     if (session.value) session.value = { ...session.value, user: null }
   }
 
-  return { session, user, debug, mode, limits, adopt, refresh, login, register, setDebug, logout, expire }
+  return { session, user, debug, mode, limits, adopt, refresh, login, enterCode, register, setDebug, logout, expire }
 })

@@ -17,6 +17,7 @@ export const SERVICE_LABELS: Record<ServiceName, string> = {
   heartbeat_secondary: 'Heartbeat secondaire',
   trading_engine: 'Moteur de trading',
   ccxt_service: 'Service CCXT',
+  ccxt_service_standby: 'Service CCXT de secours',
   postgresql: 'PostgreSQL',
   redis: 'Redis',
 }

@@ -1,5 +1,5 @@
 import { createPinia, setActivePinia } from 'pinia'
-import { beforeEach, expect, it } from 'vitest'
+import { beforeEach, expect, it, vi } from 'vitest'
 import type { WebhookCall } from '@/api/webhooks'
 import { fakeServer } from '@/testing/server'
 import { trade } from '@/testing/samples'
@@ -44,4 +44,19 @@ it('shows pushed calls only when they answer to the filter', async () => {
   await hooks.choose({ verdict: 'refused' })
   hooks.hear([settled(2), call(3, { status: 'refused', processed_at: '2026-11-22T12:00:02Z' })])
   expect(hooks.calls.map((one) => one.id)).toEqual([3, 1])
+})
+
+it('counts a call for its source when its verdict is told before its arrival', async () => {
+  const source = (call_count: number) => ({ id: 1, name: 'TradingView', call_count })
+  const server = fakeServer({ 'GET /api/webhooks/summary/': { body: { calls: 1 } }, 'GET /api/webhooks/sources/': { body: { results: [source(0)] } } })
+  const hooks = useWebhooks()
+  await hooks.refreshSources()
+  server.set('GET /api/webhooks/sources/', { body: { results: [source(1)] } })
+  vi.useFakeTimers()
+  hooks.hear([settled(2)])
+  hooks.hear([call(2)])
+  await vi.runAllTimersAsync()
+  vi.useRealTimers()
+  await vi.waitFor(() => expect(hooks.byId.get(1)?.call_count).toBe(1))
+  expect(server.calls.filter((one) => one.path === '/api/webhooks/sources/')).toHaveLength(2)
 })

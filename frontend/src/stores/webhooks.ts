@@ -8,7 +8,7 @@ import { verdictOf } from '@/utils/webhooks'
 import { live } from '@/websocket/live'
 
 export const MAX_CALLS = 500
-const SUMMARY_AFTER_MS = 800
+const FIGURES_AFTER_MS = 800
 const MAX_TRADES = 20
 
 /** Sources by name, the journal newest first. Fetches and events go through the same `merge`. */
@@ -21,7 +21,7 @@ export const useWebhooks = defineStore('webhooks', () => {
   /** Whole addresses seen since the page was loaded: the server shows a token once and keeps only its hash. */
   const addresses = ref<Record<number, string>>({})
   const stops: (() => void)[] = []
-  let summaryTimer: ReturnType<typeof setTimeout> | null = null
+  let figuresTimer: ReturnType<typeof setTimeout> | null = null
   let dayStart: () => string = () => new Date().toISOString()
   let asked = 0
 
@@ -48,18 +48,16 @@ export const useWebhooks = defineStore('webhooks', () => {
     calls.value = [...rows.values()].filter(matches).sort((a, b) => b.id - a.id).slice(0, MAX_CALLS)
   }
 
-  /** What the server pushed: new calls count for their source, and the figures are asked again once it is quiet. */
+  /**
+   * What the server pushed. The figures, those of each source included, are asked again once it is quiet: an arrival
+   * may be told after its verdict, and not at all when the journal is filtered, so they are not counted here.
+   */
   function hear(incoming: WebhookCall[]): void {
-    const known = new Set(calls.value.map((call) => call.id))
     merge(incoming)
-    for (const call of incoming.filter((one) => !known.has(one.id) && one.status === 'received')) {
-      const source = call.source === null ? undefined : byId.value.get(call.source)
-      if (source) Object.assign(source, { call_count: source.call_count + 1, last_call_at: call.created_at })
-    }
-    summaryTimer ??= setTimeout(() => {
-      summaryTimer = null
-      void refreshSummary().catch(() => undefined) // the figures shown stay; the next call asks again
-    }, SUMMARY_AFTER_MS)
+    figuresTimer ??= setTimeout(() => {
+      figuresTimer = null
+      void Promise.all([refreshSummary(), refreshSources()]).catch(() => undefined) // what is shown stays; the next call asks again
+    }, FIGURES_AFTER_MS)
   }
 
   function addTrade(trade: Trade): void {
@@ -130,8 +128,8 @@ export const useWebhooks = defineStore('webhooks', () => {
 
   function stop(): void {
     stops.splice(0).forEach((end) => end())
-    if (summaryTimer) clearTimeout(summaryTimer)
-    summaryTimer = null
+    if (figuresTimer) clearTimeout(figuresTimer)
+    figuresTimer = null
   }
 
   return {

@@ -14,6 +14,7 @@ export const session = (over: Partial<Session> = {}): Session => ({
   prices: 'simulated',
   limits: { max_users: 5, users: 2, max_active_strategies: 20, active_strategies: 1 },
   assistant: { is_on: false, provider: '', model: '' },
+  awaits_code: false,
   ...over,
 })
 
@@ -35,7 +36,7 @@ export const heartbeatStatus = (over: Partial<HeartbeatStatus> = {}): HeartbeatS
 
 export const decision = (over: Partial<Decision> = {}): Decision => ({
   id: 1, signal_id: '1m_1', close_time: '2026-11-22T12:00:00Z', status: 'decided', action: 'none',
-  reason: 'Pas de croisement', details: {}, decided_at: null, trade: null,
+  reason: 'Pas de croisement', details: {}, decided_at: null, trade: null, trace_id: '1m_1.bot1',
   ...over,
 })
 
@@ -47,7 +48,7 @@ export const position = (over: Partial<Position> = {}): Position => ({
 })
 
 export const trade = (id: number, over: Partial<Trade> = {}): Trade => ({
-  id, client_order_id: `c${id}`, broker: 1, bot: 1, strategy: 1, webhook: null, position: null, source: 'strategy', intent: 'entry', symbol: 'BTC/USDT',
+  id, client_order_id: `c${id}`, trace_id: `order.c${id}`, broker: 1, bot: 1, strategy: 1, webhook: null, position: null, source: 'strategy', intent: 'entry', symbol: 'BTC/USDT',
   side: 'buy', type: 'market', quantity: '0.06', price: null, average_price: '94012.4', filled_quantity: '0.06',
   fee: '1', fee_currency: 'USDT', status: 'filled', error_message: '', profit_loss: null,
   stop_price: null, quote_amount: null, link_id: '', link_mode: '', replaces: null,

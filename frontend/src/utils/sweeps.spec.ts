@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { SweepRun } from '@/api/backtests'
-import { heatGrid, overfit, ranked } from './sweeps'
+import { heatGrid, overfit, proofOf, ranked } from './sweeps'
 
 const played = (number: number, params: Record<string, unknown>, score: number | null, unseen: number | null, window = 0): SweepRun => ({
   number, window, params, score, in_sample: { sharpe: score }, out_of_sample: { sharpe: unseen }, error: '',
@@ -30,4 +30,13 @@ it('warns when the best setting does not hold where it was never seen', () => {
   expect(overfit(played(0, {}, 2, 0.5), 'sharpe')?.tone).toBe('warn')
   expect(overfit(played(0, {}, 2, 1.5), 'sharpe')?.tone).toBe('ok')
   expect(overfit(played(0, {}, 2, null), 'sharpe')?.tone).toBe('warn')
+})
+
+it('says what is proved of the best setting, and nothing before the end', () => {
+  const done = (verdict: 'ok' | 'biased' | 'unproven') => ({
+    windows: 1,
+    results: { windows: [{ window: 0, in_sample: [0, 1], out_of_sample: [1, 2], best: 3, params: { a: 5 }, out_of_sample_return: 0.1, verdict }], out_of_sample_return: 0.1, failed_runs: 0, proof: null },
+  })
+  expect(proofOf({ windows: 1, results: null }, 0)).toBeNull()
+  expect((['ok', 'biased', 'unproven'] as const).map((verdict) => proofOf(done(verdict), 0)?.tone)).toEqual(['ok', 'bad', 'warn'])
 })

@@ -1,5 +1,5 @@
 /** A sweep's combinations as a map and as a ranking. */
-import type { Objective, SweepRun } from '@/api/backtests'
+import type { Objective, Sweep, SweepRun } from '@/api/backtests'
 
 export const OBJECTIVES: Record<Objective, string> = {
   sharpe: 'Sharpe',
@@ -23,6 +23,8 @@ export interface HeatGrid {
   xs: Value[]
   ys: Value[]
   cells: HeatCell[]
+  /** Single trials rather than a grid that is played whole: drawn as points where they lie. */
+  points: boolean
 }
 
 const order = (a: Value, b: Value): number => (typeof a === 'number' && typeof b === 'number' ? a - b : String(a).localeCompare(String(b), 'fr'))
@@ -37,7 +39,7 @@ export function valueOf(run: SweepRun, part: Part, objective: Objective): number
  * One objective over two parameters. Where other parameters vary too, a cell shows the combination that ranks
  * best in the part that chooses, in both maps the same: the control must not choose again.
  */
-export function heatGrid(runs: readonly SweepRun[], [xName, yName]: [string, string | null], part: Part, objective: Objective): HeatGrid {
+export function heatGrid(runs: readonly SweepRun[], [xName, yName]: [string, string | null], part: Part, objective: Objective, points = false): HeatGrid {
   const [xs, ys] = [axis(runs, xName), yName === null ? [''] : axis(runs, yName)]
   const best = new Map<string, SweepRun>()
   for (const run of runs) {
@@ -50,7 +52,7 @@ export function heatGrid(runs: readonly SweepRun[], [xName, yName]: [string, str
     const [x, y] = key.split(':').map(Number)
     return value === null ? [] : [{ x, y, value, run }]
   })
-  return { xs, ys, cells }
+  return { xs, ys, cells, points }
 }
 
 /** Best first by the part that chooses; those without a score last. */
@@ -72,6 +74,15 @@ export function overfit(best: SweepRun | undefined, objective: Objective): Overf
   if (unseen <= neutral) return { tone: 'bad', text: 'Le meilleur réglage perd sur la partie qu’il n’a jamais vue : c’est du surajustement, ne le suivez pas.' }
   if (unseen - neutral < (seen - neutral) / 2) return { tone: 'warn', text: 'Le meilleur réglage garde moins de la moitié de sa qualité hors échantillon : prudence.' }
   return { tone: 'ok', text: 'Le meilleur réglage tient sur la partie qu’il n’a jamais vue.' }
+}
+
+/** What is proved of a sweep's best setting, beside what the control says; null while it is not done. */
+export function proofOf(sweep: Pick<Sweep, 'results' | 'windows'>, window: number): Overfit | null {
+  const verdict = sweep.results?.windows.find((one) => one.window === window)?.verdict
+  if (!verdict) return null
+  if (verdict === 'ok') return { tone: 'ok', text: 'Le meilleur réglage est prouvé en entier : ses décisions ne lisent pas le futur.' }
+  if (verdict === 'biased') return { tone: 'bad', text: 'Le meilleur réglage lit le futur : ses chiffres sont ceux du calcul honnête, mais corrigez la stratégie avant de le suivre.' }
+  return { tone: 'warn', text: 'Rien ne prouve que le meilleur réglage ignore le futur : lancez-en un backtest avant de le suivre.' }
 }
 
 /** The numbers of the walk-forward windows that have been played, in order. */

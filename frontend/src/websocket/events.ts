@@ -43,6 +43,7 @@ export interface EventData {
   'orders/position': Position
   'bots/bot': Partial<Bot> & Pick<Bot, 'id'>
   'bots/decision': Decision & { bot: number }
+  'bots/restoration': Record<string, never> // there is news: ask
   'bots/parity': Omit<ParityRun, 'differences'>
   'backtests/run': Run
   'backtests/sweep': Sweep

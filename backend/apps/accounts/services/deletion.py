@@ -4,21 +4,18 @@ from django.db import transaction
 
 from apps.accounts.models import User
 from apps.accounts.services import devices
-from domain.errors import Conflict, InvalidInput
+from domain.errors import Conflict
 from domain.orders import FINAL_STATUSES, OrderSource
 
 
-def delete_account(user: User, *, password: str) -> None:
+def delete_account(user: User) -> None:
     """Delete the user; rows cascade and his place is free again.
 
     Raises:
-        InvalidInput: wrong password.
         Conflict: a bot is active or an order is not final; an order must never lose its owner.
     """
     with transaction.atomic():
         locked: User = User.objects.select_for_update().get(pk=user.pk)
-        if not locked.check_password(password):
-            raise InvalidInput("Suppression du compte refusée : le mot de passe est faux.", code="wrong_password")
         bots = locked.bots.filter(is_active=True).count()
         own = locked.trades.exclude(source=OrderSource.EXTERNAL)  # those placed elsewhere do not need us
         orders = own.exclude(status__in=[status.value for status in FINAL_STATUSES]).count()

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from apps.alerts.models import PENDING, Alert, AlertAddress, AlertDelivery
-from domain.alerts import ABANDON_AFTER, QUIET_SPAN, AlertKind, back_off
+from domain.alerts import ABANDON_AFTER, QUIET_SPAN, AlertKind, back_off, counted
 
 LEASE = timedelta(seconds=90)
 _KEPT = timedelta(days=90)
@@ -52,7 +52,7 @@ def _batch(address: AlertAddress) -> Batch:
         address_id=address.pk,
         token=address.address,
         delivery_ids=tuple(row.pk for row in rows),
-        alerts=tuple((row.alert.created_at, row.alert.message) for row in rows),
+        alerts=tuple((row.alert.created_at, counted(row.alert.message, row.alert.count)) for row in rows),
     )
 
 
@@ -75,6 +75,11 @@ def note_failed(batch: Batch, reason: str, now: datetime) -> None:
     address.update(failures=F("failures") + 1, last_error=reason, last_error_at=now, leased_until=None)
     failures = address.values_list("failures", flat=True).first() or 1
     address.update(next_attempt_at=now + back_off(failures))
+
+
+def abandon_pending(now: datetime, *, reason: str) -> int:
+    """Give up whatever waits to be sent; return how many deliveries."""
+    return int(AlertDelivery.objects.filter(PENDING).update(abandoned_at=now, error=reason))
 
 
 def forget_old(now: datetime) -> None:

@@ -7,29 +7,48 @@ from datetime import datetime
 
 import structlog
 from django.contrib.auth import get_user_model
+from django.db.models import F
 
 from apps.alerts.models import Alert, AlertAddress, AlertDelivery, AlertPreferences
+from apps.core.tracing import current_trace
 from domain.alerts import REPEAT_WINDOW, AlertKind
 
 log = structlog.get_logger(__name__)
 
 
-def record(user_id: int, *, kind: AlertKind, code: str, subject: str, message: str, now: datetime) -> Alert | None:
+def record(
+    user_id: int,
+    *,
+    kind: AlertKind,
+    code: str,
+    subject: str,
+    message: str,
+    now: datetime,
+    trace_id: str = "",
+) -> Alert | None:
     """Keep an alert and put it on its way to the user's active addresses.
 
     Returns:
-        The alert; None when the same code about the same subject was recorded less than ten minutes ago.
+        The alert; None when the same code about the same subject was recorded less than ten minutes ago: that
+        one counts it.
     """
-    recent = Alert.objects.filter(user_id=user_id, code=code, subject=subject, created_at__gt=now - REPEAT_WINDOW)
-    if recent.exists():
+    if _is_repeat(user_id, code=code, subject=subject, now=now):
         return None
     alert = Alert.objects.create(
-        user_id=user_id, kind=kind.value, code=code, subject=subject, message=message, created_at=now
+        user_id=user_id,
+        kind=kind.value,
+        code=code,
+        subject=subject,
+        message=message,
+        created_at=now,
+        trace_id=trace_id or current_trace(),
     )
     if not _is_muted(user_id, kind):
         addresses = AlertAddress.objects.filter(user_id=user_id, is_active=True).values_list("pk", flat=True)
         AlertDelivery.objects.bulk_create(AlertDelivery(alert=alert, address_id=pk) for pk in addresses)
-    log.info("alert.recorded", user_id=user_id, code=code, subject=subject)
+    log.info(
+        "alert.recorded", user_id=user_id, trace_id=alert.trace_id, code=code, subject=subject, message=message
+    )
     return alert
 
 
@@ -53,6 +72,11 @@ def record_for_everybody(*, kind: AlertKind, code: str, subject: str, message: s
     users = get_user_model().objects.filter(is_active=True).values_list("pk", flat=True)
     made = [record(pk, kind=kind, code=code, subject=subject, message=message, now=now) for pk in users]
     return sum(alert is not None for alert in made)
+
+
+def _is_repeat(user_id: int, *, code: str, subject: str, now: datetime) -> bool:
+    recent = Alert.objects.filter(user_id=user_id, code=code, subject=subject, created_at__gt=now - REPEAT_WINDOW)
+    return recent.update(count=F("count") + 1, last_at=now) > 0
 
 
 def _is_muted(user_id: int, kind: AlertKind) -> bool:

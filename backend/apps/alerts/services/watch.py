@@ -1,6 +1,7 @@
 """Watches the other terminals by what they last said, and alerts everybody when one stays silent.
 
-Terminal 3 watches 2 and 5, terminal 5 watches 3: whichever dies, another one tells.
+Terminal 3 watches 5 (and the heartbeats, see `heartbeat_watch`), terminal 5 watches 3: whichever dies,
+another one tells.
 """
 
 from collections.abc import Mapping, Sequence

@@ -55,21 +55,25 @@ def create_sweep(user_id: int, wanted: Mapping[str, Any], *, now: datetime) -> B
     """Queue a search over the strategy's parameters.
 
     Args:
-        wanted: as `create_run`, and `space`, `objective`, `split_ratio`, `windows`.
+        wanted: as `create_run`, and `space`, `sampler`, `runs` (of a guided search), `objective`, `split_ratio`,
+            `windows`.
 
     Raises as `create_run`.
     """
     strategy = _own_strategy(user_id, wanted["strategy_id"])
     specs = _specs(strategy)
     fixed = check_params(specs, wanted.get("params") or {})
-    space = Space.read(specs, wanted["space"])
+    guided = wanted["sampler"] == BacktestSweep.Sampler.OPTUNA
+    space = Space.read(specs, wanted["space"], whole=not guided)
+    runs = min(wanted["runs"], space.runs) if guided else space.runs
     sweep = BacktestSweep(
         params=fixed,
+        sampler=wanted["sampler"],
         space=space.as_json(),
         objective=wanted["objective"],
         split_ratio=wanted["split_ratio"],
         windows=wanted["windows"],
-        total_runs=space.runs * wanted["windows"],
+        total_runs=runs * wanted["windows"],
         **_common(user_id, strategy, wanted, now=now),
     )
     return _queued(sweep)

@@ -29,12 +29,15 @@ class Space:
         return prod(len(tried) for tried in self.values.values())
 
     @classmethod
-    def read(cls, specs: Sequence[ParamSpec], given: Mapping[str, Any]) -> "Space":
+    def read(cls, specs: Sequence[ParamSpec], given: Mapping[str, Any], *, whole: bool = True) -> "Space":
         """Return the checked space.
 
+        Args:
+            whole: whether every combination is to be played.
+
         Raises:
-            InvalidInput: no parameter, one that the strategy has not, a value outside its bounds, or more
-                combinations than `MAX_RUNS`.
+            InvalidInput: no parameter, one that the strategy has not, a value outside its bounds, or a whole
+                space of more combinations than `MAX_RUNS`.
         """
         if not given:
             raise InvalidInput(
@@ -45,7 +48,7 @@ class Space:
         check_params(specs, dict.fromkeys(set(given) - set(known), 0))  # raises for an unknown name
         values = {name: _values(known[name], wanted) for name, wanted in given.items()}
         every = prod(len(tried) for tried in values.values())
-        if every > MAX_RUNS:
+        if whole and every > MAX_RUNS:
             sizes = " × ".join(str(len(tried)) for tried in values.values())
             raise InvalidInput(
                 f"Balayage refusé : {sizes} = {every} combinaisons, {MAX_RUNS} au plus.",

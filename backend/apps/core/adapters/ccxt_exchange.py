@@ -57,7 +57,7 @@ class CcxtSession:
         self._budget = budget
         self._rim = Rim(budget=budget, clock=clock)
         self._client = make_client(access, rim=self._rim, timeout_s=timeout_s)
-        self._exchange_clock = ExchangeClock(self._client)
+        self._exchange_clock = ExchangeClock(self._client, exchange=access.exchange)
         self.exchange_name = EXCHANGE_NAMES.get(access.exchange, str(self._client.name))
         self._dialect = dialect_for(self._client, name=self.exchange_name)
         self._stream = CcxtPrivateStream(

@@ -27,7 +27,8 @@ _SIGN_WITH_A_COUNTER = frozenset({"kraken", "krakenfutures"})
 class ExchangeClock:
     """Keeps `timeDifference` of a ccxt client: our clock minus the exchange's, in milliseconds."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, *, exchange: str = "") -> None:
+        self._exchange = exchange or client.id  # a simulated one is made of another's client
         self._client = client
         self._setting = asyncio.Lock()
         self._is_followed = (
@@ -54,7 +55,7 @@ class ExchangeClock:
         try:
             await self._ask()
         except (ccxt.BaseError, *PARSE_ERRORS) as exc:
-            log.warning("exchange.time_unknown", exchange=self._client.id, error=type(exc).__name__)
+            log.warning("exchange.time_unknown", exchange=self._exchange, error=type(exc).__name__)
 
     async def repeated(self, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call that may be made twice; out of time, set the clock and make it once more."""
@@ -87,4 +88,4 @@ class ExchangeClock:
         # In a context of its own: an order's deadline must not cut this short.
         with calling(Priority.ORDER):
             await self._client.load_time_difference()
-        log.info("exchange.time_set", exchange=self._client.id, difference_ms=self.difference_ms)
+        log.info("exchange.time_set", exchange=self._exchange, difference_ms=self.difference_ms)

@@ -1,15 +1,18 @@
-"""One way to reach Redis, by URL (`redis://`, `rediss://`, `unix://`)."""
+"""One way to reach Redis, by URL (`redis://`, `rediss://`, `unix://`, `sentinel://`)."""
 
 import asyncio
+from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, Sentinel
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError
+
+from apps.core.adapters.redis_address import SENTINEL_OPTIONS, SentinelAddress, sentinel_address
 
 READ_TIMEOUT_S = 15.0
-RedisUnavailable = (RedisConnectionError, RedisTimeoutError)
+# A server that changes its role or waits for its replicas answers with errors of its own, not only by silence.
+RedisUnavailable = (RedisError, OSError)
 
 
 def end_if_cancelled() -> None:
@@ -29,10 +32,35 @@ def connect(url: str, *, timeout_s: float = 5.0) -> Redis:
     Args:
         timeout_s: of connecting. An answer may take READ_TIMEOUT_S, so a blocking read must ask for less.
     """
-    return Redis.from_url(
-        url,
-        socket_connect_timeout=timeout_s,
-        socket_timeout=READ_TIMEOUT_S,
-        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=3),
-        health_check_interval=15,
-    )
+    options: dict[str, Any] = {
+        "socket_connect_timeout": timeout_s,
+        "socket_timeout": READ_TIMEOUT_S,
+        "socket_keepalive": True,
+        "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=3),
+        "health_check_interval": 15,
+    }
+    address = sentinel_address(url)
+    if address is not None:
+        return _SentinelRedis.of(address, options)
+    if url.startswith("unix"):
+        del options["socket_keepalive"]
+    return Redis.from_url(url, **options)
+
+
+class _SentinelRedis(Redis):
+    """A client of whichever server the Sentinels call the primary; closing it closes its ways to them too."""
+
+    @classmethod
+    def of(cls, address: SentinelAddress, options: dict[str, Any]) -> "_SentinelRedis":
+        of_sentinels = {**address.sentinel, **SENTINEL_OPTIONS}
+        asked = Sentinel(address.hosts, sentinel_kwargs=of_sentinels)  # type: ignore[no-untyped-call]
+        client: _SentinelRedis = asked.master_for(address.service, redis_class=cls, **address.redis, **options)
+        client._asked = asked
+        return client
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        await super().aclose(close_connection_pool)
+        for sentinel in self._asked.sentinels:
+            await sentinel.aclose()
+
+    _asked: Sentinel

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -11,16 +12,19 @@ from redis.exceptions import RedisError
 
 from apps.core.adapters.redis_connection import connect
 from domain.errors import InvalidInput, Unavailable
+from domain.heartbeat_sources import PRIMARY
 from domain.messages import RAW_STREAM, SIGNAL_STREAM, Signal
 from domain.timeframes import from_ms
 
 log = structlog.get_logger(__name__)
 
 SIGNALS_KEPT = 10_000
+REREAD_MS = 60_000
 RAW_ENTRIES_KEPT = 500
 RAW_PER_ENTRY = 200
 RAW_PER_BATCH = 100  # what one event to browsers holds; the rest is counted as dropped
 RAW_PERIOD_S = 0.1
+RAW_PRIMARY_SILENT_S = 5.0
 RETRY_S = (0.2, 0.5, 1.0, 2.0)
 
 
@@ -56,6 +60,8 @@ class RedisSignalStream:
         failures = 0
         while True:
             try:
+                if failures:
+                    last = await self._resume(last)
                 entries = await _read(self._redis, SIGNAL_STREAM, last, block_s)
                 failures = 0
             except RedisError as exc:
@@ -67,6 +73,17 @@ class RedisSignalStream:
                 signal = _signal(entry_id, fields)
                 if signal is not None:
                     yield entry_id, signal
+
+    async def _resume(self, last: str) -> str:
+        """Return where to go on after an interruption.
+
+        Behind it may stand another server: a replica that lost the end of the stream, or whose clock, from
+        which ids are made, is slower. New entries would then stay below `last`; reading some twice is harmless.
+        """
+        newest: Any = await self._redis.xrevrange(SIGNAL_STREAM, count=1)
+        if not newest or _milliseconds(newest[0][0].decode()) >= _milliseconds(last):
+            return last
+        return str(max(0, _milliseconds(newest[0][0].decode()) - REREAD_MS))
 
     async def _newest_id(self) -> str:
         failures = 0
@@ -82,12 +99,14 @@ class RedisSignalStream:
 class RedisRawStream:
     """The `RawPublisher` port: what arrived together is one entry, a JSON array of the messages as received."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, *, source: str = PRIMARY) -> None:
         self._redis = redis
+        self._source = source
 
     async def publish(self, messages: Sequence[bytes]) -> None:
         newest = messages[-RAW_PER_ENTRY:]
         fields: dict[Any, Any] = {"m": b"[" + b",".join(newest) + b"]", "dropped": len(messages) - len(newest)}
+        fields["source"] = self._source
         try:
             await self._redis.xadd(RAW_STREAM, fields, maxlen=RAW_ENTRIES_KEPT, approximate=True)
         except RedisError as exc:
@@ -103,7 +122,7 @@ class RawStreamReader:
     async def batches(self) -> AsyncIterator[Mapping[str, Any]]:
         """Yield `{"messages", "dropped"}` from now on, at most one each 100 ms."""
         redis = connect(self._url)
-        last, failures = "$", 0
+        last, failures, chosen = "$", 0, _OneSource()
         try:
             while True:
                 try:
@@ -115,10 +134,25 @@ class RawStreamReader:
                     continue
                 if entries:
                     last = entries[-1][0]
-                    yield _raw_batch([fields for _, fields in entries])
+                    if shown := chosen.of([fields for _, fields in entries]):
+                        yield _raw_batch(shown)
                     await asyncio.sleep(RAW_PERIOD_S)
         finally:
             await redis.aclose()
+
+
+class _OneSource:
+    """Two heartbeats tell the same trades: the primary's are shown, the secondary's while it is silent."""
+
+    def __init__(self) -> None:
+        self._primary_at_s = -RAW_PRIMARY_SILENT_S
+
+    def of(self, entries: Sequence[Mapping[bytes, bytes]]) -> Sequence[Mapping[bytes, bytes]]:
+        primary = [fields for fields in entries if fields.get(b"source", b"primary") == b"primary"]
+        now_s = monotonic()
+        if primary:
+            self._primary_at_s = now_s
+        return primary if now_s - self._primary_at_s < RAW_PRIMARY_SILENT_S else entries
 
 
 Entries = list[tuple[str, dict[bytes, bytes]]]
@@ -135,6 +169,10 @@ async def _read(redis: Redis, stream: str, last: str, block_s: float) -> Entries
         flat = entries[0] if entries and isinstance(entries[0], list) else entries
         found += [(entry_id.decode(), fields) for entry_id, fields in flat]
     return found
+
+
+def _milliseconds(entry_id: str) -> int:
+    return int(entry_id.partition("-")[0])
 
 
 def _signal(entry_id: str, fields: Mapping[bytes, bytes]) -> Signal | None:

@@ -9,6 +9,7 @@ from django.db.models import Count, Min
 
 from apps.core.models import CandleHeartbeat, HeartbeatIncident, HeartbeatStatus
 from domain.candles import Candle
+from domain.heartbeat_sources import PRIMARY, SECONDARY
 from domain.timeframes import HEARTBEAT_TIMEFRAMES, Timeframe
 
 CANDLES_SHOWN = 60
@@ -124,23 +125,24 @@ def _minutes(row: HeartbeatStatus) -> Any:
     )
 
 
-def current_status(source: str = "primary") -> HeartbeatStatus | None:
+def current_status(source: str = PRIMARY) -> HeartbeatStatus | None:
     """Return the newest run of a heartbeat."""
     return HeartbeatStatus.objects.filter(source=source).order_by("-last_application_start").first()
 
 
-def overview(*, live: Mapping[str, Any]) -> dict[str, Any]:
+def overview(*, live: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return what `GET /api/heartbeat/` answers.
 
     Args:
-        live: `details` of the heartbeat's presence; empty when it is dead.
+        live: by source, `details` of its heartbeat's presence; absent when it never spoke.
     """
-    row = current_status()
-    status = None if row is None else status_wire(row, live=live, candles_24h=candles_24h(row))
+    row, second = current_status(), current_status(SECONDARY)
+    forming = (live.get(source, {}).get("forming") for source in (PRIMARY, SECONDARY))
     return {
-        "status": status,
-        "candles": {t.value: [] if row is None else _latest(row, t) for t in HEARTBEAT_TIMEFRAMES},
-        "forming": dict(live.get("forming", {})),
+        "status": _status(row, live),
+        "secondary": _status(second, live),
+        "candles": {t.value: _latest(row or second, t) for t in HEARTBEAT_TIMEFRAMES},
+        "forming": next(filter(None, forming), {}),
         "incidents": [incident_wire(i) for i in HeartbeatIncident.objects.order_by("-id")[:INCIDENTS_SHOWN]],
         "runs": [
             {
@@ -154,10 +156,18 @@ def overview(*, live: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _latest(row: HeartbeatStatus, timeframe: Timeframe) -> list[dict[str, Any]]:
-    if not row.symbols_monitored:
+def _status(row: HeartbeatStatus | None, live: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return status_wire(row, live=live.get(row.source, {}), candles_24h=candles_24h(row))
+
+
+def _latest(row: HeartbeatStatus | None, timeframe: Timeframe) -> list[dict[str, Any]]:
+    """Return the newest candles of the reference market, the primary's where both heartbeats have one."""
+    if row is None or not row.symbols_monitored:
         return []
     rows = CandleHeartbeat.objects.filter(
-        feed=row.feed, symbol=row.symbols_monitored[0], signal_type=timeframe.value, source=row.source
+        feed=row.feed, symbol=row.symbols_monitored[0], signal_type=timeframe.value
     )
-    return [candle_wire(candle) for candle in rows.order_by("-open_time")[:CANDLES_SHOWN]]
+    newest = rows.order_by("-open_time", "source").distinct("open_time")  # "primary" sorts before "secondary"
+    return [candle_wire(candle) for candle in newest[:CANDLES_SHOWN]]

@@ -11,6 +11,7 @@ import structlog
 
 from apps.core.adapters import secrets
 from apps.core.services import gateway_codec as codec
+from apps.core.tracing import current_trace
 from domain.candles import Candle
 from domain.errors import AristobotError, DeadlineExceeded, error_from_wire
 from domain.live_market import OrderBook
@@ -180,6 +181,7 @@ class CcxtClient:
             priority=priority,
             reply_to=self._bus.reply_to if reply else "",
             sent_at=now,
+            trace_id=current_trace(),
         )
 
 

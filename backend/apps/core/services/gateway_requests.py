@@ -11,6 +11,7 @@ from apps.core.adapters import secrets
 from apps.core.adapters.ccxt_exchange import CcxtSession
 from apps.core.services import gateway_codec as codec
 from apps.core.services.ccxt_manager import CcxtManager
+from apps.core.tracing import following
 from domain.errors import AristobotError, InvalidInput, Unavailable, error_to_wire
 from domain.messages import GatewayReply, GatewayRequest
 from domain.ports import BrokerAccess, Clock
@@ -50,6 +51,10 @@ class GatewayRequests:
 
     async def handle(self, request: GatewayRequest) -> GatewayReply:
         """Answer one request; every error becomes part of the reply."""
+        with following(request.trace_id, user_id=request.user_id):
+            return await self._handle(request)
+
+    async def _handle(self, request: GatewayRequest) -> GatewayReply:
         result: Result | None = None
         error: Mapping[str, Any] | None = None
         try:

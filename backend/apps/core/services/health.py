@@ -9,11 +9,13 @@ from typing import Any, Protocol
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
+from domain.heartbeat_sources import PRIMARY, SECONDARY
 from domain.ports import Clock
 
 DEAD_AFTER_S = 8.0
 TERMINALS = ("heartbeat", "trading_engine", "ccxt_service")
-OPTIONAL = ("heartbeat_secondary",)
+OPTIONAL = ("heartbeat_secondary", "ccxt_service_standby")
+HEARTBEAT_NAMES = {PRIMARY: "heartbeat", SECONDARY: "heartbeat_secondary"}
 
 
 class Report(Protocol):
@@ -41,12 +43,15 @@ class Health:
 
     @property
     def is_ready(self) -> bool:
-        """True when a person can trade: every service answers (the secondary heartbeat is optional)."""
-        return all(self.services[name]["state"] == "up" for name in self.services if name not in OPTIONAL)
+        """True when a person can trade: every service answers, of two heartbeats one, whoever stands by."""
+        up = {name for name, entry in self.services.items() if entry["state"] == "up"}
+        heartbeats = set(HEARTBEAT_NAMES.values())
+        return self.services.keys() - heartbeats - set(OPTIONAL) <= up and bool(up & heartbeats)
 
     def body(self) -> dict[str, Any]:
         stores = [self.services[name]["state"] for name in ("postgresql", "redis")]
-        status = "ok" if self.is_ready else "degraded"
+        is_whole = all(entry["state"] == "up" for entry in self.services.values())
+        status = "ok" if is_whole else "degraded"
         return {"status": "down" if "down" in stores else status, "services": dict(self.services)}
 
 

@@ -94,6 +94,7 @@ class HeartbeatService:
                     source=self._source, location=self._location, symbols=self._symbols, now=now
                 )
                 await store.mend_left_behind(source=self._source, now=now)
+                log.info("heartbeat.started", source=self._source, location=self._location)
                 return status
             except Unavailable as exc:
                 failures += 1

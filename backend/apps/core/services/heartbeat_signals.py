@@ -85,7 +85,10 @@ class SignalSender:
         self._has_backlog = False
 
     async def _publish(self, rows: Sequence[CandleHeartbeat]) -> None:
-        await self._publisher.publish_all([self._signal(row) for row in rows])
+        signals = [self._signal(row) for row in rows]
+        await self._publisher.publish_all(signals)
+        for signal in signals:
+            log.info("heartbeat.signal", signal_id=signal.signal_id, feed=signal.feed, late=signal.late)
         try:
             await store.stamp(rows, now=self._clock.now())
         except Unavailable:

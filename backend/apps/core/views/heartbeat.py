@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core.selectors.heartbeat import overview
-from apps.core.services.health import PresenceReader
+from apps.core.services.health import HEARTBEAT_NAMES, PresenceReader
 
 
 class CandleRowSerializer(serializers.Serializer[Any]):
@@ -77,6 +77,7 @@ class RunSerializer(serializers.Serializer[Any]):
 
 class HeartbeatSerializer(serializers.Serializer[Any]):
     status = HeartbeatStatusSerializer(allow_null=True)
+    secondary = HeartbeatStatusSerializer(allow_null=True)
     candles = serializers.DictField(child=CandleRowSerializer(many=True))
     forming = serializers.DictField(child=CandleRowSerializer())
     incidents = IncidentSerializer(many=True)
@@ -92,9 +93,9 @@ class HeartbeatView(APIView):
     def get(self, request: Request) -> Response:
         return Response(overview(live=self._live()))
 
-    def _live(self) -> Mapping[str, Any]:
+    def _live(self) -> Mapping[str, Mapping[str, Any]]:
         if self.presences is None:
             return {}
-        answer = async_to_sync(self.presences.read)(["heartbeat"])
-        report = answer[0].get("heartbeat") if answer is not None else None
-        return {} if report is None else report.details
+        answer = async_to_sync(self.presences.read)(list(HEARTBEAT_NAMES.values()))
+        reports = answer[0] if answer is not None else {}
+        return {source: reports[name].details for source, name in HEARTBEAT_NAMES.items() if name in reports}

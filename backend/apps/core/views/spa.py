@@ -28,7 +28,9 @@ class CockpitView(View):
         index = Path(settings.FRONTEND_DIST) / "index.html"
         if not index.is_file():
             return HttpResponse(_NOT_BUILT, status=503)
-        response = HttpResponse(index.read_bytes(), content_type="text/html; charset=utf-8")
+        nonce = f'<meta property="csp-nonce" nonce="{request.csp_nonce}">'
+        page = index.read_text(encoding="utf-8").replace("<head>", f"<head>{nonce}", 1)
+        response = HttpResponse(page, content_type="text/html; charset=utf-8")
         response["Cache-Control"] = "no-cache"
         return response
 

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from apps.brokers.models import Broker
+from apps.core.selectors import restorations
 from apps.market_data.selectors import market_for, market_now
 from apps.orders.models import Position
 from apps.orders.selectors import live_orders
@@ -251,6 +252,12 @@ def _switch_on(bot: ActiveStrategy, *, now: datetime) -> None:
     """Count this bot among those that are on, or refuse. One transaction at a time counts."""
     if bot.end_date <= STOPPED_AT:
         raise Conflict("Activation refusée : bot arrêté ; choisir une nouvelle date de fin.", code="bot_stopped")
+    if restorations.waiting_of(bot.user_id) is not None:
+        raise Conflict(
+            "Activation refusée : cette instance vient d'une sauvegarde ; vérifier d'abord ce qui a été retrouvé "
+            "chez vos exchanges, puis reprendre les bots par le bandeau « Instance restaurée ».",
+            code="restored",
+        )
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [_LIMIT_LOCK])
     others = active_count(except_bot=bot.id)

@@ -14,6 +14,7 @@ from uuid import UUID, uuid5
 from django.db import transaction
 from django.db.models import Sum
 
+from apps.core.tracing import webhook_trace
 from apps.orders import closing, desk
 from apps.orders.admission import Purse
 from apps.orders.closing import Step
@@ -246,6 +247,7 @@ def _submit(job: Job, facts: Facts, row: Webhook, request: OrderRequest, *, is_e
         now=now,
         intent=Trade.Intent.EXIT if is_exit else Trade.Intent.ENTRY,
         webhook_id=row.id,
+        trace_id=webhook_trace(row.id),
         market_time=facts.market_time,
         valid_for=ORDER_VALID_FOR,
         client_order_id=_client_order_id(row.reference),

@@ -8,6 +8,7 @@ from datetime import datetime
 import structlog
 
 from apps.core.adapters import secrets
+from apps.core.tracing import webhook_trace
 from apps.webhooks.models import Webhook
 from domain.errors import AristobotError
 from domain.webhooks.admission import Stale
@@ -50,6 +51,14 @@ def abandon(source_id: int, *, reason: str, now: datetime) -> None:
         _settle(row, Webhook.Status.REFUSED, code="source_deleted", reason=reason, now=now)
 
 
+def abandon_all(*, reason: str, now: datetime) -> int:
+    """Refuse every call that waits, of whatever source; return how many."""
+    waiting = list(Webhook.objects.select_for_update(of=("self",)).filter(processed=False).order_by("id"))
+    for row in waiting:
+        _settle(row, Webhook.Status.REFUSED, code="restored", reason=reason, now=now)
+    return len(waiting)
+
+
 def _settle(row: Webhook, status: str, *, code: str, reason: str, now: datetime) -> None:
     row.status, row.code, row.reason = str(status), code[:32], reason
     row.processed, row.processed_at, row.not_before = True, now, None
@@ -57,7 +66,15 @@ def _settle(row: Webhook, status: str, *, code: str, reason: str, now: datetime)
     if status != Webhook.Status.EXECUTED:
         row.body = row.body[:_KEPT_BODY]
     row.save()
-    log.info("webhooks.settled", webhook_id=row.id, source_id=row.origin_id, status=row.status, code=row.code)
+    log.info(
+        "webhooks.settled",
+        user_id=row.user_id,
+        trace_id=webhook_trace(row.id),
+        webhook_id=row.id,
+        source_id=row.origin_id,
+        status=row.status,
+        code=row.code,
+    )
 
 
 def _without_secret(row: Webhook) -> str:

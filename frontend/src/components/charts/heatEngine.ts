@@ -1,9 +1,9 @@
 /** The parts of echarts that a heat map needs, registered; imported on demand only, for they are heavy. */
-import { HeatmapChart } from 'echarts/charts'
+import { HeatmapChart, ScatterChart } from 'echarts/charts'
 import { GridComponent, TooltipComponent, VisualMapComponent } from 'echarts/components'
 import { init, use } from 'echarts/core'
 import { CanvasRenderer } from 'echarts/renderers'
 
-use([HeatmapChart, GridComponent, TooltipComponent, VisualMapComponent, CanvasRenderer])
+use([HeatmapChart, ScatterChart, GridComponent, TooltipComponent, VisualMapComponent, CanvasRenderer])
 
 export { init }

@@ -8,6 +8,7 @@ import { EditorState, Prec, type Extension, type Text } from '@codemirror/state'
 import { EditorView, keymap } from '@codemirror/view'
 import { tags } from '@lezer/highlight'
 import type { CodeError, Indicator } from '@/api/strategies'
+import { pageNonce } from '@/utils/nonce'
 
 const CONTRACT: Completion[] = [
   { label: 'should_long', type: 'method', detail: '(self) → bool', info: 'Acheter maintenant ? Demandé à chaque clôture.', apply: 'def should_long(self):\n        return ' },
@@ -103,7 +104,9 @@ const look = EditorView.theme({
 
 /** Everything that reading Python needs: colours, indentation, our look. */
 export function readingExtensions(): Extension[] {
-  return [python(), indentUnit.of('    '), EditorState.tabSize.of(4), syntaxHighlighting(colours), look]
+  const nonce = pageNonce()
+  const allowed = nonce ? [EditorView.cspNonce.of(nonce)] : []
+  return [...allowed, python(), indentUnit.of('    '), EditorState.tabSize.of(4), syntaxHighlighting(colours), look]
 }
 
 /** Everything that writing adds; `keys` names what the page does by keyboard. */

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand
 
 from apps.accounts.models import User
 from apps.accounts.services import debug_mode
+from aristobot.wiring.logs import start_logs
 from aristobot.wiring.web import join_registration
 
 
@@ -16,6 +17,7 @@ class Command(BaseCommand):
     help = "Crée les utilisateurs « dev » et « dac » s'ils n'existent pas."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        start_logs("manage")
         join_registration()
         debug_mode.force_off_unless_allowed()
         for name in ("dev", "dac"):

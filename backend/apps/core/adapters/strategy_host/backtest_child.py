@@ -11,6 +11,7 @@ import numpy as np
 
 from apps.core.adapters.strategy_host import backtest_wire as wire
 from apps.core.adapters.strategy_host.protocol import LENGTH, pack_error
+from domain.backtest.certificate import Certificate
 from domain.backtest.contract import CandleSeries
 from domain.backtest.played import MAX_TRADES, played
 from domain.backtest.run import run
@@ -33,6 +34,7 @@ class _Conversation:
         self._scope = scope
         self._candles: CandleSeries | None = None
         self._finer: CandleSeries | None = None
+        self._certificates: dict[tuple[int, int] | None, Certificate] = {}  # by part of these candles
 
     def serve(self) -> None:
         while True:
@@ -41,7 +43,7 @@ class _Conversation:
                 return
             tag, payload = message
             if tag == wire.SERIES:
-                self._candles, self._finer = self._receive(payload), None
+                self._candles, self._finer, self._certificates = self._receive(payload), None, {}
             elif tag == wire.FINER:
                 self._finer = self._receive(payload)
             else:
@@ -62,16 +64,19 @@ class _Conversation:
     def _play(self, payload: bytes) -> bytes:
         if self._candles is None:
             raise StrategyError("Backtest impossible : aucune bougie reçue.")
-        job, part, full = wire.unpack_run(payload)
-        candles = wire.part_of(self._candles, part)
-        report = run(job, candles, scope=self._scope, finer=self._finer, progress=self._tell)
+        asked = wire.unpack_run(payload)
+        candles = wire.part_of(self._candles, asked.part)
+        given = None if asked.prove else self._certificates.get(asked.part)
+        report = run(asked.job, candles, scope=self._scope, finer=self._finer, progress=self._tell, given=given)
+        if report.certificate is not None:
+            self._certificates[asked.part] = report.certificate
         outcome = report.outcome
         if len(outcome.trades) > MAX_TRADES:
             raise StrategyError(
                 f"Backtest arrêté : {len(outcome.trades)} transactions, {MAX_TRADES} au plus.",
                 details={"line": None},
             )
-        if full:
+        if asked.full:
             for block in wire.pack_trades(outcome.trades):
                 self._say(block)
             self._say(wire.frame(wire.EQUITY, np.ascontiguousarray(outcome.equity, dtype="<f8").tobytes()))

@@ -135,22 +135,23 @@ class BacktestWorker:
         progress: Callable[[float], None] = lambda ratio: None,
         part: tuple[int, int] | None = None,
         full: bool = True,
+        prove: bool = True,
     ) -> FullResult:
         """Play a strategy over the candles, or over a part of them.
 
         Args:
             full: whether trades and equity come with the figures.
+            prove: False where this worker has proved the same text over the same part, with other parameters
+                perhaps: a sample is then enough, and where it differs the run is proved after all.
 
         Raises:
             StrategyError: (Invalid, Timeout, Memory) the code failed; `details` has line and traceback.
             Unavailable: the sandbox itself failed.
         """
-        return await self._guarded(self._play(job, progress, part, full))
+        return await self._guarded(self._play(wire.Question(job, part, full, prove), progress))
 
-    async def _play(
-        self, job: BacktestJob, progress: Callable[[float], None], part: tuple[int, int] | None, full: bool
-    ) -> FullResult:
-        self._child.writer.write(wire.pack_run(job, part=part, full=full))
+    async def _play(self, question: wire.Question, progress: Callable[[float], None]) -> FullResult:
+        self._child.writer.write(wire.pack_run(question))
         await self._child.writer.drain()
         answer = _Answer(progress)
         while not answer.take(*await self._hear()):

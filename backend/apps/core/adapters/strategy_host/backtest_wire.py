@@ -7,7 +7,7 @@ each of its frames is bounded and checked.
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -56,13 +56,25 @@ def pack_series(tag: bytes, series: CandleSeries) -> tuple[bytes, Sequence[memor
     return frame(tag, head), [memoryview(column).cast("B") for column in columns]
 
 
-def pack_run(job: BacktestJob, *, part: tuple[int, int] | None, full: bool) -> bytes:
-    """Return the question.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the child is to play.
 
     Args:
         part: first and last (exclusive) candle of a run over a part of the series.
         full: whether trades and equity are wanted too.
+        prove: whether it is to be proved whatever was proved before of the same text and candles.
     """
+
+    job: BacktestJob
+    part: tuple[int, int] | None = None
+    full: bool = True
+    prove: bool = True
+
+
+def pack_run(question: Question) -> bytes:
+    """Return the question's frame."""
+    job = question.job
     settings = {name: _text(value) for name, value in asdict(job.settings).items() if name != "market"}
     market = {name: _text(value) for name, value in asdict(job.settings.market).items()}
     body = {
@@ -71,19 +83,21 @@ def pack_run(job: BacktestJob, *, part: tuple[int, int] | None, full: bool) -> b
         "seed": job.seed,
         "settings": settings,
         "market": market,
-        "part": part,
-        "full": full,
+        "part": question.part,
+        "full": question.full,
+        "prove": question.prove,
     }
     return frame(RUN, json.dumps(body).encode())
 
 
-def unpack_run(payload: bytes) -> tuple[BacktestJob, tuple[int, int] | None, bool]:
-    """Return (job, part, full). Comes from the host: trusted."""
+def unpack_run(payload: bytes) -> Question:
+    """Return the question. Comes from the host: trusted."""
     body = json.loads(payload)
     market = Market(**_amounts(body["market"], Market))
     settings = BacktestSettings(market=market, **_amounts(body["settings"], BacktestSettings))
     part = None if body["part"] is None else (body["part"][0], body["part"][1])
-    return BacktestJob(body["code"], body["params"], settings, body["seed"]), part, body["full"]
+    job = BacktestJob(body["code"], body["params"], settings, body["seed"])
+    return Question(job, part, body["full"], body["prove"])
 
 
 def part_of(series: CandleSeries, part: tuple[int, int] | None) -> CandleSeries:

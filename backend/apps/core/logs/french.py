@@ -1,0 +1,129 @@
+"""The French sentences of events: what whoever watches the console, or reads « Journaux », must know.
+
+An event without a sentence is a developer's: it goes to the file only.
+"""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from domain.french import number
+
+Fields = Mapping[str, Any]
+_SIDES = {"buy": "achat", "sell": "vente"}
+_TYPES = {
+    "market": "au marché",
+    "limit": "limite",
+    "stop_loss": "stop loss",
+    "take_profit": "take profit",
+    "stop_limit": "stop limite",
+    "oco": "stop loss + take profit",
+}
+_STATES = {
+    "open": "est en place chez l'exchange",
+    "partially_filled": "est exécuté en partie",
+    "filled": "est exécuté",
+    "cancelled": "est annulé",
+    "rejected": "est refusé",
+    "expired": "a expiré sans être exécuté",
+    "unknown": "est de statut inconnu : il est recherché chez l'exchange, rien n'est renvoyé",
+}
+_SERVICES = {
+    "heartbeat": "Heartbeat",
+    "heartbeat_secondary": "Heartbeat secondaire",
+    "trading_engine": "Moteur de trading",
+    "ccxt_service": "Service CCXT",
+    "redis": "Redis",
+}
+
+
+def sentence(event: str, fields: Fields) -> str:
+    """Return the French sentence of an event, "" when it has none or a field of it is missing."""
+    known = _SENTENCES.get(event)
+    if known is None:
+        return ""
+    try:
+        return known(fields) if callable(known) else known.format_map(fields)
+    except (KeyError, ValueError, TypeError):
+        return ""
+
+
+def _order(fields: Fields) -> str:
+    return f"Ordre {fields['symbol']} ({str(fields['client_order_id'])[:8]})"
+
+
+def _submitted(fields: Fields) -> str:
+    side, kind = _SIDES.get(fields["side"], fields["side"]), _TYPES.get(fields["type"], fields["type"])
+    return f"{_order(fields)} enregistré : {side} {kind} de {fields['quantity']}."
+
+
+def _state(fields: Fields) -> str:
+    said = _STATES.get(fields["status"])
+    return f"{_order(fields)} {said}." if said else ""
+
+
+def _decided(fields: Fields) -> str:
+    wish = {"buy": "d'acheter", "sell": "de vendre"}.get(fields["action"])
+    return f"Bot {fields['bot_id']} décide {wish} ({fields['signal_id']})." if wish else ""
+
+
+def _watched(fields: Fields) -> str:
+    name = _SERVICES.get(fields["service"], fields["service"])
+    return f"{name} ne répond plus." if fields["change"] == "down" else f"{name} répond de nouveau."
+
+
+def _exchange(fields: Fields) -> str:
+    return "l'échange simulé" if fields["exchange"] == "simex" else str(fields["exchange"])
+
+
+def _stream_up(fields: Fields) -> str:
+    return f"Flux privé du broker {fields['broker_id']} ouvert ({_exchange(fields)})."
+
+
+def _markets(fields: Fields) -> str:
+    seconds = number(Decimal(str(round(fields["seconds"], 1))))
+    return f"Marchés de {_exchange(fields)} chargés : {fields['count']} en {seconds} s."
+
+
+_SENTENCES: Mapping[str, str | Callable[[Fields], str]] = {
+    "web.started": "Serveur web en marche.",
+    "heartbeat.started": "Heartbeat en marche ({source}).",
+    "heartbeat.disconnected": "Connexion au marché perdue, nouvel essai. Cause : {error}",
+    "heartbeat.incident": "{message}",
+    "heartbeat.waits_for_database": "PostgreSQL ne répond pas encore, nouvel essai.",
+    "heartbeat.signals_wait": "Redis ne répond pas : les signaux attendent et partiront à son retour.",
+    "trading_engine.started": "Moteur de trading en marche.",
+    "trading_engine.stopped": "Moteur de trading arrêté.",
+    "trading_engine.sandbox_failed": "Le bac à sable des stratégies ne démarre pas : {reason}",
+    "trading_engine.sandbox_incomplete": (
+        "Isolation des stratégies incomplète sur cette machine : « ./aristobot doctor » dit ce qui manque."
+    ),
+    "engine.decided": _decided,
+    "engine.missed": "Bot {bot_id} : {reason}.",
+    "engine.decision_failed": "Bot {bot_id} : décision impossible, {reason}",
+    "engine.bot_paused": "Bot {bot_id} en pause : {reason}",
+    "engine.database_down": "PostgreSQL ne répond pas : les décisions attendent.",
+    "watch.exit": "Position {position_id} : prix atteint ({price}), vente.",
+    "ccxt_service.started": "Service CCXT en marche.",
+    "ccxt_service.stopped": "Service CCXT arrêté.",
+    "gateway.markets_loaded": _markets,
+    "gateway.broker_not_loaded": "Broker {broker_id} injoignable : {error}",
+    "gateway.run_changed": "Le marché simulé est reparti de zéro : ses comptes sont neufs.",
+    "exchange.rate_limited": "L'exchange demande de ralentir (réponse {status}).",
+    "orders.submitted": _submitted,
+    "orders.state": _state,
+    "orders.lease_acquired": "Ce service CCXT envoie désormais les ordres.",
+    "orders.lease_waiting": "Un autre service CCXT envoie les ordres : celui-ci attend en réserve.",
+    "orders.lease_lost": "Ce service CCXT n'a plus le droit d'envoyer : plus aucun ordre ne part d'ici.",
+    "orders.exchange_unavailable": "Broker {broker_id} injoignable, ses ordres attendent : {error}",
+    "orders.database_down": "PostgreSQL ne répond pas : les ordres attendent.",
+    "orders.stream_down": "Flux privé du broker {broker_id} coupé, ses ordres sont suivis par questions : {error}",
+    "orders.stream_up": _stream_up,
+    "orders.external_found": "Ordre placé hors d'Aristobot trouvé sur {symbol}.",
+    "watch.service": _watched,
+    "alert.recorded": "Alerte : {message}",
+    "alerts.not_sent": "Une alerte n'a pas pu partir ; nouvel essai. Voir « Mon Compte ».",
+    "logs.file_unwritable": "Le journal de ce service ne s'écrit plus (disque plein ?) : {lost} lignes perdues.",
+    "presence.redis_unavailable": "Redis ne répond pas, nouvel essai.",
+    "simulateur.renewed": "Le compte Simulateur du broker {broker_id} est neuf : le marché simulé est reparti.",
+}

@@ -1,0 +1,130 @@
+"""Joins structlog and logging to a terminal's two outputs; called once, by the terminal's wiring.
+
+Before that, and in every other command, lines go to the screen as structlog does by itself.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Iterable, Mapping, MutableMapping
+from itertools import count
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import orjson
+import structlog
+from structlog.stdlib import ProcessorFormatter
+
+from apps.core.logs.files import LineFile, file_of
+from apps.core.logs.french import sentence
+from apps.core.logs.redaction import Redaction
+
+FOLDER = "logs"
+# What a line says of itself; everything else is in its `fields`.
+_HEAD = ("time", "level", "event", "trace_id", "user_id", "message", "logger")
+_MARKS = {"warning": "⚠ ", "error": "✗ ", "critical": "✗ "}
+_LOUD = ("error", "critical")
+
+Event = MutableMapping[str, Any]
+
+
+def start(terminal: str, *, data_dir: Path, known_secrets: Iterable[str] = ()) -> LineFile | None:
+    """Send what this process logs to its file, and its French sentences to the screen.
+
+    Args:
+        terminal: web, heartbeat, heartbeat_secondary, trading_engine or ccxt_service.
+        known_secrets: hidden wherever they stand.
+
+    Returns:
+        The file; None when its folder cannot be made: the terminal works without.
+    """
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.format_exc_info,
+        Redaction(known_secrets),
+    ]
+    structlog.configure(
+        processors=[*shared, ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    console = logging.StreamHandler(sys.stdout)
+    console.setFormatter(_formatter(shared, _plain if _shows_events() else _shown))
+    console.terminator = ""
+    handlers: list[logging.Handler] = [console]
+    try:
+        file: LineFile | None = LineFile(file_of(data_dir / FOLDER, terminal))
+    except OSError as exc:
+        file = None
+        print(f"⚠ Journal impossible dans {data_dir / FOLDER} : {exc}", flush=True)  # noqa: T201
+    if file is not None:
+        file.setFormatter(_formatter(shared, _Lines(terminal)))
+        handlers.append(file)
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    root.handlers = handlers
+    return file
+
+
+def secrets_of(settings: Any) -> list[str]:
+    """Return the secrets that the settings hold."""
+    password = str(settings.DATABASES["default"].get("PASSWORD") or "")
+    redis = urlsplit(settings.REDIS_URL).password or ""
+    return [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS, password, redis]
+
+
+def _shows_events() -> bool:
+    """For who develops: every line, as an event with its fields, on the screen too."""
+    return os.environ.get("ARISTOBOT_LOG_CONSOLE", "") == "events"
+
+
+def _formatter(shared: list[Any], render: Any) -> ProcessorFormatter:
+    # Lines of other libraries pass the same way; ours have passed it already.
+    return ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+        processors=[ProcessorFormatter.remove_processors_meta, render],
+    )
+
+
+class _Lines:
+    """Renders a line of the file: JSON, its own id and its terminal in it."""
+
+    def __init__(self, terminal: str) -> None:
+        self._terminal = terminal
+        self._run = uuid4().hex[:8]
+        self._number = count(1)
+
+    def __call__(self, logger: Any, method: str, event: Event) -> str:
+        fields = {name: value for name, value in event.items() if name not in _HEAD}
+        line: dict[str, Any] = {
+            "id": f"{self._run}.{next(self._number)}",
+            "time": event["time"],
+            "level": event["level"],
+            "terminal": self._terminal,
+            "event": event["event"],
+        }
+        line |= {name: event[name] for name in ("trace_id", "user_id", "logger") if event.get(name)}
+        said = sentence(event["event"], event)
+        if said:
+            line["message"] = said
+        if "message" in event:
+            fields["message"] = event["message"]
+        return orjson.dumps({**line, "fields": fields}, default=str).decode()
+
+
+def _shown(logger: Any, method: str, event: Event) -> str:
+    """Render a sentence, or nothing: developers' events are in the file."""
+    said = sentence(event["event"], event)
+    if not said and event["level"] in _LOUD:
+        said = f"Erreur interne ({event['event']}), détails dans « Journaux »."
+    return f"{_MARKS.get(event['level'], '')}{said}\n" if said else ""
+
+
+def _plain(logger: Any, method: str, event: Mapping[str, Any]) -> str:
+    rest = " ".join(f"{name}={value!r}" for name, value in event.items() if name not in ("time", "level", "event"))
+    return f"{event['time']} {event['level']:<8} {event['event']} {rest}\n"

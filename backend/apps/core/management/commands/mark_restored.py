@@ -1,0 +1,23 @@
+"""`manage.py mark_restored JSON`: called by `./aristobot restore` on the database it just loaded."""
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from aristobot.wiring import restoration
+
+
+class Command(BaseCommand):
+    help = "Met de côté ce qui était en cours dans une sauvegarde restaurée et suspend les bots."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("facts", type=json.loads, help="moment et machine de la sauvegarde, en JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        settled = restoration.mark_restored(options["facts"])
+        self.stdout.write(
+            f"En cours au moment de la sauvegarde : {settled['orders']} ordres (recherchés au démarrage, jamais "
+            f"renvoyés), {settled['commands']} annulations ou modifications, {settled['webhooks']} webhooks et "
+            f"{settled['alerts']} alertes abandonnés."
+        )
