@@ -201,7 +201,8 @@ def mark_all_closing(traced: Sequence[tuple[Position, str]], *, reason: str, now
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE positions p SET status = 'closing', closing_reason = %s, closing_trace = v.trace,"
-            " updated_at = %s FROM unnest(%s::bigint[], %s::text[]) AS v(id, trace) WHERE p.id = v.id AND p.status = 'open'",
+            " updated_at = %s FROM unnest(%s::bigint[], %s::text[]) AS v(id, trace)"
+            " WHERE p.id = v.id AND p.status = 'open'",
             [reason[:64], now, [position.id for position, _ in traced], [trace for _, trace in traced]],
         )
     for position, trace in traced:
