@@ -54,7 +54,12 @@ class Instance:
         self.url = f"http://127.0.0.1:{self.port}"
         self._options = ["--feed", feed, "--speed", speed, *options]
         self._given = environment or {}
-        own = ("DATABASE_URL", "REDIS_URL", "ARISTOBOT_DATA_DIR", "SECRET_KEY")  # the test run's, not the instance's
+        own = (
+            "DATABASE_URL",
+            "REDIS_URL",
+            "ARISTOBOT_DATA_DIR",
+            "SECRET_KEY",
+        )  # the test run's, not the instance's
         self._environment = {**{k: v for k, v in os.environ.items() if k not in own}, **self._given}
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str | None] = queue.Queue()
