@@ -207,12 +207,17 @@ class Verdict(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BacktestJob:
-    """What is to be played. `seed` draws the bars of the proof and feeds the user's random numbers."""
+    """What is to be played. `seed` draws the bars of the proof and feeds the user's random numbers.
+
+    Args:
+        exact_at_most: over how many bars the exact way, some 2 ms each, may be taken; None = all.
+    """
 
     code: str
     params: Mapping[str, Any]
     settings: BacktestSettings
     seed: int = 0
+    exact_at_most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
