@@ -1,7 +1,7 @@
 """What we stand on: the licences of what an instance runs, and the weaknesses that are known of it.
 
-`python -m launcher.audit --junit=FILE` is a stage of the gate; `--write` renews `docs/licences.md`. Licences are read
-from the packages and the lock files, without network. Known weaknesses are asked of the registries' advisory
+`python -m launcher.audit --junit=FILE` is a stage of the gate; `--write` renews `docs/licences.md`. Licences are
+read from the packages and the lock files, without network. Known weaknesses are asked of the registries' advisory
 databases (pip-audit, npm audit): where they are out of reach, nothing was verified, and that is what is said.
 """
 
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def licences() -> Verdict:
-    """No package that an instance runs or serves is under a strong copyleft, and the list in the docs is current."""
+    """No package that an instance runs or serves is under a strong copyleft; the list in the docs is current."""
     name = "licences"
     packages = {**python_licences(), **node_licences()}
     refused = [f"{package} ({licence})" for package, licence in packages.items() if is_refused(licence)]
