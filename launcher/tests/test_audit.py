@@ -37,7 +37,7 @@ def said(monkeypatch: pytest.MonkeyPatch, output: str) -> None:
     def run(command: Any, **_: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, 1, stdout=output, stderr="")
 
-    monkeypatch.setattr(audit.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
 
 
 CLEAN = {"name": "a", "version": "1", "vulns": []}

@@ -1,12 +1,17 @@
 """What users get wrong, on a whole running instance: each gets a clear French answer, nothing else is disturbed."""
 
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pyotp
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from tests.system.canaries import Listener, found_in, leaks
 from tests.system.instance import Instance, wait_until
@@ -171,6 +176,33 @@ def _pause_reason(person: Trader, bot: int) -> str:
 def _last_reason(person: Trader, bot: int) -> str:
     decision = person.get(f"/api/bots/{bot}/")["last_decision"]
     return "" if decision is None else str(decision["reason"])
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_body_too_long_is_refused_before_it_is_held(instance: Instance, chunked: bool) -> None:
+    length = "Transfer-Encoding: chunked" if chunked else "Content-Length: 1073741824"
+    head = f"POST /api/session/login/ HTTP/1.1\r\nHost: 127.0.0.1\r\n{length}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", instance.port), timeout=20) as connection:
+        connection.sendall(head.encode())
+        if chunked:
+            chunk = b"80000\r\n" + b"a" * 0x80000 + b"\r\n"  # 512 KiB
+            with suppress(ConnectionError):
+                for _ in range(9):
+                    connection.sendall(chunk)
+        received = connection.makefile("rb").read()
+    assert received.startswith(b"HTTP/1.1 413 ")
+    assert b'"code": "too_long"' in received
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "http://127.0.0.1:3000", None])
+def test_socket_of_another_page_is_refused(instance: Instance, person: Trader, origin: str | None) -> None:
+    headers = {"Cookie": person.cookie_header()}
+    with pytest.raises(InvalidStatus, match="403"):
+        connect(
+            f"ws://127.0.0.1:{instance.port}/ws/",
+            origin=None if origin is None else Origin(origin),
+            additional_headers=headers,
+        )
 
 
 def test_secrets_given_to_an_instance_are_written_and_told_nowhere(instance: Instance) -> None:
