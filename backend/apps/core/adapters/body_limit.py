@@ -1,4 +1,4 @@
-"""Bounds what a stranger can make the web server hold: Daphne takes a whole body in before anybody may refuse it."""
+"""Bounds what a stranger can make the web server hold: Daphne takes a whole body in before anybody may refuse."""
 
 from io import BytesIO
 from typing import Any
