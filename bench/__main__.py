@@ -24,6 +24,10 @@ def _measure(options: argparse.Namespace) -> Callable[[], Outcome]:
         from bench import gateway
 
         return lambda: gateway.run(calls=options.calls)
+    if options.name == "backtest" and options.service:
+        from bench import backtest_service
+
+        return lambda: backtest_service.run(bars=options.bars, combinations=options.combinations)
     if options.name == "backtest":
         from bench import backtest
 
@@ -62,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--sizes", type=int, nargs="*", default=(), help="backtest : autres tailles, pour la linéarité"
     )
+    parser.add_argument("--service", action="store_true", help="backtest : du clic au résultat, sur une instance")
+    parser.add_argument("--combinations", type=int, default=16, help="backtest --service : du balayage (16)")
     parser.add_argument("--peers-dir", type=Path, help="backtest : dossier des environnements des concurrents")
     parser.add_argument("--install-peers", action="store_true", help="backtest : les y installer d'abord")
     parser.add_argument("--hooks", type=int, default=2000, help="webhooks : appels, à 200 par seconde (2000)")
