@@ -73,7 +73,7 @@ export function useOffer(form: Offered) {
   const limits = computed(() => {
     const market = offer.value?.market
     const least = market && [market.min_notional && `${formatNumber(market.min_notional)} ${market.quote}`, market.min_quantity && `${formatNumber(market.min_quantity)} ${market.base}`].filter(Boolean)
-    return least?.length ? `ordre minimum ${least.join(', ')}` : ''
+    return least?.length ? `min. ${least.join(' et ')}` : ''
   })
   /** Where the amount comes from, and what it must allow. */
   const amountHint = computed(() => {

@@ -72,7 +72,7 @@ it('fills what nobody typed from the account, says where it comes from, and leav
   await screen.findByText('Taker de votre compte, maker 0,02 %')
   expect((screen.getByLabelText('Frais') as HTMLInputElement).value).toBe('0,04')
   expect((screen.getByLabelText('Montant de départ') as HTMLInputElement).value).toBe('250,5')
-  expect(screen.getByText('Solde libre, ordre minimum 5 USDT, 0,00001 BTC')).toBeTruthy()
+  expect(screen.getByText('Solde libre, min. 5 USDT et 0,00001 BTC')).toBeTruthy()
   expect(screen.getByText(/En base : 2.880, du 26.03.02 au 26.03.04/).title).toContain('Simulateur va jusqu’au 26.03.05_12:00')
   await fireEvent.click(launch())
   await waitFor(() => expect(server.calls.some((call) => call.method === 'POST')).toBe(true))
