@@ -15,6 +15,7 @@ from django.db import transaction
 
 from apps.brokers.models import Broker
 from apps.brokers.selectors import exchange_name
+from apps.core.tracing import current_trace, order_trace
 from apps.orders import events, selectors
 from apps.orders.models import Trade
 from domain.errors import AristobotError, Conflict, InvalidInput, NotFound
@@ -93,7 +94,15 @@ def check_money(terms: Iterable[OrderTerms], purse: Purse, *, broker: Broker, sy
 
 def insert(row: dict[str, Any], terms: OrderTerms, *, status: OrderStatus = OrderStatus.PENDING) -> Trade:
     """Write an order's row and, after the commit, tell its user's browsers."""
-    trade = Trade.objects.create(
+    trade = drawn_up(row, terms, status=status)
+    trade.save(force_insert=True)
+    announce(trade)
+    return trade
+
+
+def drawn_up(row: dict[str, Any], terms: OrderTerms, *, status: OrderStatus = OrderStatus.PENDING) -> Trade:
+    """Return an order's row, not written yet."""
+    return Trade(
         **row,
         type=terms.order_type.value,
         side=terms.side.value,
@@ -105,6 +114,10 @@ def insert(row: dict[str, Any], terms: OrderTerms, *, status: OrderStatus = Orde
         reserved_amount=terms.reserved_amount,
         status=status.value,
     )
+
+
+def announce(trade: Trade) -> None:
+    """Log an order that was written and, after the commit, tell its user's browsers."""
     events.trade_changed(trade)
     log.info(
         "orders.submitted",
@@ -117,12 +130,12 @@ def insert(row: dict[str, Any], terms: OrderTerms, *, status: OrderStatus = Orde
         side=trade.side,
         quantity=str(trade.quantity),
     )
-    return trade
 
 
 def record_refusal(row: dict[str, Any], request: OrderRequest, refusal: AristobotError, *, now: datetime) -> None:
     """Keep a refused order as a `rejected` row and put its id into the refusal's details."""
     facts = {
+        "trace_id": current_trace() or order_trace(row["client_order_id"]),
         **row,
         "price": request.price,
         "stop_price": request.stop_price,

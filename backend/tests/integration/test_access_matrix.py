@@ -112,6 +112,10 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/api/alerts/addresses/{id}/test/"): Route(ADDRESSED, "alert_address"),
     ("GET", "/api/alerts/preferences/"): Route(CALLER),
     ("PUT", "/api/alerts/preferences/"): Route(CALLER, body={"kinds": []}),
+    ("GET", "/api/alerts/summary/"): Route(CALLER),
+    ("PUT", "/api/alerts/summary/"): Route(CALLER, body={"hour": 8, "timezone": "Europe/Paris"}),
+    ("GET", "/api/logs/"): Route(LISTED, reads=False),  # lines of files: test_journal.py
+    ("GET", "/api/logs/traces/{id}/"): Route(ADDRESSED, "trace"),
     ("GET", "/api/health/"): Route(SHARED),
     ("GET", "/api/heartbeat/"): Route(SHARED),
     ("GET", "/api/exchanges/"): Route(SHARED),
@@ -211,6 +215,7 @@ ACCESS_OF_TOPICS = {
     "bots": LISTED,
     "backtests": LISTED,
     "webhooks": LISTED,
+    "logs": LISTED,
 }
 
 
@@ -309,6 +314,7 @@ def make_world() -> World:
         "bot": bot.pk,
         "trade": trade.pk,
         "position": position.pk,
+        "trace": trade.trace_id,
         "alert_address": address.pk,
         "device": device.pk,
         **_webhook(lea, broker),
@@ -336,6 +342,7 @@ def _trade(user: User, broker: Broker, bot: Any) -> Trade:
         source="strategy",
         owner=f"bot:{bot.pk}",
         client_order_id=MARK,
+        trace_id="order.lea",
         symbol=SYMBOL,
         side="buy",
         type="market",

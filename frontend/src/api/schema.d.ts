@@ -91,6 +91,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/alerts/summary/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description When the daily summary is sent. */
+        get: operations["alerts_summary_retrieve"];
+        /** @description Choose the hour of the daily summary, or none. */
+        put: operations["alerts_summary_update"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/assistant/generate/": {
         parameters: {
             query?: never;
@@ -676,6 +694,40 @@ export interface paths {
         };
         /** @description Wired with a `PresenceReader`, from which come latency, rate and open candles. */
         get: operations["heartbeat_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/logs/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Lines, newest first. */
+        get: operations["logs_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/logs/traces/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Everything about one decision, order or call, from its signal to its last fill. */
+        get: operations["logs_traces_retrieve"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1511,10 +1563,11 @@ export interface components {
          * @description * `order` - order
          *     * `bot_paused` - bot_paused
          *     * `service` - service
+         *     * `summary` - summary
          *     * `test` - test
          * @enum {string}
          */
-        AlertKindEnum: "order" | "bot_paused" | "service" | "test";
+        AlertKindEnum: "order" | "bot_paused" | "service" | "summary" | "test";
         /** @description `kinds`: those that are sent; the others are kept in the list only. */
         AlertPreferences: {
             kinds: components["schemas"]["KindsEnum"][];
@@ -2143,6 +2196,16 @@ export interface components {
             drawdown: number[];
             buy_and_hold: number[];
         };
+        /** @description `hour` in `timezone`; null: no summary. */
+        DailySummary: {
+            hour: number | null;
+            timezone: string;
+        };
+        /** @description `hour` in `timezone`; null: no summary. */
+        DailySummaryRequest: {
+            hour: number | null;
+            timezone: string;
+        };
         DebugRequest: {
             active: boolean;
         };
@@ -2358,6 +2421,13 @@ export interface components {
          */
         KindsEnum: "order" | "bot_paused" | "service";
         /**
+         * @description * `info` - info
+         *     * `warning` - warning
+         *     * `error` - error
+         * @enum {string}
+         */
+        LevelEnum: "info" | "warning" | "error";
+        /**
          * @description * `oco` - oco
          *     * `linked` - linked
          *     * `none` - none
@@ -2372,6 +2442,26 @@ export interface components {
          * @enum {string}
          */
         LoadStateEnum: "not_loaded" | "loading" | "loaded" | "failed";
+        /** @description One line. `message`: its French sentence, empty for a developer's event. */
+        LogLine: {
+            id: string;
+            /** Format: date-time */
+            time: string;
+            level: components["schemas"]["LevelEnum"];
+            terminal: string;
+            event: string;
+            message: string;
+            trace_id: string;
+            /** @description Ce que la ligne dit encore. */
+            facts: {
+                [key: string]: unknown;
+            };
+        };
+        /** @description Newest first. `next`: what to give as `before` for older ones, null when there are none. */
+        LogPage: {
+            results: components["schemas"]["LogLine"][];
+            next: string | null;
+        };
         /** @description Whether the indicators know the future; `reason` is French. */
         LookAhead: {
             verdict: components["schemas"]["Verdict276Enum"];
@@ -3623,6 +3713,38 @@ export interface components {
          * @enum {string}
          */
         TimeframeEnum: "1m" | "3m" | "5m" | "10m" | "15m" | "1h" | "2h" | "4h";
+        /**
+         * @description * `` -
+         *     * `good` - good
+         *     * `bad` - bad
+         * @enum {string}
+         */
+        ToneEnum: "good" | "bad";
+        /** @description A trace: its steps from the rows, and what the terminals wrote about it. */
+        Trace: {
+            trace_id: string;
+            /**
+             * Format: double
+             * @description De la première étape à la dernière.
+             */
+            duration_ms: number;
+            steps: components["schemas"]["TraceStep"][];
+            lines: components["schemas"]["LogLine"][];
+        };
+        TraceStep: {
+            /** Format: date-time */
+            at: string;
+            kind: string;
+            title: string;
+            detail: string;
+            tone: components["schemas"]["ToneEnum"] | components["schemas"]["BlankEnum"];
+            trade: number | null;
+            /**
+             * Format: double
+             * @description Depuis l'étape précédente.
+             */
+            delay_ms: number;
+        };
         /** @description One order. */
         Trade: {
             id: number;
@@ -3968,6 +4090,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AlertPreferences"];
+                };
+            };
+        };
+    };
+    alerts_summary_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DailySummary"];
+                };
+            };
+        };
+    };
+    alerts_summary_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DailySummaryRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DailySummary"];
                 };
             };
         };
@@ -5096,6 +5260,63 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Heartbeat"];
+                };
+            };
+        };
+    };
+    logs_retrieve: {
+        parameters: {
+            query?: {
+                /** @description Suite d'une réponse : son `next`. */
+                before?: string;
+                /**
+                 * @description Au moins aussi grave.
+                 *
+                 *     * `info` - info
+                 *     * `warning` - warning
+                 *     * `error` - error
+                 */
+                level?: "info" | "warning" | "error";
+                limit?: number;
+                since?: string;
+                terminal?: ("web" | "heartbeat" | "heartbeat_secondary" | "trading_engine" | "ccxt_service" | "manage")[];
+                /** @description Contenu de la ligne, sans la casse. */
+                text?: string;
+                trace?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogPage"];
+                };
+            };
+        };
+    };
+    logs_traces_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trace"];
                 };
             };
         };
