@@ -15,7 +15,7 @@ _EXACT = 2**53  # whole numbers under this are floats without a rounding
 
 
 class Held(NamedTuple):
-    """An open position: a `HeldPosition` in ticks, steps and units of money. A tuple, for one is made for each trade.
+    """An open position: a `HeldPosition` in ticks, steps and units of money. One is made for each trade.
 
     Args:
         fee: of the entry, in 10⁻⁸.
