@@ -24,6 +24,7 @@ from apps.core.adapters.strategy_host.host import SandboxedStrategyHost
 from apps.core.adapters.strategy_requests import StrategyRequestServer
 from apps.core.adapters.turns import take_short_turns
 from apps.core.services.ccxt_client import CcxtClient
+from apps.journal.daily_summary import DailySummaries
 from apps.market_data.services.window import ensure_window
 from apps.orders.relay import EventRelay
 from apps.stats.services.upkeep import StatsUpkeep
@@ -34,7 +35,7 @@ from apps.trading_engine.evaluation import Evaluator
 from apps.trading_engine.parity.watch import ParityWatch
 from apps.trading_engine.position_watch import PositionWatch
 from apps.webhooks.inbox import Inbox
-from aristobot.wiring.alerts import alert_works, heartbeat_watch
+from aristobot.wiring.alerts import alert_works, heartbeat_watch, store_watch
 from aristobot.wiring.backtests import BacktestWorks
 from aristobot.wiring.logs import start_logs
 from aristobot.wiring.outgoing_events import OutgoingEvents, join_wake_up
@@ -134,8 +135,10 @@ async def run() -> None:
             backtests,
             ParityWatch(host=host, publisher=events, database=parity_database, clock=clock),
             StatsUpkeep(clock=clock),
+            DailySummaries(clock=clock),
             *alert_works(watched=("ccxt_service",), clock=clock),
             heartbeat_watch(clock=clock),
+            store_watch(clock=clock),
         )
         await _until(stop, [work.run() for work in works])
     finally:
