@@ -22,7 +22,9 @@ from apps.core.adapters.redis_signals import RedisSignalStream
 from apps.core.adapters.redis_wake_up import RedisWakeUp
 from apps.core.adapters.strategy_host.host import SandboxedStrategyHost
 from apps.core.adapters.strategy_requests import StrategyRequestServer
+from apps.core.adapters.turns import take_short_turns
 from apps.core.services.ccxt_client import CcxtClient
+from apps.journal.daily_summary import DailySummaries
 from apps.market_data.services.window import ensure_window
 from apps.orders.relay import EventRelay
 from apps.stats.services.upkeep import StatsUpkeep
@@ -79,6 +81,7 @@ class GatewayCandles:
 
 async def run() -> None:
     """Run terminal 3 until SIGTERM or SIGINT."""
+    take_short_turns()
     start_logs("trading_engine")
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -132,6 +135,7 @@ async def run() -> None:
             backtests,
             ParityWatch(host=host, publisher=events, database=parity_database, clock=clock),
             StatsUpkeep(clock=clock),
+            DailySummaries(clock=clock),
             *alert_works(watched=("ccxt_service",), clock=clock),
             heartbeat_watch(clock=clock),
             store_watch(clock=clock),
