@@ -5,6 +5,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ import httpx
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
-from tests.system.scenario import SYMBOL, Desk
+from tests.system.scenario import Desk
 
 _EACH_S = 0.7
 _REPLY_S = 8.0
@@ -24,7 +25,7 @@ class Hand(threading.Thread):
     def __init__(self, desk: Desk, *, seed: int) -> None:
         super().__init__(daemon=True)
         self.placed = 0
-        self._desk = desk
+        self._desk, self._market = desk, desk.market
         self._broker = desk.trader.simulateur()["id"]
         self._moments = random.Random(seed)
         self._socket: ClientConnection | None = None
@@ -42,25 +43,36 @@ class Hand(threading.Thread):
         self.join(20)
         self._hang_up()
 
+    def leave_everything(self) -> None:
+        """Cancel whatever of this account still rests."""
+        try:
+            answer = self._ask("cancel_all", symbol=self._market.symbol, everybody=True)
+        finally:
+            self._hang_up()
+        if not answer.get("ok"):
+            raise AssertionError(f"cancel_all: {answer}")
+
     def _act(self) -> None:
         choice = self._moments.random()
         if choice < 0.15:
-            self._ask("cancel_all", symbol=SYMBOL)
+            self._ask("cancel_all", symbol=self._market.symbol)
         elif choice < 0.55:
-            self._submit(side="buy", order_type="market", quote_amount="0.02")
+            self._submit(side="buy", order_type="market", quote_amount=self._market.quote_amount)
         elif choice < 0.75:
-            self._submit(side="sell", order_type="market", quantity="10")
+            self._submit(side="sell", order_type="market", quantity=self._market.quantity)
         else:
-            self._submit(side="buy", order_type="limit", quantity="10", price=self._price("0.995"))
+            self._submit(side="buy", order_type="limit", quantity=self._market.quantity, price=self._price("0.995"))
 
     def _submit(self, **ticket: Any) -> None:
-        answer = self._ask("submit", symbol=SYMBOL, **ticket)
+        answer = self._ask("submit", symbol=self._market.symbol, **ticket)
         self.placed += bool(answer.get("ok"))
 
     def _price(self, ratio: str) -> str:
-        book = self._ask("book", symbol=SYMBOL, depth=1)
-        best = float(book["data"]["bids"][0][0]) if book.get("ok") else 0.0015
-        return f"{best * float(ratio):.7f}"
+        book = self._ask("book", symbol=self._market.symbol, depth=1)
+        if not book.get("ok"):
+            raise ValueError(f"no book: {book}")
+        best = Decimal(str(book["data"]["bids"][0][0]))
+        return f"{best * Decimal(ratio):.{self._market.decimals}f}"
 
     def _ask(self, kind: str, **params: Any) -> dict[str, Any]:
         socket, name = self._connected(), uuid4().hex
