@@ -65,7 +65,7 @@ def valkey_binary() -> Path:
     return binary
 
 
-def _non_root_prefix() -> list[str]:
+def non_root_prefix() -> list[str]:
     """PostgreSQL refuses to run as root: give it a user namespace where root shows as uid 1."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return []
@@ -240,7 +240,7 @@ class Postgres(EmbeddedServer):
 
     def _run_tool(self, command: list[str], stdin: str = "") -> None:
         done = subprocess.run(
-            [*_non_root_prefix(), *command], input=stdin, capture_output=True, text=True, check=False
+            [*non_root_prefix(), *command], input=stdin, capture_output=True, text=True, check=False
         )
         if done.returncode:
             said = (done.stderr or done.stdout)[-800:]
@@ -264,7 +264,7 @@ class Postgres(EmbeddedServer):
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         flags = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
         server = str(postgres_bin_dir() / "postgres")
-        return [*_non_root_prefix(), server, "-D", str(self.data_dir), *flags]
+        return [*non_root_prefix(), server, "-D", str(self.data_dir), *flags]
 
     def ready(self) -> bool:
         """Whether the server accepts connections."""

@@ -84,6 +84,7 @@ INSTALLED_APPS = [
     "apps.backtest",
     "apps.webhooks",
     "apps.stats",
+    "apps.journal",
 ]
 
 MIDDLEWARE = [

@@ -20,6 +20,7 @@ ROOMS = (
     "backtest",
     "stats",
     "webhooks",
+    "journal",
 )
 
 _health = web.health_service()

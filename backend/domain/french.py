@@ -1,5 +1,6 @@
 """Numbers as French sentences write them."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 _THIN_SPACE = "\u202f"  # unbreakable, between thousands
@@ -12,3 +13,8 @@ def number(value: Decimal) -> str:
     decimals = decimals.rstrip("0")
     sign = _MINUS if value < 0 and (decimals or whole.strip("0")) else ""
     return f"{sign}{int(whole):,}".replace(",", _THIN_SPACE) + (f",{decimals}" if decimals else "")
+
+
+def moment(at: datetime) -> str:
+    """Write an aware moment: « 02/03/2026 à 14:05 UTC »."""
+    return f"{at.astimezone(UTC):%d/%m/%Y à %H:%M} UTC"

@@ -23,8 +23,8 @@ REQUEST_GROUP = "ccxt_service"
 RESPONSE_PREFIX = "ccxt_responses:"
 WEBHOOKS_WAITING = "webhooks_waiting"  # where terminal 3 waits for the door
 
-TOPICS = ("status", "heartbeat", "stream", "orders", "bots", "backtests", "webhooks", "loading")
-USER_TOPICS = frozenset({"orders", "bots", "backtests", "webhooks"})
+TOPICS = ("status", "heartbeat", "stream", "orders", "bots", "backtests", "webhooks", "loading", "logs")
+USER_TOPICS = frozenset({"orders", "bots", "backtests", "webhooks", "logs"})
 
 
 class Priority(enum.IntEnum):

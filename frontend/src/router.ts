@@ -18,6 +18,8 @@ const pages: RouteRecordRaw[] = [
   { path: 'webhooks', name: 'webhooks', meta: { title: 'Webhooks' }, component: () => import('@/views/WebhooksView.vue') },
   { path: 'stats', name: 'stats', meta: { title: 'Statistiques' }, component: () => import('@/views/StatsView.vue') },
   { path: 'account', name: 'account', meta: { title: 'Mon Compte' }, component: () => import('@/views/AccountView.vue') },
+  // Not in the menu: reached from the services' panel, Mon Compte and any trace.
+  { path: 'journaux', name: 'logs', meta: { title: 'Journaux' }, component: () => import('@/views/LogsView.vue') },
   { path: ':rest(.*)+', name: 'unknown', meta: { title: 'Adresse inconnue' }, component: () => import('@/components/layout/UnknownPage.vue') },
 ]
 

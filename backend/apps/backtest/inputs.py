@@ -2,23 +2,22 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 
-import structlog
-
+from apps.backtest.fees import FeeOrigin, Fees, known_fees
 from apps.backtest.models import Job
 from apps.brokers.models import Broker
+from apps.brokers.selectors import exchange_name
 from apps.market_data import selectors
 from domain.backtest.contract import BacktestSettings
-from domain.errors import AristobotError, InvalidInput, NotFound
+from domain.errors import InvalidInput, NotFound
+from domain.french import moment
 from domain.markets import Market
 from domain.ports import Gateway
 from domain.strategies.contract import DEFAULT_WINDOW
 from domain.timeframes import Timeframe
 
-log = structlog.get_logger(__name__)
-
-_SETTLE = timedelta(seconds=5)  # the exchange's last candle may still change that long after its close
+SETTLE = timedelta(seconds=5)  # the exchange's last candle may still change that long after its close
+_FEES_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,7 @@ class Target:
     """
 
     broker_id: int
+    exchange_name: str
     market: Market
     source: str
     timeframe: Timeframe
@@ -38,15 +38,6 @@ class Target:
     since: datetime
     first: datetime
     until: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Fees:
-    """Ratios of the notional, and in French where they come from."""
-
-    maker_ratio: Decimal
-    taker_ratio: Decimal
-    origin: str
 
 
 def target_of(job: Job, *, now: datetime) -> Target:
@@ -64,15 +55,16 @@ def target_of(job: Job, *, now: datetime) -> Target:
     timeframe = Timeframe.parse(job.timeframe)
     market_time = selectors.market_now(broker.exchange, now=now)
     first = _up(job.start_date, timeframe)
-    until = min(timeframe.open_time(job.end_date), timeframe.open_time(market_time - _SETTLE))
+    until = min(timeframe.open_time(job.end_date), timeframe.open_time(market_time - SETTLE))
     if until <= first:
         raise InvalidInput(
-            f"Backtest impossible : aucune bougie {timeframe.value} close entre le {first:%Y-%m-%d %H:%M} et le "
-            f"{job.end_date:%Y-%m-%d %H:%M} UTC (heure du marché : {market_time:%Y-%m-%d %H:%M}).",
+            f"Backtest impossible : aucune bougie {timeframe.value} close entre le {moment(first)} et le "
+            f"{moment(job.end_date)} (heure du marché : {moment(market_time)}).",
             code="no_candles",
         )
     return Target(
         broker_id=broker.pk,
+        exchange_name=exchange_name(broker.exchange),
         market=selectors.market_for(broker.exchange, job.symbol),
         source=selectors.candle_source_of(broker.exchange, is_testnet=broker.is_testnet),
         timeframe=timeframe,
@@ -86,18 +78,16 @@ def target_of(job: Job, *, now: datetime) -> Target:
 async def fees_of(job: Job, target: Target, gateway: Gateway) -> Fees:
     """Return the fees the user chose, else the account's own, else the market's usual ones."""
     if job.fee_ratio is not None:
-        return Fees(job.fee_ratio, job.fee_ratio, "choisis pour ce backtest")
-    market = target.market
-    try:
-        own = await gateway.trading_fee(target.broker_id, user_id=job.user_id, symbol=job.symbol)
-    except AristobotError as exc:
-        log.warning("backtests.fees_not_read", broker_id=target.broker_id, error=exc.message)
-        reason = f"ceux du marché : ceux du compte n'ont pas pu être lus ({exc.message})"
-        return Fees(market.maker_fee_ratio, market.taker_fee_ratio, reason)
-    if own is None:
-        reason = f"ceux du marché : {job.exchange} ne donne pas ceux du compte"
-        return Fees(market.maker_fee_ratio, market.taker_fee_ratio, reason)
-    return Fees(own.maker_ratio, own.taker_ratio, f"ceux du compte « {job.broker_name} »")
+        return Fees(job.fee_ratio, job.fee_ratio, FeeOrigin.CHOSEN, "choisis pour ce backtest")
+    return await known_fees(
+        gateway,
+        target.market,
+        broker_id=target.broker_id,
+        broker_name=job.broker_name,
+        exchange=target.exchange_name,
+        user_id=job.user_id,
+        timeout_s=_FEES_WITHIN_S,
+    )
 
 
 def settings_of(job: Job, target: Target, fees: Fees, *, first_bar: int) -> BacktestSettings:
@@ -112,6 +102,6 @@ def settings_of(job: Job, target: Target, fees: Fees, *, first_bar: int) -> Back
     )
 
 
-def _up(moment: datetime, timeframe: Timeframe) -> datetime:
-    opened = timeframe.open_time(moment)
-    return opened if opened == moment else opened + timeframe.duration
+def _up(at: datetime, timeframe: Timeframe) -> datetime:
+    opened = timeframe.open_time(at)
+    return opened if opened == at else opened + timeframe.duration

@@ -11,6 +11,7 @@ from apps.market_data.history_selectors import Span
 from apps.market_data.services.candle_history import CandleHistory, HistoryRequest, Loaded, Queries, remaining
 from domain.backtest.contract import CandleSeries
 from domain.errors import NotFound
+from domain.french import moment
 from domain.timeframes import Timeframe, to_ms
 
 _FINER = (Timeframe.M1, Timeframe.M3, Timeframe.M5, Timeframe.M15)
@@ -68,7 +69,7 @@ def read(target: Target) -> Candles:
     if first_bar >= len(series):
         raise NotFound(
             f"Backtest impossible : l'exchange n'a aucune bougie {target.timeframe.value} de "
-            f"{target.market.symbol} entre le {target.first:%Y-%m-%d} et le {target.until:%Y-%m-%d}.",
+            f"{target.market.symbol} entre le {moment(target.first)} et le {moment(target.until)}.",
             code="no_candles",
         )
     return Candles(

@@ -8,13 +8,15 @@ import numpy as np
 import orjson
 
 from apps.backtest.curves import SHOWN_CANDLES
-from apps.backtest.inputs import Fees, Target
+from apps.backtest.fees import Fees
+from apps.backtest.inputs import Target
 from apps.backtest.loading import Candles
 from apps.core.adapters.strategy_host.backtest_host import FullResult
 from apps.core.adapters.strategy_host.plain_values import plain
 from domain.backtest.contract import CandleSeries
 from domain.backtest.played import Played
 from domain.backtest.thinning import kept_points, thin_candles
+from domain.french import moment
 
 
 def columns_of(result: FullResult, target: Target, candles: Candles, fees: Fees) -> dict[str, Any]:
@@ -82,10 +84,10 @@ def _coverage(played: Played, candles: Candles) -> dict[str, Any]:
 
 def _assumptions(played: Played, target: Target, fees: Fees) -> list[dict[str, str]]:
     ours = {
-        "Origine des frais": fees.origin,
-        "Source des bougies": target.source,
-        "Première bougie jouée": f"{target.first:%Y-%m-%d %H:%M} UTC",
-        "Fin de la dernière bougie": f"{target.until:%Y-%m-%d %H:%M} UTC",
+        "Origine des frais": fees.words,
+        "Bougies": f"{target.exchange_name}, {target.market.symbol} en {target.timeframe.value}",
+        "Première bougie jouée": moment(target.first),
+        "Fin de la dernière bougie": moment(target.until),
     }
     return [*plain(played.assumptions), *({"name": name, "value": value} for name, value in ours.items())]
 

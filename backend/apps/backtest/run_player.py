@@ -7,7 +7,8 @@ from typing import Any
 import structlog
 
 from apps.backtest import inputs, loading, results
-from apps.backtest.inputs import Fees, Target
+from apps.backtest.fees import Fees
+from apps.backtest.inputs import Target
 from apps.backtest.loading import Candles
 from apps.backtest.models import BacktestResult, Job
 from apps.backtest.work import Work

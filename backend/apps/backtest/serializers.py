@@ -86,6 +86,62 @@ class BacktestQuery(serializers.Serializer[Any]):
     status = serializers.ChoiceField(choices=STATUSES, required=False)
 
 
+class OfferQuery(serializers.Serializer[Any]):
+    broker = serializers.IntegerField()
+    symbol = serializers.CharField(max_length=64)
+    timeframe = serializers.ChoiceField(choices=TIMEFRAMES)
+
+
+class OfferMarketSerializer(serializers.Serializer[Any]):
+    """What the exchange refuses to go below."""
+
+    symbol = serializers.CharField()
+    base = serializers.CharField()
+    quote = serializers.CharField()
+    min_quantity = serializers.CharField(allow_null=True)
+    min_notional = serializers.CharField(allow_null=True)
+
+
+class OfferFeesSerializer(serializers.Serializer[Any]):
+    """`words` says in French where the ratios come from."""
+
+    maker_ratio = serializers.CharField()
+    taker_ratio = serializers.CharField()
+    origin = serializers.ChoiceField(choices=["account", "market"])
+    words = serializers.CharField()
+
+
+class OfferAmountSerializer(serializers.Serializer[Any]):
+    """The account's free balance, or an example where it is unknown or too small for an order."""
+
+    value = serializers.CharField()
+    origin = serializers.ChoiceField(choices=["balance", "example"])
+
+
+class OfferSpanSerializer(serializers.Serializer[Any]):
+    start = serializers.DateTimeField()
+    end = serializers.DateTimeField()
+
+
+class OfferCandlesSerializer(serializers.Serializer[Any]):
+    """Stretches that are kept whole, newest first; the exchange has candles up to `available_until`."""
+
+    exchange_name = serializers.CharField()
+    kept = OfferSpanSerializer(many=True)
+    kept_count = serializers.IntegerField()
+    available_until = serializers.DateTimeField()
+
+
+class OfferSerializer(serializers.Serializer[Any]):
+    """What a form proposes for a backtest of a market."""
+
+    market = OfferMarketSerializer()
+    fees = OfferFeesSerializer()
+    amount = OfferAmountSerializer()
+    slippage_ratio = serializers.CharField()
+    candles = OfferCandlesSerializer()
+
+
 class _JobSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     strategy = serializers.IntegerField(allow_null=True)

@@ -30,6 +30,8 @@ from domain.ports import Clock
 
 log = structlog.get_logger(__name__)
 
+_MOST_EXACT = 50_000  # candles of a part that one combination may play the exact way: two minutes
+
 
 class SweepPlayer:
     """Plays `backtest_sweeps` rows.
@@ -166,7 +168,7 @@ class _Sweep:
     async def _play(self, worker: BacktestWorker, trial: Trial, part: Part, *, prove: bool) -> dict[str, Any]:
         job = self._ready.job(self._row, {**self._row.params, **trial.params})
         candles, first_bar = part.with_warm_up(job.settings.window)
-        job = replace(job, settings=replace(job.settings, first_bar=first_bar))
+        job = replace(job, settings=replace(job.settings, first_bar=first_bar), exact_at_most=_MOST_EXACT)
         played = (await worker.play(job, part=candles, full=False, prove=prove)).played
         look_ahead = played.checks.look_ahead
         return {

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
-from apps.backtest import curves, selectors
+from apps.backtest import curves, offer, selectors
 from apps.backtest.announce import tell_and_wake
 from apps.backtest.bodies import run_body
 from apps.backtest.models import BacktestResult
@@ -26,6 +26,8 @@ from apps.backtest.serializers import (
     BacktestQuery,
     BacktestSerializer,
     CurveQuery,
+    OfferQuery,
+    OfferSerializer,
     QuickTestInputSerializer,
     QuickTestSerializer,
     TradePageSerializer,
@@ -39,6 +41,7 @@ from apps.core.adapters.strategy_requests import ask_terminal_3
 from domain.strategies.loader import invalid
 from domain.strategies.params import check_params, declared_params
 from domain.strategies.syntax import check_syntax
+from domain.timeframes import Timeframe
 
 _TIMEOUT_S = 40.0
 _FORMAT = OpenApiParameter("format", OpenApiTypes.STR, enum=["json", "csv"], description="csv: every trade.")
@@ -67,6 +70,15 @@ class BacktestViewSet(GenericViewSet[BacktestResult]):
         run = requests.create_run(request.user.pk, wanted, now=datetime.now(UTC))
         tell_and_wake(run)
         return Response(run_body(run), status=status.HTTP_201_CREATED)
+
+    @extend_schema(parameters=[OfferQuery], responses=OfferSerializer)
+    @action(detail=False, methods=["get"], pagination_class=None)
+    def offer(self, request: Request) -> Response:
+        """What a form proposes for a market: the account's fees and balance, limits, candles that are kept."""
+        asked = _validated(OfferQuery(data=request.query_params))
+        broker = own_broker(request.user, asked["broker"])
+        timeframe = Timeframe.parse(asked["timeframe"])
+        return Response(offer.offer(broker, asked["symbol"], timeframe, now=datetime.now(UTC)))
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:

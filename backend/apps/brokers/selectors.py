@@ -65,6 +65,13 @@ def exchange_name(exchange: str) -> str:
     return name or exchange
 
 
+def exchange_terms(exchange: str) -> tuple[str, OrderAbilities | None]:
+    """Return `exchange_name` and `order_abilities` by one look."""
+    row = Exchange.objects.filter(pk=exchange).values_list("name", "order_abilities").first()
+    name, wire = row or ("", None)
+    return name or exchange, OrderAbilities.from_wire(wire) if wire else None
+
+
 def trading_mode(broker: Broker) -> str:
     """Return "simulation", "testnet" or "real": which money an order of this broker moves."""
     if broker.exchange == "simex":

@@ -80,7 +80,11 @@ class EventsConsumer(AsyncJsonWebsocketConsumer):
     async def _relay(self, topic: str, queue: Queue) -> None:
         while True:
             event_type, body = await queue.get()
-            event = BrowserEvent(topic=topic, type=event_type, data=body, sent_at=datetime.now(UTC))
+            narrow = self.feeds[topic].narrow
+            seen = body if narrow is None else await narrow(body, self.scope["user"].pk)
+            if seen is None:
+                continue
+            event = BrowserEvent(topic=topic, type=event_type, data=seen, sent_at=datetime.now(UTC))
             await self.send_json(event.to_wire())
 
     async def _refuse(self, message: str) -> None:

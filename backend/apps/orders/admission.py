@@ -93,7 +93,15 @@ def check_money(terms: Iterable[OrderTerms], purse: Purse, *, broker: Broker, sy
 
 def insert(row: dict[str, Any], terms: OrderTerms, *, status: OrderStatus = OrderStatus.PENDING) -> Trade:
     """Write an order's row and, after the commit, tell its user's browsers."""
-    trade = Trade.objects.create(
+    trade = drawn_up(row, terms, status=status)
+    trade.save(force_insert=True)
+    announce(trade)
+    return trade
+
+
+def drawn_up(row: dict[str, Any], terms: OrderTerms, *, status: OrderStatus = OrderStatus.PENDING) -> Trade:
+    """Return an order's row, not written yet."""
+    return Trade(
         **row,
         type=terms.order_type.value,
         side=terms.side.value,
@@ -105,6 +113,10 @@ def insert(row: dict[str, Any], terms: OrderTerms, *, status: OrderStatus = Orde
         reserved_amount=terms.reserved_amount,
         status=status.value,
     )
+
+
+def announce(trade: Trade) -> None:
+    """Log an order that was written and, after the commit, tell its user's browsers."""
     events.trade_changed(trade)
     log.info(
         "orders.submitted",
@@ -117,7 +129,6 @@ def insert(row: dict[str, Any], terms: OrderTerms, *, status: OrderStatus = Orde
         side=trade.side,
         quantity=str(trade.quantity),
     )
-    return trade
 
 
 def record_refusal(row: dict[str, Any], request: OrderRequest, refusal: AristobotError, *, now: datetime) -> None:

@@ -288,7 +288,8 @@ def _share(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
 
 
 def _claimed(new: Trade) -> Claimed:
-    return Claimed(legs=(Leg(new.id, claims.ticket_of(new)),), valid_until=new.valid_until)
+    key = (new.broker_id, new.symbol, new.owner)
+    return Claimed(legs=(Leg(new.id, claims.ticket_of(new)),), valid_until=new.valid_until, key=key)
 
 
 def _claim(command: OrderCommand, *, now: datetime) -> None:

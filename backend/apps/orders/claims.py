@@ -4,10 +4,11 @@ Synchronous; each function is one short transaction.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import F
@@ -18,7 +19,7 @@ from apps.orders.selectors import LIVE_STATUSES, RESTING_STATUSES
 from domain.order_abilities import PairMode
 from domain.orders import OrderHandle, OrderSource, OrderStatus, OrderTicket, OrderType, PairTicket, Side
 
-Key = tuple[int, str]  # broker, symbol: orders of one key leave one after the other
+Key = tuple[int, str, str]  # broker, symbol, owner: orders of one key leave one after the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Claimed:
 
     legs: tuple[Leg, ...]
     valid_until: datetime
+    key: Key
     link_id: str = ""
     trace_id: str = ""
     user_id: int | None = None
@@ -91,10 +93,11 @@ class Followed:
 class Survey:
     """What is to be done now."""
 
-    sendable: Sequence[Key]
+    sendable: Sequence[Key]  # one for each waiting order, oldest first
     followed: Sequence[Followed]
     commands: Sequence[tuple[int, int]]  # cancellations: broker, command
     amends: Sequence[tuple[Key, int]]  # changes: key, command
+    claimed: Sequence[Key]  # of orders claimed long ago, by whomever
 
 
 # Written out: this is the path from a signal to its order, where building a query costs more than running it.
@@ -114,72 +117,99 @@ _SENDABLE = """t.status = 'pending' AND t.valid_until > %(now)s
         WHERE c.trade_id = t.replaces_id AND c.kind = 'amend' AND c.status IN ('pending', 'claimed')))"""
 
 _DUE = f"""
-    SELECT 'overdue', t.id, t.broker_id, t.symbol FROM trades t
+    SELECT 'overdue', t.id, t.broker_id, t.symbol, t.owner FROM trades t
     WHERE t.status = 'pending' AND t.valid_until <= %(now)s
     UNION ALL
-    SELECT 'send', t.id, t.broker_id, t.symbol FROM trades t WHERE {_SENDABLE}
+    SELECT 'send', t.id, t.broker_id, t.symbol, t.owner FROM trades t WHERE {_SENDABLE}
     UNION ALL
-    SELECT 'follow', t.id, t.broker_id, t.symbol FROM trades t
+    SELECT 'claimed', t.id, t.broker_id, t.symbol, t.owner FROM trades t
+    WHERE t.status = 'sending' AND t.sending_at <= %(stray)s
+    UNION ALL
+    SELECT 'follow', t.id, t.broker_id, t.symbol, t.owner FROM trades t
     WHERE t.status IN ('open', 'partially_filled', 'unknown')
         AND (t.next_check_at IS NULL OR t.next_check_at <= %(now)s)
     UNION ALL
     -- What may not exist at the exchange cannot be cancelled there yet.
-    SELECT 'command', c.id, t.broker_id, t.symbol FROM order_commands c JOIN trades t ON t.id = c.trade_id
+    SELECT 'command', c.id, t.broker_id, t.symbol, t.owner FROM order_commands c JOIN trades t ON t.id = c.trade_id
     WHERE c.status = 'pending' AND c.kind = 'cancel' AND t.status NOT IN ('sending', 'unknown')
         AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= %(now)s)
     UNION ALL
-    SELECT 'amend', c.id, t.broker_id, t.symbol FROM order_commands c JOIN trades t ON t.id = c.trade_id
+    SELECT 'amend', c.id, t.broker_id, t.symbol, t.owner FROM order_commands c JOIN trades t ON t.id = c.trade_id
     WHERE c.status = 'pending' AND c.kind = 'amend' AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= %(now)s)
     ORDER BY 2
 """  # noqa: S608 — constants only
 
-# Whoever changes a leg holds both rows, the stop loss's first: the update never waits for the other one in vain.
+# The oldest order of each key that has none on its way. Whoever changes a leg holds both rows, the stop loss's
+# first: the update never waits for the other one in vain.
 _CLAIM = f"""
     WITH next AS MATERIALIZED (
         SELECT t.id, t.link_id, t.link_mode FROM trades t
-        WHERE t.broker_id = %(broker)s AND t.symbol = %(symbol)s AND {_SENDABLE}
-        ORDER BY t.id LIMIT 1 FOR UPDATE SKIP LOCKED)
+        WHERE t.status = 'pending' AND t.id IN (
+            SELECT DISTINCT ON (t.symbol, t.owner) t.id FROM trades t
+            WHERE t.broker_id = %(broker)s AND {_SENDABLE}
+                AND (t.symbol, t.owner) NOT IN (SELECT * FROM unnest(%(symbols)s::text[], %(owners)s::text[]))
+            ORDER BY t.symbol, t.owner, t.id)
+        ORDER BY t.id FOR UPDATE SKIP LOCKED)
     UPDATE trades SET status = 'sending', sending_at = %(now)s, updated_at = %(now)s
     WHERE status = 'pending' AND id IN (
         SELECT next.id FROM next
         UNION ALL
         SELECT o.id FROM trades o JOIN next ON o.link_id = next.link_id
         WHERE next.link_mode = 'oco' AND o.link_id <> '' AND o.id <> next.id)
-    RETURNING id, valid_until, link_id, link_mode, trace_id, user_id, client_order_id, symbol, side, type,
+    RETURNING id, valid_until, link_id, link_mode, owner, trace_id, user_id, client_order_id, symbol, side, type,
         quantity, price, stop_price, quote_amount
 """  # noqa: S608 — constants only
 
 
-def survey(now: datetime) -> Survey:
+def survey(now: datetime, *, stray_after: timedelta) -> Survey:
     """Close what was not sent in time and tell what is due."""
     with connection.cursor() as cursor:
-        cursor.execute(_DUE, {"now": now})
-        due: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
-        for kind, row_id, broker_id, symbol in cursor.fetchall():
-            due[kind].append((row_id, broker_id, symbol))
-    for trade_id, _, _ in due["overdue"]:
+        cursor.execute(_DUE, {"now": now, "stray": now - stray_after})
+        due: dict[str, list[tuple[int, Key]]] = defaultdict(list)
+        for kind, row_id, *key in cursor.fetchall():
+            due[kind].append((row_id, tuple(key)))
+    for trade_id, _ in due["overdue"]:
         ledger.mark_expired(trade_id, now=now)
-    due_ids = [trade_id for trade_id, _, _ in due["follow"]]
+    due_ids = [trade_id for trade_id, _ in due["follow"]]
     return Survey(
-        sendable=list(dict.fromkeys((broker_id, symbol) for _, broker_id, symbol in due["send"])),
+        sendable=[key for _, key in due["send"]],
         followed=[followed(trade) for trade in Trade.objects.filter(id__in=due_ids)] if due_ids else [],
-        commands=[(broker_id, command_id) for command_id, broker_id, _ in due["command"]],
-        amends=[((broker_id, symbol), command_id) for command_id, broker_id, symbol in due["amend"]],
+        commands=[(key[0], command_id) for command_id, key in due["command"]],
+        amends=[(key, command_id) for command_id, key in due["amend"]],
+        claimed=[key for _, key in due["claimed"]],
     )
 
 
-def claim_next(broker_id: int, symbol: str, *, now: datetime) -> Claimed | None:
-    """Claim the oldest sendable order of a key (`pending` → `sending`), with its pair if it is an OCO, or None."""
+def claim_all(broker_id: int, *, busy: Iterable[Key], now: datetime) -> list[Claimed]:
+    """Claim (`pending` → `sending`) the oldest sendable order of each key of a broker; both legs of an OCO.
+
+    Args:
+        busy: keys that have an order on its way: their next one waits.
+    """
+    taken = [(symbol, owner) for _, symbol, owner in busy]
+    terms = {
+        "now": now,
+        "broker": broker_id,
+        "symbols": [symbol for symbol, _ in taken],
+        "owners": [owner for _, owner in taken],
+    }
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, {"now": now, "broker": broker_id, "symbol": symbol})
+        cursor.execute(_CLAIM, terms)
         rows = sorted(cursor.fetchall())  # by id: the stop loss of an OCO is the older row
-    if not rows:
-        return None
-    trade_id, valid_until, link_id, link_mode, trace_id, user_id, *_ = rows[0]
+    requests: dict[object, list[tuple[Any, ...]]] = defaultdict(list)
+    for row in rows:
+        trade_id, _, link_id, link_mode, *_ = row
+        requests[link_id if link_mode == PairMode.OCO else trade_id].append(row)
+    return [_claimed(broker_id, legs) for legs in requests.values()]
+
+
+def _claimed(broker_id: int, rows: Sequence[tuple[Any, ...]]) -> Claimed:
+    trade_id, valid_until, link_id, link_mode, owner, trace_id, user_id, _, symbol, *_ = rows[0]
     if (link_mode == PairMode.OCO) != (len(rows) > 1):
         raise ValueError(f"order {trade_id} was claimed without the other leg of its pair")
-    legs = tuple(Leg(trade_id=row[0], ticket=_ticket(*row[6:])) for row in rows)
-    return Claimed(legs=legs, valid_until=valid_until, link_id=link_id, trace_id=trace_id, user_id=user_id)
+    legs = tuple(Leg(trade_id=row[0], ticket=_ticket(*row[7:])) for row in rows)
+    key = (broker_id, symbol, owner)
+    return Claimed(legs=legs, valid_until=valid_until, key=key, link_id=link_id, trace_id=trace_id, user_id=user_id)
 
 
 def ticket_of(trade: Trade) -> OrderTicket:
@@ -210,9 +240,9 @@ def _ticket(
     )
 
 
-def oldest_pending(broker_id: int, symbol: str) -> int | None:
-    """Return the id of the oldest order of a key that waits to be sent."""
-    waiting = Trade.objects.filter(broker_id=broker_id, symbol=symbol, status=OrderStatus.PENDING)
+def oldest_pending(broker_id: int) -> int | None:
+    """Return the id of the oldest order of a broker that waits to be sent."""
+    waiting = Trade.objects.filter(broker_id=broker_id, status=OrderStatus.PENDING)
     found: int | None = waiting.order_by("id").values_list("id", flat=True).first()
     return found
 

@@ -16,17 +16,19 @@ driver, `apps.orders.keeper` in terminal 5, which takes the later steps as soon 
 """
 
 import enum
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import takewhile
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from apps.alerts.services import recording
 from apps.market_data.selectors import market_for
 from apps.orders import cancellations, desk, events, ledger, ownership, selectors
-from apps.orders.models import Position, Trade
+from apps.orders.models import Fill, Position, Trade
 from domain.alerts import AlertKind
 from domain.errors import Conflict, InvalidInput, NotFound
 from domain.orders import OrderRequest, OrderSource, OrderStatus, OrderType, Side
@@ -93,6 +95,20 @@ def begin(
             open and the refused attempt is kept as a row.
     """
     return _step(position_id, reason=reason, price=price, now=now, market_time=market_time)
+
+
+def leaving_at_once(broker_id: int, owners: Collection[str]) -> "QuerySet[Position]":
+    """Return the live positions of those owners, each with what tells whether it can be left in one step.
+
+    `is_plain`: nothing of its owner is alive in that market and no exit was tried yet. `last_fill_at`: market time.
+    One statement, hence one snapshot: no fill can come between an order and the position it changes.
+    """
+    same = {"broker_id": OuterRef("broker_id"), "symbol": OuterRef("symbol"), "owner": OuterRef("owner")}
+    live = Trade.objects.filter(**same, status__in=selectors.LIVE_STATUSES)
+    exits = Trade.objects.filter(position=OuterRef("pk"), intent=Trade.Intent.EXIT)
+    last = Fill.objects.filter(position=OuterRef("pk")).order_by("-executed_at").values("executed_at")[:1]
+    rows = Position.objects.filter(broker_id=broker_id, owner__in=owners).exclude(status=Position.Status.CLOSED)
+    return rows.annotate(is_plain=~Exists(live) & ~Exists(exits), last_fill_at=Subquery(last))
 
 
 def advance(

@@ -22,6 +22,7 @@ from apps.orders.cancellations import cancel_all as cancel_all
 from apps.orders.context import OrderContext
 from apps.orders.locks import lock_broker_money
 from apps.orders.models import Trade
+from apps.orders.order_batch import OrderBatch as OrderBatch
 from apps.orders.preview import Preview, preview_of
 from domain.errors import InvalidInput
 from domain.markets import Market

@@ -101,9 +101,15 @@ def trade_changed(trade: Trade) -> None:
             position_changed(position)
 
 
-def position_changed(position: Position, *, bot_realized_pnl: Decimal | None = None) -> None:
-    """Send the position after the commit, and to the bots page what moves there when a bot owns it."""
-    body = position_body(position)
+def position_changed(
+    position: Position, *, bot_realized_pnl: Decimal | None = None, legs: Sequence[Trade] | None = None
+) -> None:
+    """Send the position after the commit, and to the bots page what moves there when a bot owns it.
+
+    Args:
+        legs: its live protection orders; None looks them up.
+    """
+    body = position_body(position, legs)
     _emit("orders", "position", body, position.user_id)
     if position.bot_id is None:
         return

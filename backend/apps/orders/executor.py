@@ -1,22 +1,24 @@
 """Terminal 5's loop: claims orders and commands, follows what rests at the exchanges, alone by its lease.
 
-PostgreSQL is the queue: `wake` only shortens the wait until the next look at it. Orders of one broker and
-symbol leave one after the other, oldest first; different ones leave side by side. A failure of one task
-(an exchange down, the database away) is logged, and the rows say what is left to be done.
+PostgreSQL is the queue: `wake` only shortens the wait until the next look at it. Orders of one owner in a market
+of a broker leave one after the other, oldest first; all others leave side by side. What waits for a broker is
+claimed in one statement, in a database thread that nothing else uses: no order waits behind the bookkeeping of
+those that left before it. A failure of one task (an exchange down, the database away) is logged, and the rows
+say what is left to be done.
 """
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
 
 import structlog
 
 from apps.orders import claims
 from apps.orders.amender import AmendRunner
-from apps.orders.claims import Followed, Key
+from apps.orders.claims import Claimed, Followed, Key
 from apps.orders.commands import CommandRunner
-from apps.orders.database import DatabaseDown, in_database
+from apps.orders.database import DatabaseDown, in_claims, in_database
 from apps.orders.fence import FencedSessions
 from apps.orders.follower import OrderFollower
 from apps.orders.keeper import PositionKeeper
@@ -28,7 +30,7 @@ from apps.orders.signals import orders_waiting
 from apps.orders.stream_board import StreamBoard
 from apps.orders.timings import ExecutorTimings
 from domain.errors import AristobotError, AuthenticationFailed, NotFound
-from domain.ports import Clock, ExchangeSessions, Publisher
+from domain.ports import Clock, ExchangeSession, ExchangeSessions, Publisher
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +78,7 @@ class OrderExecutor:
         self._running: set[Hashable] = set()
         self._skipped: set[Hashable] = set()
         self._sending: Counter[Key] = Counter()  # keys of which orders are on their way
+        self._claiming: set[int] = set()  # brokers
         self._holds_lease = False
         self._must_recover = True
 
@@ -118,11 +121,14 @@ class OrderExecutor:
         self.wake()
 
     async def cycle(self) -> None:
-        """Take the lease for granted, look at the queue once and finish all that is due (recovery first)."""
+        """Take the lease for granted, look at the queue and finish all that is due (recovery first)."""
         self._loop = asyncio.get_running_loop()
         self._holds_lease = True
-        async with asyncio.TaskGroup() as group:
-            await self._look(group)
+        self._wake.set()
+        while self._wake.is_set():  # set again by an order whose owner's next one waits
+            self._wake.clear()
+            async with asyncio.TaskGroup() as group:
+                await self._look(group)
 
     async def _serve(self, group: asyncio.TaskGroup) -> None:
         checked_at = self._clock.monotonic()
@@ -151,21 +157,22 @@ class OrderExecutor:
         now = self._clock.now()
         if self._must_recover:
             span = self._timings.proof_span
-            await in_database(recover, now=now, proof_span=span, busy=frozenset(+self._sending))
+            busy, claiming = frozenset(+self._sending), frozenset(self._claiming)
+            await in_database(recover, now=now, proof_span=span, busy=busy, claiming=claiming)
             self._must_recover = False
-        found = await in_database(claims.survey, now)
-        for key in found.sendable:
-            self._start(group, ("send", *key), partial(self._send_all, key))
+        found = await in_claims(claims.survey, now, stray_after=self._timings.stray_after)
+        self._look_for_strays(found.claimed)
+        self._claim(group, found.sendable)
         for broker_id, command_id in found.commands:
             self._start(group, ("command", broker_id, command_id), partial(self._commands.run, command_id))
         for key, command_id in found.amends:
             self._start(group, ("amend", *key, command_id), partial(self._amend, key, command_id))
         self._start(group, "positions", self._keeper.run)
-        by_key: dict[Key, list[Followed]] = defaultdict(list)
+        by_market: dict[tuple[int, str], list[Followed]] = defaultdict(list)
         for order in found.followed:
-            by_key[order.broker_id, order.symbol].append(order)
-        for key, orders in by_key.items():
-            self._start(group, ("follow", *key), partial(self._follower.follow, orders))
+            by_market[order.broker_id, order.symbol].append(order)
+        for market, orders in by_market.items():
+            self._start(group, ("follow", *market), partial(self._follower.follow, orders))
 
     def _start(self, group: asyncio.TaskGroup, key: Hashable, work: Callable[[], Awaitable[None]]) -> None:
         """Start a task unless the same one runs already; then the queue is looked at again when it ends."""
@@ -193,14 +200,47 @@ class OrderExecutor:
                 self._skipped.discard(key)
                 self._wake.set()
 
-    async def _send_all(self, key: Key) -> None:
-        """Send the waiting orders of one broker and symbol, one after the other."""
-        self._sending[key] += 1
+    def _look_for_strays(self, claimed: Sequence[Key]) -> None:
+        """A statement of a process that was killed may be committed after the recovery of the next one."""
+        if any(key[0] not in self._claiming and not self._sending[key] for key in claimed):
+            self._must_recover = True
+            self._wake.set()
+
+    def _claim(self, group: asyncio.TaskGroup, sendable: Sequence[Key]) -> None:
+        """Claim what waits; of an owner with an order on its way, or with several, the next is looked for after."""
+        waiting = Counter(sendable)
+        self._skipped |= {
+            ("send", *key) for key, count in waiting.items() if count > 1 or ("send", *key) in self._running
+        }
+        for broker_id in dict.fromkeys(broker_id for broker_id, *_ in waiting):
+            self._start(group, ("claim", broker_id), partial(self._claim_all, group, broker_id))
+
+    async def _claim_all(self, group: asyncio.TaskGroup, broker_id: int) -> None:
+        self._claiming.add(broker_id)
         try:
-            while self._holds_lease and await self._send_next(key):
+            # Before the claim: an exchange that cannot be reached leaves the orders waiting.
+            session = await self._sessions.session(broker_id)
+            if not self._holds_lease:
+                return
+            busy = [key for key in +self._sending if key[0] == broker_id and ("send", *key) in self._running]
+            for order in await in_claims(claims.claim_all, broker_id, busy=busy, now=self._clock.now()):
+                self._sending[order.key] += 1
+                self._start(group, ("send", *order.key), partial(self._send, session, order))
+        except (NotFound, AuthenticationFailed) as exc:
+            while self._holds_lease and await self._sender.refuse(broker_id, exc):
                 pass
+        except DatabaseDown:
+            raise
+        except AristobotError as exc:
+            log.warning("orders.exchange_unavailable", broker_id=broker_id, error=exc.message)
         finally:
-            self._sending[key] -= 1
+            self._claiming.discard(broker_id)
+
+    async def _send(self, session: ExchangeSession, order: Claimed) -> None:
+        try:
+            await self._sender.send(session, order)
+        finally:
+            self._sending[order.key] -= 1
 
     async def _amend(self, key: Key, command_id: int) -> None:
         self._sending[key] += 1
@@ -208,18 +248,3 @@ class OrderExecutor:
             await self._amends.run(key, command_id)
         finally:
             self._sending[key] -= 1
-
-    async def _send_next(self, key: Key) -> bool:
-        try:
-            # Before the claim: an exchange that cannot be reached leaves the order waiting.
-            session = await self._sessions.session(key[0])
-        except (NotFound, AuthenticationFailed) as exc:
-            return await self._sender.refuse(key, exc)
-        except AristobotError as exc:
-            log.warning("orders.exchange_unavailable", broker_id=key[0], error=exc.message)
-            return False
-        order = await in_database(claims.claim_next, *key, now=self._clock.now())
-        if order is None:
-            return False
-        await self._sender.send(session, order)
-        return True

@@ -5,13 +5,13 @@ with the same facts: nothing changes the second time. A status moves along `doma
 the filled quantity never decreases, and a final status waits until the fills known add up to what was reported.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from apps.core.tracing import current_trace
 from apps.orders import events, order_state, pair_book
@@ -190,6 +190,25 @@ def mark_closing(position_id: int, *, reason: str) -> bool:
     position.save(update_fields=["status", "closing_reason", "closing_trace", "updated_at"])
     events.position_changed(position)
     return True
+
+
+def mark_all_closing(traced: Sequence[tuple[Position, str]], *, reason: str, now: datetime) -> None:
+    """Note that positions without any live order are being left; the caller holds their owners' locks.
+
+    Args:
+        traced: each with the trace of who wants out.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE positions p SET status = 'closing', closing_reason = %s, closing_trace = v.trace,"
+            " updated_at = %s FROM unnest(%s::bigint[], %s::text[]) AS v(id, trace)"
+            " WHERE p.id = v.id AND p.status = 'open'",
+            [reason[:64], now, [position.id for position, _ in traced], [trace for _, trace in traced]],
+        )
+    for position, trace in traced:
+        position.status, position.closing_reason = Position.Status.CLOSING, reason[:64]
+        position.closing_trace = trace
+        events.position_changed(position, legs=())
 
 
 @transaction.atomic

@@ -26,7 +26,9 @@ class Recovered:
     commands: int
 
 
-def recover(*, now: datetime, proof_span: timedelta, busy: Collection[Key] = ()) -> Recovered:
+def recover(
+    *, now: datetime, proof_span: timedelta, busy: Collection[Key] = (), claiming: Collection[int] = ()
+) -> Recovered:
     """Bring the rows that a dead process left into states that the loops can work from.
 
     `pending` past its deadline is `expired` (never sent); `sending` is `unknown`: it may have left until its
@@ -35,12 +37,17 @@ def recover(*, now: datetime, proof_span: timedelta, busy: Collection[Key] = ())
     Args:
         proof_span: the exchange's receive window + our time-out + the offset of its clock.
         busy: keys whose orders this very process is sending at the moment.
+        claiming: brokers whose orders it is about to claim.
     """
     overdue = list(Trade.objects.filter(status=OrderStatus.PENDING, valid_until__lte=now).order_by("id"))
     for trade in overdue:
         ledger.mark_expired(trade.id, now=now)
     sending = Trade.objects.filter(status=OrderStatus.SENDING).order_by("id")
-    orphans = [trade for trade in sending if (trade.broker_id, trade.symbol) not in busy]
+    orphans = [
+        trade
+        for trade in sending
+        if trade.broker_id not in claiming and (trade.broker_id, trade.symbol, trade.owner) not in busy
+    ]
     for trade in orphans:
         ledger.mark_unknown(
             trade.id,

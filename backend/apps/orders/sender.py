@@ -12,7 +12,7 @@ import structlog
 
 from apps.core.tracing import following
 from apps.orders import claims, ledger
-from apps.orders.claims import Claimed, Key, Leg
+from apps.orders.claims import Claimed, Leg
 from apps.orders.database import persist
 from apps.orders.follower import OrderFollower
 from apps.orders.timings import ExecutorTimings
@@ -62,9 +62,9 @@ class OrderSender:
             for leg, report in zip(order.legs, reports, strict=True):
                 await self._apply(leg, report)
 
-    async def refuse(self, key: Key, error: AristobotError) -> bool:
+    async def refuse(self, broker_id: int, error: AristobotError) -> bool:
         """Reject the oldest waiting order of a broker that cannot be used at all; False when none waits."""
-        trade_id = await persist(self._clock, claims.oldest_pending, *key)
+        trade_id = await persist(self._clock, claims.oldest_pending, broker_id)
         if trade_id is None:
             return False
         await persist(self._clock, ledger.apply_rejection, trade_id, error, now=self._clock.now())

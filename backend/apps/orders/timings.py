@@ -13,6 +13,7 @@ class ExecutorTimings:
     """
 
     poll_s: float = 1.0
+    stray_after: timedelta = timedelta(seconds=5)  # a claim that nobody carries by then is a dead process's
     open_check: timedelta = timedelta(seconds=2)
     told_check: timedelta = timedelta(seconds=15)  # when the exchange tells by itself
     open_backoff: tuple[timedelta, ...] = tuple(timedelta(seconds=s) for s in (2, 5, 10, 30))

@@ -1,76 +1,19 @@
-"""Writes what a bot decided: the decision and its order are committed together or not at all.
-
-Every writer of a bot's orders (a decision, a protection reached, the user's « Vendre ») first locks the
-bot's row, so that at most one order of a bot is alive at any time.
-"""
+"""Writes the decisions that make no order: an obstacle, a failure, a pause. Those that may are in `settlement`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 
 from apps.alerts.services import recording
-from apps.orders import closing, desk
-from apps.orders.context import OrderContext
-from apps.orders.locks import lock_broker_money, lock_owner
-from apps.orders.models import Position, Trade
-from apps.orders.selectors import live_position, reserved_by_currency
-from apps.trading_engine.jobs import Job, blocked_markets, live_orders, owner_of
+from apps.trading_engine.jobs import Job
 from apps.trading_engine.leases import TOO_SLOW
 from apps.trading_engine.models import ActiveStrategy, BotDecision
 from domain.alerts import AlertKind
-from domain.errors import AristobotError, InvalidInput
-from domain.french import number
-from domain.orders import OrderRequest, OrderSource, Side
-from domain.ports import Balance
-from domain.sizing import Funds, NoOrder, size_order
-from domain.strategies.contract import Evaluation
-from domain.strategies.parity import Seen
+from domain.errors import AristobotError
 
-ORDER_VALID_FOR = timedelta(seconds=20)
 MISSED_IN_A_ROW = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What an evaluation brought back. `asked_at` is the wall time just before the balance was asked."""
-
-    evaluation: Evaluation
-    balance: Balance
-    asked_at: datetime
-    price: Decimal  # close of the candle that just closed
-    seen: Seen  # what the strategy was shown, for its replay
-
-
-def settle(job: Job, answer: Answer, *, now: datetime, max_age: timedelta) -> BotDecision | None:
-    """Commit the decision and its order. None when the lease was lost: somebody else decides.
-
-    Args:
-        max_age: how old its signal may be. An answer that comes later is recorded as missed, and an order
-            must leave before that age.
-    """
-    with transaction.atomic():
-        bot, row = _lock(job)
-        if bot is None or row is None:
-            return None
-        fresh_for = max_age if row.sent_at is None else row.sent_at + max_age - now
-        if fresh_for <= timedelta():
-            age = (max_age - fresh_for).total_seconds()
-            row.action, row.reason = "none", f"manqué : évaluation terminée {age:.0f} s après le signal"
-            row.details = {"cause": TOO_SLOW}
-            return _close(row, "missed", now=now)
-        lock_owner(broker_id=job.broker_id, symbol=job.symbol, owner=owner_of(job.bot_id))
-        changed = _what_changed(job, bot)
-        wanted = NoOrder(changed) if changed else _size(job, answer)
-        if isinstance(wanted, OrderRequest):
-            _order(job, row, wanted, answer, now=now, fresh_for=fresh_for)
-        else:
-            row.action, row.reason = "none", wanted.reason
-        row.details, row.seen = _details(answer, quote=job.symbol.partition("/")[2]), answer.seen.body()
-        return _close(row, "decided", now=now)
 
 
 def settle_without_evaluation(job: Job, *, reason: str, now: datetime) -> BotDecision | None:
@@ -152,111 +95,3 @@ def _close(row: BotDecision, status: str, *, now: datetime) -> BotDecision:
         update_fields=["status", "action", "reason", "details", "seen", "trade", "lease_until", "decided_at"],
     )
     return row
-
-
-def _what_changed(job: Job, bot: ActiveStrategy) -> str:
-    """Say in French what happened to the bot during the evaluation, "" when nothing did."""
-    if not bot.is_active or bot.pause_reason:
-        return "bot arrêté ou suspendu pendant l'évaluation"
-    waiting = live_orders([bot.id]).get(bot.id)
-    if waiting:
-        return waiting
-    market = (job.broker_id, job.symbol)
-    blocked = blocked_markets([market])
-    if blocked:
-        return blocked[market]
-    position = live_position(job.broker_id, job.symbol, owner_of(bot.id))
-    if (None if position is None else (position.id, position.quantity)) != _seen(job):
-        return "position modifiée pendant l'évaluation"
-    if position is not None and position.status == Position.Status.CLOSING:
-        return "sortie de position en cours"
-    return ""
-
-
-def _seen(job: Job) -> tuple[int, Decimal] | None:
-    return None if job.position_id is None or job.held is None else (job.position_id, job.held)
-
-
-def _size(job: Job, answer: Answer) -> OrderRequest | NoOrder:
-    if job.market is None:
-        return NoOrder(job.obstacle)
-    lock_broker_money(job.broker_id)  # what is read here as reserved stays so until our own order is committed
-    quote = job.market.quote
-    funds = Funds(
-        free=answer.balance.free.get(quote, Decimal(0)),
-        reserved=reserved_by_currency(job.broker_id, as_of=answer.asked_at).get(quote, Decimal(0)),
-        cap=job.cap,
-    )
-    return size_order(answer.evaluation, market=job.market, price=answer.price, funds=funds, held=job.held)
-
-
-def _order(
-    job: Job, row: BotDecision, request: OrderRequest, answer: Answer, *, now: datetime, fresh_for: timedelta
-) -> None:
-    """Submit; a refusal (filters, minimum) is a decision too, with the refused attempt kept as a row."""
-    row.action = request.side.value
-    try:
-        if request.side is Side.SELL and job.position_id is not None:
-            row.trade = _leave(job, answer, now=now)
-        else:
-            valid_for = min(ORDER_VALID_FOR, fresh_for)
-            row.trade = submit(job, request, price=answer.price, now=now, valid_for=valid_for)
-    except InvalidInput as exc:
-        row.reason, row.trade_id = exc.message, exc.details.get("trade_id")
-        return
-    row.reason = _order_reason(row.trade, request, answer.price)
-
-
-def _leave(job: Job, answer: Answer, *, now: datetime) -> Trade | None:
-    """Begin to leave the position; None while its protection is cancelled first: the sale follows by itself."""
-    if job.position_id is None:
-        return None
-    progress = closing.begin(
-        job.position_id, reason=closing.SIGNAL, price=answer.price, now=now, market_time=job.close_time
-    )
-    return progress.trade
-
-
-def submit(job: Job, request: OrderRequest, *, price: Decimal, now: datetime, valid_for: timedelta) -> Trade:
-    """Hand the request to the desk inside the caller's transaction."""
-    if job.market is None:
-        raise InvalidInput(job.obstacle)
-    context = OrderContext(
-        user_id=job.user_id,
-        broker_id=job.broker_id,
-        source=OrderSource.STRATEGY,
-        owner=owner_of(job.bot_id),
-        now=now,
-        intent=Trade.Intent.ENTRY if request.side is Side.BUY else Trade.Intent.EXIT,
-        bot_id=job.bot_id,
-        strategy_id=job.strategy_id,
-        market_time=job.close_time,
-        trace_id=job.trace_id,
-        valid_for=valid_for,
-    )
-    return desk.submit(context, request, market=job.market, reference_price=price)
-
-
-def _order_reason(trade: Trade | None, request: OrderRequest, price: Decimal) -> str:
-    base, quote = request.symbol.split("/")
-    if trade is None:
-        return (
-            f"signal de vente vers {number(price)} {quote} : la protection est annulée chez l'exchange, puis ce "
-            "qui reste est vendu"
-        )
-    quantity = f"{number(trade.quantity)} {base} vers {number(price)} {quote}"
-    return f"signal d'achat : {quantity}" if request.side is Side.BUY else f"signal de vente : {quantity}"
-
-
-def _details(answer: Answer, *, quote: str) -> dict[str, Any]:
-    evaluation = answer.evaluation
-    return {
-        "should_long": evaluation.should_long,
-        "should_short": evaluation.should_short,
-        "position_size": str(evaluation.position_size),
-        "stop_loss": str(evaluation.stop_loss),
-        "take_profit": str(evaluation.take_profit),
-        "duration_ms": round(evaluation.duration_ms, 1),
-        "price": str(answer.price),
-        "free": str(answer.balance.free.get(quote, Decimal(0))),
-    }

@@ -21,6 +21,7 @@ from apps.trading_engine.database import Database, DatabaseDown
 from apps.trading_engine.evaluation import Evaluator
 from apps.trading_engine.jobs import Job
 from apps.trading_engine.models import BotDecision
+from apps.trading_engine.settler import Settler
 from domain.errors import AristobotError, StrategyError, Unavailable
 from domain.messages import Signal
 from domain.ports import Clock, SignalStream
@@ -88,6 +89,7 @@ class TradingEngine:
         self._database = database
         self._clock = clock
         self._limits = limits or Limits()
+        self._settler = Settler(database=database, clock=clock, max_age=self._limits.max_age)
         self._on_minute = on_minute
         self._name = f"engine-{uuid4().hex[:8]}"
         self._bots = _Bots()
@@ -231,7 +233,7 @@ class TradingEngine:
         try:
             async with asyncio.timeout(self._limits.evaluation_s):
                 answer = await self._evaluator.evaluate(job)
-            row = await run(decisions.settle, job, answer, now=clock.now(), max_age=self._limits.max_age)
+            row = await self._settler.settle(job, answer)
         except DatabaseDown:
             raise
         except StrategyError as exc:

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 from apps.orders.selectors import reserved_by_currency
 from apps.trading_engine.alike import AlikeQuestions
 from apps.trading_engine.database import Database
-from apps.trading_engine.decisions import Answer
 from apps.trading_engine.jobs import Job
+from apps.trading_engine.settlement import Answer
 from domain.candles import Candle
 from domain.errors import Unavailable
 from domain.ports import Balance, Clock, Gateway, StrategyHost

@@ -1,6 +1,6 @@
 """What the engine knows of a bot when it evaluates it: one snapshot, read in a few queries for all bots."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -139,7 +139,7 @@ def live_orders(bot_ids: Sequence[int]) -> dict[int, str]:
     return found
 
 
-def blocked_markets(markets: Sequence[tuple[int, str]]) -> dict[tuple[int, str], str]:
+def blocked_markets(markets: Collection[tuple[int, str]]) -> dict[tuple[int, str], str]:
     """Return, for each (broker, symbol) where anybody's order is of unknown outcome, why bots must wait there."""
     return {
         market: (

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 from django.conf import settings
 
-from apps.alerts.services.failovers import told_to_everybody
+from apps.alerts.services.failovers import StoreWatch, postgresql_place, told_to_everybody
 from apps.alerts.services.heartbeat_watch import HeartbeatWatch
 from apps.alerts.services.sender import AlertSender
 from apps.alerts.services.watch import ServiceWatch
 from apps.core.adapters import alerts
 from apps.core.adapters.presence import RedisPresenceReader
+from apps.core.adapters.redis_connection import primary_place
 from domain.ports import Clock
 
 
@@ -32,3 +33,9 @@ async def tell_takeover(*, clock: Clock) -> None:
         message="Basculement : le service CCXT ne répondait plus, celui de secours envoie et suit les ordres.",
         clock=clock,
     )
+
+
+def store_watch(*, clock: Clock) -> StoreWatch:
+    """Return the watch that tells of PostgreSQL's and Redis's failovers; it has a `run`."""
+    places = {"PostgreSQL": postgresql_place, "Redis": lambda: primary_place(settings.REDIS_URL)}
+    return StoreWatch(places, clock=clock)

@@ -28,6 +28,7 @@ from apps.core.services.ccxt_manager import CcxtManager
 from apps.core.services.gateway_requests import GatewayRequests
 from apps.core.services.market_feeds import MarketFeeds
 from apps.market_data.services.symbols import DjangoMarketStore
+from apps.orders.database import close_claims
 from apps.orders.executor import OrderExecutor
 from apps.orders.external_watch import ExternalWatch
 from apps.orders.lease import RowLease
@@ -128,6 +129,7 @@ class CcxtService:
         finally:
             await self._manager.close()
             await self._redis.aclose()
+            await close_claims()
             await close_database()
 
     async def _stand_by(self) -> bool:

@@ -34,7 +34,7 @@ from apps.trading_engine.evaluation import Evaluator
 from apps.trading_engine.parity.watch import ParityWatch
 from apps.trading_engine.position_watch import PositionWatch
 from apps.webhooks.inbox import Inbox
-from aristobot.wiring.alerts import alert_works, heartbeat_watch
+from aristobot.wiring.alerts import alert_works, heartbeat_watch, store_watch
 from aristobot.wiring.backtests import BacktestWorks
 from aristobot.wiring.logs import start_logs
 from aristobot.wiring.outgoing_events import OutgoingEvents, join_wake_up
@@ -137,6 +137,7 @@ async def run() -> None:
             Retention(retention_rules(), clock=clock),
             *alert_works(watched=("ccxt_service",), clock=clock),
             heartbeat_watch(clock=clock),
+            store_watch(clock=clock),
         )
         await _until(stop, [work.run() for work in works])
     finally:

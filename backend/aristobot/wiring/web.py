@@ -25,6 +25,7 @@ from apps.core.services.ccxt_client import CcxtClient
 from apps.core.services.gateway_access import short_lived_gateway
 from apps.core.services.health import HealthService
 from apps.core.services.live_feeds import Event, LiveFeed
+from apps.journal import live as journal
 from apps.orders.signals import order_event, orders_waiting
 from apps.trading_engine.database import Database
 from apps.trading_engine.models import ActiveStrategy
@@ -155,7 +156,11 @@ class Facts:
 
 def feeds(health: HealthService) -> Mapping[str, LiveFeed]:
     """Return the feeds of the socket by topic."""
-    return {"status": LiveFeed("status", lambda: _status(health)), "stream": LiveFeed("stream", _stream)}
+    return {
+        "status": LiveFeed("status", lambda: _status(health)),
+        "stream": LiveFeed("stream", _stream),
+        "logs": LiveFeed("logs", journal.follow, narrow=journal.narrowed),
+    }
 
 
 async def _status(health: HealthService) -> AsyncIterator[Event]:

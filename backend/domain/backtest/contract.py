@@ -16,6 +16,7 @@ from domain.strategies.contract import DEFAULT_WINDOW
 
 if TYPE_CHECKING:
     from domain.backtest.certificate import Certificate
+    from domain.backtest.ledger import Trades
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,17 +84,19 @@ class EntryTerms:
     take_profit: float
 
 
-@dataclass(slots=True)
-class HeldPosition:
+class HeldPosition(Protocol):
     """The open position of a run. Bars are indices into the series."""
 
-    signal_bar: int
     entry_bar: int
-    quantity: Decimal
-    entry_price: Decimal
-    entry_fee: Decimal
-    stop_loss: Decimal | None
-    take_profit: Decimal | None
+
+    @property
+    def quantity(self) -> Decimal: ...
+    @property
+    def entry_price(self) -> Decimal: ...
+    @property
+    def stop_loss(self) -> Decimal | None: ...
+    @property
+    def take_profit(self) -> Decimal | None: ...
 
 
 class Decisions(Protocol):
@@ -113,6 +116,21 @@ class Decisions(Protocol):
 
     def next_exit(self, position: HeldPosition, first: int, last: int, balance: float) -> int | None:
         """Return the first bar in first..last (inclusive) at whose close the strategy wants to leave."""
+        ...
+
+    def sure_exit(self, first: int) -> int | None:
+        """Return the first bar from `first` on at whose close the strategy wants to leave, if that is known.
+
+        Returns:
+            A bar (beyond the last one: it never leaves), or None: it must be asked by `next_exit`.
+        """
+        ...
+
+    def rides(self) -> tuple[Any, Any] | None:
+        """Return arrays of first and last bars of the stretches that positions are likely to live through, or None.
+
+        It only saves work.
+        """
         ...
 
 
@@ -160,7 +178,7 @@ class OpenPosition:
 class Outcome:
     """The result of one run. `equity` is the value at each candle's close, from the first bar that may decide."""
 
-    trades: Sequence[BacktestTrade]
+    trades: "Trades"
     refusals: Sequence[Refusal]
     open_position: OpenPosition | None
     final_balance: Decimal  # cash plus what is still held, at the last close
@@ -189,12 +207,17 @@ class Verdict(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BacktestJob:
-    """What is to be played. `seed` draws the bars of the proof and feeds the user's random numbers."""
+    """What is to be played. `seed` draws the bars of the proof and feeds the user's random numbers.
+
+    Args:
+        exact_at_most: over how many bars the exact way, some 2 ms each, may be taken; None = all.
+    """
 
     code: str
     params: Mapping[str, Any]
     settings: BacktestSettings
     seed: int = 0
+    exact_at_most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

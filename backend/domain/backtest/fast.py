@@ -6,9 +6,7 @@ indicators are causal and settle within the window; causality.py and proof.py se
 """
 
 import math
-from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -24,17 +22,11 @@ from domain.backtest.views import View
 from domain.strategies.base import METHODS
 from domain.strategies.evaluate import Asker
 
+_YES = vectors.YES
 _BLOCK = 32_768
+_LONGEST_RIDE = 256  # bars; what is longer is searched when it is met
+_MOST_RIDDEN = 4  # times the series
 _TICK_EVERY = 1024
-
-
-@dataclass(slots=True)
-class Moment:
-    """What the engine asked about: from this bar on, with that balance, flat or holding."""
-
-    bar: int
-    balance: float
-    position: HeldPosition | None
 
 
 class FastDecisions:
@@ -65,25 +57,47 @@ class FastDecisions:
         self._view = View(methods, snapshot, candles, window=window, shortest=shortest)
         self._asker = Asker(code, window)
         self._size, self._stop, self._target = (self._view.method(name) for name in METHODS[2:])
-        self.moments: list[Moment] = []
         self.slow_reason = ""
         self._signals: dict[str, _Signals | None] = {}
         for name, held in (("should_long", False), ("should_short", True)):
             context = Context(methods, snapshot, slack, window, held)
             self._signals[name] = self._vector(name, context, shortest)
+        self._entries, self._exits = self._signals["should_long"], self._signals["should_short"]
 
     @property
     def vectorised(self) -> bool:
         return all(each is not None for each in self._signals.values())
 
     def next_entry(self, first: int, last: int, balance: float) -> int | None:
-        self.moments.append(Moment(first, balance, None))
+        entries = self._entries
+        if entries is not None and first >= self.first:
+            bar: int = entries.following[first]
+            if bar > last:
+                return None
+            if entries.answers[bar] == _YES:
+                return bar
         return self._next("should_long", first, last, balance, None)
 
     def next_exit(self, position: HeldPosition, first: int, last: int, balance: float) -> int | None:
-        if first == position.entry_bar:
-            self.moments.append(Moment(first, balance, position))
         return self._next("should_short", first, last, balance, position)
+
+    def sure_exit(self, first: int) -> int | None:
+        exits = self._exits
+        if exits is None or first < self.first:
+            return None
+        bar: int = exits.following[first]
+        return bar if bar == self._count or exits.answers[bar] == _YES else None
+
+    def rides(self) -> tuple[Any, Any] | None:
+        if self._entries is None or self._exits is None:
+            return None
+        first: Any = self._entries.bars + 1
+        first = first[first < self._count - 1]
+        for kept in (first, first[np.diff(first, prepend=0) > 1]):  # else those that follow no other
+            last = np.minimum(self._exits.after[kept], np.minimum(kept + _LONGEST_RIDE, self._count) - 2)
+            if int((last - kept).sum()) <= _MOST_RIDDEN * self._count:
+                return kept, np.maximum(last, kept)
+        return None
 
     def entry_terms(self, bar: int, balance: float) -> EntryTerms:
         if bar < self.first:
@@ -111,11 +125,6 @@ class FastDecisions:
         """Return should_long (flat) or should_short (holding) at one bar."""
         name = "should_long" if position is None else "should_short"
         return self._next(name, bar, bar, balance, position) is not None
-
-    def moment_at(self, bar: int) -> Moment | None:
-        """Return what the engine last asked that covers a bar."""
-        at = bisect_right(self.moments, bar, key=lambda moment: moment.bar) - 1
-        return self.moments[at] if at >= 0 else None
 
     def _next(self, name: str, first: int, last: int, balance: float, position: HeldPosition | None) -> int | None:
         if first < self.first:
@@ -193,20 +202,23 @@ def _same(value: Any) -> Any:
 
 
 class _Signals:
-    """The bars of one method's answers that are not a sure no."""
+    """The bars of one method's answers that are not a sure no.
+
+    Args:
+        bars: those bars.
+        after, following: for each bar the next one of them, itself included; the number of bars when there is none.
+    """
 
     def __init__(self, answers: Any) -> None:
-        self._answers = memoryview(answers)
-        bars = np.flatnonzero(answers)
-        # For each bar the next one that is not a no, itself included.
-        following: Any = np.full(len(answers) + 1, len(answers), dtype="int32")
-        following[bars] = bars
-        following[::-1] = np.minimum.accumulate(following[::-1])
-        self._following = memoryview(following)
+        count = len(answers)
+        self.answers = memoryview(answers)
+        self.bars: Any = np.flatnonzero(answers)
+        self.after: Any = np.repeat(np.append(self.bars, count), np.diff(self.bars, prepend=-1, append=count))
+        self.following = memoryview(np.ascontiguousarray(self.after))
 
     def next(self, first: int, last: int) -> int | None:
-        bar: int = self._following[first]
+        bar: int = self.following[first]
         return bar if bar <= last else None
 
     def sure(self, bar: int) -> bool:
-        return self._answers[bar] == vectors.YES
+        return self.answers[bar] == _YES

@@ -57,6 +57,12 @@ class LiteralDecisions:
                 return bar
         return None
 
+    def sure_exit(self, first: int) -> int | None:
+        return None
+
+    def rides(self) -> tuple[Any, Any] | None:
+        return None
+
     def at(self, bar: int, balance: float, position: HeldPosition | None = None) -> Evaluation:
         """Return the strategy's answer at the close of a bar."""
         if position is None and self._last is not None and self._last[:2] == (bar, balance):

@@ -15,7 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -25,17 +25,18 @@ _SHORT_MS = 30 * DAY_MS  # under this, a yearly figure says nothing
 _SQN_MIN_TRADES = 30
 
 
-class ClosedTrade(Protocol):
-    """What the metrics read of a trade."""
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What the metrics read of the trades.
 
-    @property
-    def entry_bar(self) -> int: ...
-    @property
-    def exit_bar(self) -> int: ...
-    @property
-    def profit(self) -> Decimal: ...
-    @property
-    def fees(self) -> Decimal: ...
+    Args:
+        profits: of each closed trade, net of fees, in order; `fees` of all of them.
+        held_bars: candles during which something was held.
+    """
+
+    profits: Sequence[Decimal]
+    fees: Decimal
+    held_bars: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +72,13 @@ class Metrics:
 
 
 def compute(
-    trades: Sequence[ClosedTrade],
+    trades: Tally,
     equity: Any,
     *,
     close_time_ms: Any,
     step_ms: int,
     initial_amount: Decimal,
     final_balance: Decimal,
-    held_bars: int,
     first_open: float,
     last_close: float,
 ) -> Metrics:
@@ -86,9 +86,8 @@ def compute(
 
     Args:
         equity: value at each close, floats; `close_time_ms` the times of these closes.
-        held_bars: candles of the position still open at the end.
     """
-    profits = [trade.profit for trade in trades]
+    profits = trades.profits
     wins, losses = [p for p in profits if p > 0], [p for p in profits if p < 0]
     net = final_balance - initial_amount
     capital = float(initial_amount)
@@ -96,14 +95,13 @@ def compute(
     returns = daily_returns(equity, close_time_ms, initial=capital)
     lasted = int(close_time_ms[-1] - close_time_ms[0]) + step_ms if len(equity) else 0
     yearly = cagr(capital, float(final_balance), lasted)
-    held = sum(trade.exit_bar - trade.entry_bar + 1 for trade in trades) + held_bars
     return Metrics(
         initial_amount=initial_amount,
         final_balance=final_balance,
         net_profit=net,
         net_return=_over(float(net), capital),
-        fees=sum((trade.fees for trade in trades), Decimal(0)),
-        trade_count=len(trades),
+        fees=trades.fees,
+        trade_count=len(profits),
         won=len(wins),
         lost=len(losses),
         win_rate=_over(len(wins), len(profits)),
@@ -122,7 +120,7 @@ def compute(
         calmar=_over(yearly, down.ratio),
         cagr=yearly,
         sqn=sqn(profits),
-        exposure=_over(min(held, len(equity)), len(equity)),
+        exposure=_over(min(trades.held_bars, len(equity)), len(equity)),
         buy_and_hold=_over(last_close - first_open, first_open),
     )
 

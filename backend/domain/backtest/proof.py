@@ -14,7 +14,8 @@ import numpy as np
 
 from domain.backtest.causality import difference
 from domain.backtest.contract import BacktestTrade, CandleSeries, ColumnDifference
-from domain.backtest.fast import FastDecisions, Moment
+from domain.backtest.fast import FastDecisions
+from domain.backtest.ledger import Trades
 from domain.backtest.literal import LiteralDecisions, seen_at
 from domain.backtest.snapshot import Key, Snapshot, numbers, take
 from domain.backtest.source import Source
@@ -151,7 +152,7 @@ def compare(
     literal: LiteralDecisions,
     whole: Snapshot,
     settled: Settling,
-    trades: Sequence[BacktestTrade],
+    trades: Trades,
     candles: CandleSeries,
     *,
     first: int,
@@ -171,7 +172,7 @@ def compare(
         bars.add(draw.randint(first, last))
     found = Agreement(bars)
     for bar in sorted(bars):
-        found.where = _differs(fast, literal, bar)
+        found.where = _differs(fast, literal, trades, bar)
         if found.where:
             break
         if bar >= fast.first and literal.asked is not None:
@@ -197,16 +198,15 @@ def _traded(trades: Sequence[BacktestTrade], count: int, draw: random.Random) ->
     return {trade.entry_bar - 1 for trade in chosen} | {trade.exit_bar - 1 for trade in chosen}
 
 
-def _differs(fast: FastDecisions, literal: LiteralDecisions, bar: int) -> str:
-    moment = fast.moment_at(bar) or Moment(bar, 0.0, None)
-    position = moment.position
-    exact = literal.at(bar, moment.balance, position)
-    ours = fast.decides(bar, moment.balance, position)
+def _differs(fast: FastDecisions, literal: LiteralDecisions, trades: Trades, bar: int) -> str:
+    balance, position = trades.moment(bar)
+    exact = literal.at(bar, balance, position)
+    ours = fast.decides(bar, balance, position)
     if ours is not (exact.should_long if position is None else exact.should_short):
         side = "achat" if position is None else "vente"
         return f"bougie {bar} : {side} décidé {'par' if ours else 'sauf par'} le chemin rapide"
     if ours and position is None:
-        terms = fast.entry_terms(bar, moment.balance)
+        terms = fast.entry_terms(bar, balance)
         pairs = (
             (terms.position_size, exact.position_size, exact.position_size),
             (terms.stop_loss, exact.stop_loss, 1.0),

@@ -4,6 +4,7 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TypeVar
 
 from domain.backtest import causality, proof
@@ -25,6 +26,7 @@ from domain.backtest.literal import LiteralDecisions, seen_at
 from domain.backtest.snapshot import Key, Snapshot, take
 from domain.backtest.source import CannotFollow, Methods, Source
 from domain.errors import StrategyError
+from domain.french import number
 from domain.strategies.evaluate import Asked
 
 _T = TypeVar("_T")
@@ -77,14 +79,30 @@ class Route:
         self.decisions: Decisions = self._literal
 
     def play(self, simulate: Callable[[Decisions], Outcome]) -> tuple[Outcome, Proved]:
-        """Return the outcome, and what was proved of it."""
+        """Return the outcome, and what was proved of it.
+
+        Raises:
+            StrategyError: it would have to be played the exact way, over more bars than the job allows.
+        """
         outcome = self._attempt(simulate)
         if outcome is None and self._given is not None:  # not so with these parameters: prove them for themselves
             self._given, self.fallback, self._short = None, "", []
             outcome = self._attempt(simulate)
         if outcome is None:
+            self._check_length()
             outcome = simulate(self._literal)
         return outcome, self._proved()
+
+    def _check_length(self) -> None:
+        bars, most = len(self._candles) - self._first, self._job.exact_at_most
+        if most is not None and bars > most:
+            counts = [number(Decimal(count)) for count in (bars, most)]
+            raise StrategyError(
+                f"Essai non joué : il demande le calcul exact, bougie par bougie ({self.fallback}), soit "
+                f"{counts[0]} bougies ; {counts[1]} au plus dans un balayage. Un backtest de ce seul réglage "
+                "le joue.",
+                details={"line": None, "bars": bars, "limit": most},
+            )
 
     def _attempt(self, simulate: Callable[[Decisions], Outcome]) -> Outcome | None:
         try:

@@ -162,13 +162,12 @@ class _Runner:
         candles, first = self._candles, self._job.settings.first_bar
         held = outcome.open_position
         return metrics.compute(
-            outcome.trades,
+            outcome.trades.tally(0 if held is None else len(candles) - held.entry_bar),
             outcome.equity,
             close_time_ms=candles.open_time_ms[first:] + candles.step_ms,
             step_ms=candles.step_ms,
             initial_amount=self._job.settings.initial_amount,
             final_balance=outcome.final_balance,
-            held_bars=0 if held is None else len(candles) - held.entry_bar,
             first_open=float(candles.open[first]),
             last_close=float(candles.close[-1]),
         )

@@ -1,8 +1,6 @@
 """Finds the candle in which a protection was met, whatever the distance, by blocks of minima and maxima."""
 
-import math
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -25,16 +23,21 @@ class Touched:
 class TouchIndex:
     """Searches lows and highs. A stop is met when a low reaches it; a take profit when a high goes through it."""
 
-    def __init__(self, candles: CandleSeries) -> None:
+    def __init__(self, candles: CandleSeries, rides: tuple[Any, Any] | None = None) -> None:
         self._low, self._high = candles.low, candles.high
         self._lows, self._highs = floats(candles.low), floats(candles.high)
         self._block_low = _blocks(candles.low, np.minimum)
         self._block_high = _blocks(candles.high, np.maximum)
+        self._rides = None if rides is None else _Rides(candles, *rides)
 
-    def first(self, first: int, last: int, stop: Decimal | None, target: Decimal | None) -> Touched | None:
-        """Return the first candle in first..last (inclusive) that met `stop` or `target`, or None."""
-        low = -math.inf if stop is None else float(stop)
-        high = math.inf if target is None else float(target)
+    def first(self, first: int, last: int, low: float, high: float) -> Touched | None:
+        """Return the first candle in first..last (inclusive) that met a stop at `low` or a target at `high`.
+
+        Infinite ones are never met.
+        """
+        rides = self._rides
+        if rides is not None and rides.untouched(first, last, low, high):
+            return None
         start = first
         if last - first < _SHORT:
             if min(self._lows[first : last + 1]) > low and max(self._highs[first : last + 1]) <= high:
@@ -65,6 +68,28 @@ class TouchIndex:
             return None
         offset = int(either.argmax())
         return Touched(start + offset, bool(stops[offset]), bool(targets[offset]))
+
+
+class _Rides:
+    """The lowest low and highest high of stretches known beforehand, found all at once.
+
+    Args:
+        first, last: of each stretch, both included, before the series' last bar; no two begin together.
+    """
+
+    def __init__(self, candles: CandleSeries, first: Any, last: Any) -> None:
+        numbers: Any = np.full(len(candles), -1, dtype="int32")
+        numbers[first] = np.arange(len(first), dtype="int32")
+        self._number = memoryview(numbers)
+        self._last = memoryview(np.ascontiguousarray(last, dtype="int64"))
+        edges = np.stack((first, last + 1), axis=1).ravel()
+        self._low = floats(np.minimum.reduceat(candles.low, edges)[::2] if len(edges) else edges)
+        self._high = floats(np.maximum.reduceat(candles.high, edges)[::2] if len(edges) else edges)
+
+    def untouched(self, first: int, last: int, low: float, high: float) -> bool:
+        """Tell whether a stretch that begins there is known to have met neither a stop nor a target."""
+        number = self._number[first]
+        return number >= 0 and self._last[number] >= last and self._low[number] > low and self._high[number] <= high
 
 
 def floats(values: Any) -> memoryview:

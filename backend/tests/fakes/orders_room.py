@@ -18,6 +18,7 @@ from apps.market_data.models import ExchangeSymbol
 from apps.orders import desk
 from apps.orders.admission import Purse
 from apps.orders.context import OrderContext
+from apps.orders.database import close_claims
 from apps.orders.executor import OrderExecutor
 from apps.orders.models import Trade
 from domain.order_abilities import OrderAbilities, PairMode
@@ -169,10 +170,11 @@ def know_market(room: OrdersRoom) -> None:
 
 @asynccontextmanager
 async def orders_room() -> AsyncIterator[OrdersRoom]:
-    """`make_room` for asynchronous tests; closes the connection of the ORM's thread afterwards."""
+    """`make_room` for asynchronous tests; closes the connections of the ORM's threads afterwards."""
     try:
         yield await sync_to_async(make_room)()
     finally:
+        await close_claims()
         await sync_to_async(connections.close_all)()
 
 

@@ -112,6 +112,8 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/api/alerts/addresses/{id}/test/"): Route(ADDRESSED, "alert_address"),
     ("GET", "/api/alerts/preferences/"): Route(CALLER),
     ("PUT", "/api/alerts/preferences/"): Route(CALLER, body={"kinds": []}),
+    ("GET", "/api/logs/"): Route(LISTED, reads=False),  # lines of files: test_journal.py
+    ("GET", "/api/logs/traces/{id}/"): Route(ADDRESSED, "trace"),
     ("GET", "/api/health/"): Route(SHARED),
     ("GET", "/api/heartbeat/"): Route(SHARED),
     ("GET", "/api/exchanges/"): Route(SHARED),
@@ -135,6 +137,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ),
     ("GET", "/api/backtests/"): Route(LISTED),
     ("POST", "/api/backtests/"): Route(ADDRESSED, body=BACKTEST),  # the rows it names must be the caller's
+    ("GET", "/api/backtests/offer/"): Route(NARROWED, body=MARKET, reads=False),
     ("GET", "/api/backtests/{id}/"): Route(ADDRESSED, "backtest"),
     ("DELETE", "/api/backtests/{id}/"): Route(ADDRESSED, "backtest"),
     ("POST", "/api/backtests/{id}/cancel/"): Route(ADDRESSED, "backtest"),
@@ -210,6 +213,7 @@ ACCESS_OF_TOPICS = {
     "bots": LISTED,
     "backtests": LISTED,
     "webhooks": LISTED,
+    "logs": LISTED,
 }
 
 
@@ -308,6 +312,7 @@ def make_world() -> World:
         "bot": bot.pk,
         "trade": trade.pk,
         "position": position.pk,
+        "trace": trade.trace_id,
         "alert_address": address.pk,
         "device": device.pk,
         **_webhook(lea, broker),
@@ -335,6 +340,7 @@ def _trade(user: User, broker: Broker, bot: Any) -> Trade:
         source="strategy",
         owner=f"bot:{bot.pk}",
         client_order_id=MARK,
+        trace_id="order.lea",
         symbol=SYMBOL,
         side="buy",
         type="market",

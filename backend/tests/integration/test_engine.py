@@ -1,7 +1,7 @@
 """The engine on real PostgreSQL: one decision per bot and close, whatever arrives, fails or races."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,11 +13,15 @@ from apps.alerts.models import Alert
 from apps.brokers.models import Exchange
 from apps.core.models import CandleHeartbeat, HeartbeatStatus
 from apps.orders.models import OrderCommand, Position, Trade
-from apps.trading_engine import leases
+from apps.trading_engine import leases, settlement, settler
 from apps.trading_engine.database import Database
 from apps.trading_engine.engine import TradingEngine
 from apps.trading_engine.models import ActiveStrategy, BotDecision
+from apps.trading_engine.settlement import settle_all
 from domain.errors import StrategyError, StrategyTimeout, Unavailable
+from domain.orders import OrderRequest
+from domain.sizing import Funds, NoOrder, size_order
+from domain.strategies.contract import Evaluation
 from tests.engine_world import CLOSE, FEED, SYMBOL, World, hold, make_bot, make_broker, make_user, until
 from tests.fakes.strategy_host import SELL, buy
 
@@ -119,6 +123,53 @@ async def test_bots_of_one_account_do_not_spend_the_same_money_twice(world: Worl
     assert actions == ["buy", "buy", "none", "none", "none"]
     refused = [row.reason for row in await world.decisions() if row.action == "none"]
     assert all(reason.startswith("solde insuffisant : 50 USDT demandés") for reason in refused)
+
+
+async def test_a_bot_that_cannot_be_settled_loses_no_other_s_decision(
+    world: World, bot: ActiveStrategy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = await world.database.run(lambda: [make_bot(bot.user, bot.broker).id for _ in range(2)])
+
+    def size(evaluation: Evaluation, *, funds: Funds, **terms: Any) -> OrderRequest | NoOrder:
+        if funds.cap == 13:
+            raise ZeroDivisionError("a fault of ours in one bot's sizing")
+        return size_order(evaluation, funds=funds, **terms)
+
+    await world.database.run(lambda: ActiveStrategy.objects.filter(id=bot.id).update(amount=13))
+    monkeypatch.setattr(settlement, "size_order", size)
+    engine = world.engine()
+    await engine.receive(world.signal())
+    await engine.idle()
+    assert [(row.bot_id, row.status) for row in await world.decisions()] == [
+        (bot.id, "failed"),
+        *((other, "decided") for other in others),
+    ]
+    assert [trade.bot_id for trade in await trades(world)] == others
+
+
+async def test_the_bots_of_one_account_sell_in_one_transaction(
+    world: World, bot: ActiveStrategy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bots = [bot, *await world.database.run(lambda: [make_bot(bot.user, bot.broker) for _ in range(3)])]
+    held = [await world.database.run(hold, each) for each in bots]
+    world.host.answers["code"] = SELL
+    together: list[int] = []
+
+    def settle(answered: Sequence[Any], **terms: Any) -> list[BotDecision | None]:
+        together.append(len(answered))
+        return settle_all(answered, **terms)
+
+    monkeypatch.setattr(settler, "settle_all", settle)
+    engine = world.engine()
+    await engine.receive(world.signal())
+    await engine.idle()
+    assert together == [4]
+    sales = await trades(world)
+    assert [(sale.side, sale.intent, sale.quantity) for sale in sales] == [("sell", "exit", Decimal("0.5"))] * 4
+    assert [sale.position_id for sale in sales] == [position.id for position in held]
+    assert [row.trade_id for row in await world.decisions()] == [sale.id for sale in sales]
+    positions = await world.database.run(lambda: list(Position.objects.values_list("status", "closing_reason")))
+    assert positions == [("closing", "signal")] * 4
 
 
 @pytest.mark.parametrize(

@@ -270,6 +270,22 @@ async def test_orders_of_one_market_leave_in_order_and_others_side_by_side(room:
     assert sent == [trade.client_order_id for trade in trades]
 
 
+async def test_a_close_s_orders_leave_side_by_side_and_each_owner_s_in_order(room: OrdersRoom) -> None:
+    first, second, third = [
+        await room.submitted(quantity=quantity, owner=owner)
+        for quantity, owner in (("1", "bot:1"), ("2", "bot:2"), ("3", "bot:1"))
+    ]
+    gate = room.exchange.gate("create_order")
+    executor, _ = room.executor()
+    cycle = asyncio.create_task(executor.cycle())
+    await until(lambda: room.exchange.calls.count("create_order") == 2)
+    assert [(await refreshed(each)).status for each in (first, second, third)] == ["sending", "sending", "pending"]
+    gate.set()
+    await cycle
+    assert room.exchange.accepted[-1].ticket.client_order_id == third.client_order_id
+    assert {(await refreshed(each)).status for each in (first, second, third)} == {"filled"}
+
+
 async def test_two_executors_never_send_the_same_order(room: OrdersRoom) -> None:
     trades = [await room.submitted(quantity="1") for _ in range(8)]
     first, _ = room.executor()

@@ -36,18 +36,31 @@ class Instance:
 
     Args:
         data_dir: empty folder of its own.
-        feed, speed: as for `./aristobot up`.
-        environment: added to the process's own.
+        feed, speed, options: as for `./aristobot up`.
+        environment: added to the process's own; names other servers than the embedded ones, if at all.
     """
 
-    def __init__(self, data_dir: Path, *, feed: str, speed: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        feed: str,
+        speed: str,
+        options: Sequence[str] = (),
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.data_dir = data_dir
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._options = ["--feed", feed, "--speed", speed]
-        self._environment = {**os.environ, **(environment or {})}
-        for variable in ("DATABASE_URL", "REDIS_URL", "ARISTOBOT_DATA_DIR", "SECRET_KEY"):
-            self._environment.pop(variable, None)  # the test run's own services are not the instance's
+        self._options = ["--feed", feed, "--speed", speed, *options]
+        self._given = environment or {}
+        own = (
+            "DATABASE_URL",
+            "REDIS_URL",
+            "ARISTOBOT_DATA_DIR",
+            "SECRET_KEY",
+        )  # the test run's, not the instance's
+        self._environment = {**{k: v for k, v in os.environ.items() if k not in own}, **self._given}
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str | None] = queue.Queue()
         self.output: list[str] = []
@@ -102,16 +115,18 @@ class Instance:
         return state
 
     def setting(self, name: str) -> str:
-        value: str = self.run_file()["environment"][name]
+        value: str = self._given.get(name) or self.run_file()["environment"][name]
         return value
 
     def pids(self, service: str) -> list[int]:
         """Main process of a service: the eldest of the launcher's descendants with its command line."""
-        mark = MARKS[service]
+        return self.all_pids(MARKS[service])[:1]
+
+    def all_pids(self, mark: str) -> list[int]:
+        """Every process of the launcher whose command line holds `mark`, eldest first."""
         table = _process_table()
         family = _descendants(table, int(self.run_file()["pid"]))
-        found = [pid for pid in family if mark in table[pid][1]]
-        return sorted(found)[:1]
+        return sorted(pid for pid in family if mark in table[pid][1])
 
     def kill(self, service: str) -> int:
         """`kill -9` the service and return its pid.

@@ -1,4 +1,5 @@
 /** Backtests and parameter sweeps (backend app `backtest`). */
+import type { Timeframe } from './core'
 import { answer, answerAll, api, type Page, type Schemas } from './client'
 
 export type RunStatus = Schemas['Backtest']['status']
@@ -10,6 +11,9 @@ export type MetricKey = Exclude<keyof Metrics, 'open_position' | 'refusals'>
 export type Checks = Schemas['BacktestChecks']
 export type ColumnDifference = Schemas['ColumnDifference']
 export type Run = Schemas['Backtest']
+
+/** What the form proposes for a market, each value with where it comes from. */
+export type Offer = Schemas['Offer']
 
 /** How far a backtest or a sweep has come in its present phase, 0 to 1; `detail` is French, with the time left. */
 export interface BacktestProgress {
@@ -39,6 +43,8 @@ const cursorOf = (address: string): string | undefined => new URL(address, locat
 /** The newest runs, or the page at `address`. */
 export const fetchRuns = (address?: string): Promise<Page<Run>> =>
   answer(api.GET('/api/backtests/', { params: { query: { limit: HISTORY, cursor: address && cursorOf(address) } } }))
+export const fetchOffer = (broker: number, symbol: string, timeframe: Timeframe): Promise<Offer> =>
+  answer(api.GET('/api/backtests/offer/', { params: { query: { broker, symbol, timeframe } } }))
 export const fetchRun = (id: number): Promise<Run> => answer(api.GET('/api/backtests/{id}/', one(id)))
 export const createRun = (body: NewRun): Promise<Run> => answer(api.POST('/api/backtests/', { body }))
 export const cancelRun = (id: number): Promise<Run> => answer(api.POST('/api/backtests/{id}/cancel/', one(id)))

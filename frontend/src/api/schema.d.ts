@@ -247,6 +247,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/backtests/offer/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What a form proposes for a market: the account's fees and balance, limits, candles that are kept. */
+        get: operations["backtests_offer_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/backtests/quick-test/": {
         parameters: {
             query?: never;
@@ -659,6 +676,40 @@ export interface paths {
         };
         /** @description Wired with a `PresenceReader`, from which come latency, rate and open candles. */
         get: operations["heartbeat_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/logs/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Lines, newest first. */
+        get: operations["logs_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/logs/traces/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Everything about one decision, order or call, from its signal to its last fill. */
+        get: operations["logs_traces_retrieve"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2341,6 +2392,13 @@ export interface components {
          */
         KindsEnum: "order" | "bot_paused" | "service";
         /**
+         * @description * `info` - info
+         *     * `warning` - warning
+         *     * `error` - error
+         * @enum {string}
+         */
+        LevelEnum: "info" | "warning" | "error";
+        /**
          * @description * `oco` - oco
          *     * `linked` - linked
          *     * `none` - none
@@ -2355,6 +2413,26 @@ export interface components {
          * @enum {string}
          */
         LoadStateEnum: "not_loaded" | "loading" | "loaded" | "failed";
+        /** @description One line. `message`: its French sentence, empty for a developer's event. */
+        LogLine: {
+            id: string;
+            /** Format: date-time */
+            time: string;
+            level: components["schemas"]["LevelEnum"];
+            terminal: string;
+            event: string;
+            message: string;
+            trace_id: string;
+            /** @description Ce que la ligne dit encore. */
+            facts: {
+                [key: string]: unknown;
+            };
+        };
+        /** @description Newest first. `next`: what to give as `before` for older ones, null when there are none. */
+        LogPage: {
+            results: components["schemas"]["LogLine"][];
+            next: string | null;
+        };
         /** @description Whether the indicators know the future; `reason` is French. */
         LookAhead: {
             verdict: components["schemas"]["Verdict276Enum"];
@@ -2438,6 +2516,60 @@ export interface components {
          * @enum {string}
          */
         ObjectiveEnum: "sharpe" | "sortino" | "calmar" | "net_return" | "profit_factor";
+        /** @description What a form proposes for a backtest of a market. */
+        Offer: {
+            market: components["schemas"]["OfferMarket"];
+            fees: components["schemas"]["OfferFees"];
+            amount: components["schemas"]["OfferAmount"];
+            slippage_ratio: string;
+            candles: components["schemas"]["OfferCandles"];
+        };
+        /** @description The account's free balance, or an example where it is unknown or too small for an order. */
+        OfferAmount: {
+            value: string;
+            origin: components["schemas"]["OfferAmountOriginEnum"];
+        };
+        /**
+         * @description * `balance` - balance
+         *     * `example` - example
+         * @enum {string}
+         */
+        OfferAmountOriginEnum: "balance" | "example";
+        /** @description Stretches that are kept whole, newest first; the exchange has candles up to `available_until`. */
+        OfferCandles: {
+            exchange_name: string;
+            kept: components["schemas"]["OfferSpan"][];
+            kept_count: number;
+            /** Format: date-time */
+            available_until: string;
+        };
+        /** @description `words` says in French where the ratios come from. */
+        OfferFees: {
+            maker_ratio: string;
+            taker_ratio: string;
+            origin: components["schemas"]["OfferFeesOriginEnum"];
+            words: string;
+        };
+        /**
+         * @description * `account` - account
+         *     * `market` - market
+         * @enum {string}
+         */
+        OfferFeesOriginEnum: "account" | "market";
+        /** @description What the exchange refuses to go below. */
+        OfferMarket: {
+            symbol: string;
+            base: string;
+            quote: string;
+            min_quantity: string | null;
+            min_notional: string | null;
+        };
+        OfferSpan: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+        };
         OllamaSettings: {
             url: string;
             model: string;
@@ -3552,6 +3684,38 @@ export interface components {
          * @enum {string}
          */
         TimeframeEnum: "1m" | "3m" | "5m" | "10m" | "15m" | "1h" | "2h" | "4h";
+        /**
+         * @description * `` -
+         *     * `good` - good
+         *     * `bad` - bad
+         * @enum {string}
+         */
+        ToneEnum: "good" | "bad";
+        /** @description A trace: its steps from the rows, and what the terminals wrote about it. */
+        Trace: {
+            trace_id: string;
+            /**
+             * Format: double
+             * @description De la première étape à la dernière.
+             */
+            duration_ms: number;
+            steps: components["schemas"]["TraceStep"][];
+            lines: components["schemas"]["LogLine"][];
+        };
+        TraceStep: {
+            /** Format: date-time */
+            at: string;
+            kind: string;
+            title: string;
+            detail: string;
+            tone: components["schemas"]["ToneEnum"] | components["schemas"]["BlankEnum"];
+            trade: number | null;
+            /**
+             * Format: double
+             * @description Depuis l'étape précédente.
+             */
+            delay_ms: number;
+        };
         /** @description One order. */
         Trade: {
             id: number;
@@ -4201,6 +4365,39 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["TradePage"];
                     "text/csv": components["schemas"]["TradePage"];
+                };
+            };
+        };
+    };
+    backtests_offer_retrieve: {
+        parameters: {
+            query: {
+                broker: number;
+                symbol: string;
+                /**
+                 * @description * `1m` - 1m
+                 *     * `3m` - 3m
+                 *     * `5m` - 5m
+                 *     * `10m` - 10m
+                 *     * `15m` - 15m
+                 *     * `1h` - 1h
+                 *     * `2h` - 2h
+                 *     * `4h` - 4h
+                 */
+                timeframe: "1m" | "3m" | "5m" | "10m" | "15m" | "1h" | "2h" | "4h";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Offer"];
                 };
             };
         };
@@ -4992,6 +5189,63 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Heartbeat"];
+                };
+            };
+        };
+    };
+    logs_retrieve: {
+        parameters: {
+            query?: {
+                /** @description Suite d'une réponse : son `next`. */
+                before?: string;
+                /**
+                 * @description Au moins aussi grave.
+                 *
+                 *     * `info` - info
+                 *     * `warning` - warning
+                 *     * `error` - error
+                 */
+                level?: "info" | "warning" | "error";
+                limit?: number;
+                since?: string;
+                terminal?: ("web" | "heartbeat" | "heartbeat_secondary" | "trading_engine" | "ccxt_service" | "manage")[];
+                /** @description Contenu de la ligne, sans la casse. */
+                text?: string;
+                trace?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogPage"];
+                };
+            };
+        };
+    };
+    logs_traces_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trace"];
                 };
             };
         };

@@ -12,6 +12,7 @@ import { readAmount, toField } from '@/utils/amounts'
 import { fieldToRatio, ratioToField } from '@/utils/percent'
 import { timeframeMs } from '@/utils/timeframe'
 import { useAction } from './useAsync'
+import { useOffer } from './useOffer'
 import { useTime } from './useTime'
 
 /** The example of every account: a better start than the first of the alphabet. */
@@ -42,9 +43,11 @@ export function useRunForm() {
   const timeframe = ref<Timeframe>('15m')
   const start = ref('')
   const end = ref('')
-  const amount = ref('10 000')
+  const amount = ref('')
   const fee = ref('')
-  const slippage = ref('0,05')
+  const slippage = ref('')
+
+  const offer = useOffer({ broker, symbol, timeframe, amount, fee, slippage })
 
   const chosenStrategy = computed(() => strategies.list.find((one) => one.id === strategy.value) ?? null)
   const chosenBroker = computed(() => brokers.list.find((one) => one.id === broker.value) ?? null)
@@ -75,7 +78,8 @@ export function useRunForm() {
     const { value } = readAmount(amount.value)
     const wrong = Object.values(local.value).some(Boolean)
     if (wrong || !from || !to || value === null || strategy.value === undefined || broker.value === undefined || !symbol.value || !paramsAreRight(specs.value, params.value)) return null
-    const [feeRatio, slippageRatio] = [fieldToRatio(fee.value), fieldToRatio(slippage.value)]
+    // What was proposed and left alone stays the server's to read when the run begins.
+    const [feeRatio, slippageRatio] = [offer.isOffered('fee') ? null : fieldToRatio(fee.value), fieldToRatio(slippage.value)]
     return {
       strategy: strategy.value, broker: broker.value, symbol: symbol.value, timeframe: timeframe.value,
       start_date: from, end_date: to, initial_amount: value, params: knownParams(specs.value, params.value),
@@ -120,7 +124,7 @@ export function useRunForm() {
     start.value = tidy(time.stamp(run.start_date))
     end.value = tidy(time.stamp(run.end_date))
     amount.value = toField(run.initial_amount)
-    fee.value = ratioToField(run.fee_ratio)
+    fee.value = run.fee_ratio === null ? offer.proposal('fee') : ratioToField(run.fee_ratio)
     slippage.value = ratioToField(run.slippage_ratio)
     // After the watcher of the strategy, which proposes its own.
     void nextTick(() => {
@@ -146,7 +150,7 @@ export function useRunForm() {
 
   return {
     strategy, broker, symbol, timeframe, start, end, amount, fee, slippage, specs, params, chosenStrategy, chosenBroker, quote, bars, local,
-    draft, propose, restart, period, preset, adopt, submit, refusal, marketNow,
+    draft, offer, propose, restart, period, preset, adopt, submit, refusal, marketNow,
   }
 }
 

@@ -20,12 +20,20 @@ const page = (results: unknown[]) => ({ body: { results, next: null } })
 const SPEC = { name: 'rapide', label: 'EMA rapide', type: 'int', default: 10, min: 2, max: 50, step: 1, choices: [] }
 const STRATEGY = { id: 1, name: 'Croisement EMA 10/20', description: '', code: '', timeframe: '15m', params: [SPEC], version: 7, created_at: '', updated_at: '' }
 
+const OFFER = {
+  market: { symbol: 'BTC/USDT', base: 'BTC', quote: 'USDT', min_quantity: '0.00001', min_notional: '5' },
+  fees: { maker_ratio: '0.0002', taker_ratio: '0.0004', origin: 'account', words: 'ceux du compte « Principal »' },
+  amount: { value: '250.5', origin: 'balance' }, slippage_ratio: '0.0005',
+  candles: { exchange_name: 'Simulateur', kept: [{ start: '2026-03-02T00:00:00Z', end: '2026-03-04T00:00:00Z' }], kept_count: 2880, available_until: '2026-03-05T12:00:00Z' },
+}
+
 async function open(runs: Run[], answers: Record<string, Answer> = {}, strategies: unknown[] = [STRATEGY]) {
   const server = fakeServer({
     'GET /api/backtests/': page(runs),
     'GET /api/backtests/sweeps/': page([]),
     'GET /api/strategies/': page(strategies),
     'GET /api/brokers/': page([broker()]),
+    'GET /api/backtests/offer/': { body: OFFER },
     'GET /api/symbols/': page([{ symbol: 'BTC/USDT', active: true }]),
     'GET /api/backtests/1/equity/': { body: { curve: { time: [], equity: [], drawdown: [], buy_and_hold: [] }, candles: [], candle_ms: 3_600_000, markers: [] } },
     'GET /api/backtests/1/trades/': { body: { count: 0, next: null, previous: null, results: [] } },
@@ -44,6 +52,7 @@ it('sends what is typed, as exact ratios, and shows the run that was made until 
   const { server, store } = await open([], { 'POST /api/backtests/': ({ body }) => ({ status: 201, body: { ...liveRun({ id: 1 }), ...(body as object) } }) })
   await screen.findByText('Aucun backtest affiché.')
   await waitFor(() => expect((screen.getByLabelText('Symbole') as HTMLInputElement).value).toBe('BTC/USDT'))
+  await screen.findByText(/^Taker de votre compte/)
   await fireEvent.update(screen.getByLabelText('Montant de départ'), '1 000,50')
   await fireEvent.update(screen.getByLabelText('Frais'), '0,075')
   await fireEvent.update(screen.getByLabelText('EMA rapide'), '12')
@@ -56,6 +65,28 @@ it('sends what is typed, as exact ratios, and shows the run that was made until 
   expect(screen.getByRole('progressbar', { name: 'Bougies' }).getAttribute('aria-valuenow')).toBe('42')
   store.merge(run({ id: 1 }))
   expect(await screen.findByText('Aucun biais d’anticipation')).toBeTruthy()
+})
+
+it('fills what nobody typed from the account, says where it comes from, and leaves the fees to the server', async () => {
+  const { server } = await open([], { 'POST /api/backtests/': ({ body }) => ({ status: 201, body: { ...liveRun({ id: 1 }), ...(body as object) } }) })
+  await screen.findByText('Taker de votre compte, maker 0,02 %')
+  expect((screen.getByLabelText('Frais') as HTMLInputElement).value).toBe('0,04')
+  expect((screen.getByLabelText('Montant de départ') as HTMLInputElement).value).toBe('250,5')
+  expect(screen.getByText('Solde libre de votre compte')).toBeTruthy()
+  expect(screen.getByText(/Ordre minimum/).textContent).toContain('5 USDT et 0,00001 BTC')
+  expect(screen.getByText(/En base : 2.880 bougies, dernière période du 26.03.02 au 26.03.04/)).toBeTruthy()
+  await fireEvent.click(launch())
+  await waitFor(() => expect(server.calls.some((call) => call.method === 'POST')).toBe(true))
+  const sent = server.calls.find((call) => call.method === 'POST')?.body as Record<string, unknown>
+  expect([sent['initial_amount'], 'fee_ratio' in sent, sent['slippage_ratio']]).toEqual(['250.5', false, '0.0005'])
+})
+
+it('asks for an amount when neither the account nor the exchange answers', async () => {
+  await open([], { 'GET /api/backtests/offer/': { status: 503, body: { code: 'unavailable', message: 'Service CCXT muet.', details: {} } } })
+  await screen.findByText('Solde non lu : saisissez un montant')
+  expect(launch().hasAttribute('disabled')).toBe(true)
+  await fireEvent.update(screen.getByLabelText('Montant de départ'), '500')
+  await waitFor(() => expect(launch().hasAttribute('disabled')).toBe(false))
 })
 
 it('proposes the market’s own dates when its clock is known before the brokers are', async () => {

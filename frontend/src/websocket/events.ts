@@ -2,12 +2,13 @@
 import type { BacktestProgress, Run, Sweep } from '@/api/backtests'
 import type { Bot, Decision, ParityRun } from '@/api/bots'
 import type { CandleRow, Health, HeartbeatStatus, Incident, RawTrade, Timeframe } from '@/api/core'
+import type { LogLine } from '@/api/logs'
 import type { Position, Trade } from '@/api/orders'
 import type { WebhookCall } from '@/api/webhooks'
 
 export const VERSION = 1
 
-export const TOPICS = ['status', 'heartbeat', 'stream', 'orders', 'bots', 'backtests', 'webhooks', 'loading'] as const
+export const TOPICS = ['status', 'heartbeat', 'stream', 'orders', 'bots', 'backtests', 'webhooks', 'loading', 'logs'] as const
 export type Topic = (typeof TOPICS)[number]
 
 export interface ExchangeState {
@@ -51,6 +52,7 @@ export interface EventData {
   'webhooks/call': WebhookCall
   'webhooks/calls': { calls: WebhookCall[] }
   'loading/markets': MarketsEvent
+  'logs/lines': { lines: LogLine[]; dropped: number }
 }
 export type EventName = keyof EventData
 

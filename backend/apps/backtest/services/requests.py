@@ -18,6 +18,7 @@ from apps.market_data.selectors import market_for, market_now
 from apps.strategies.models import Strategy
 from apps.strategies.selectors import strategies_of
 from domain.errors import InvalidInput, LimitReached, NotFound
+from domain.french import moment
 from domain.markets import Market
 from domain.strategies.loader import invalid
 from domain.strategies.params import check_params, declared_params
@@ -157,14 +158,13 @@ def _check_dates(wanted: Mapping[str, Any], timeframe: Timeframe, market_time: d
     start, end = wanted["start_date"], wanted["end_date"]
     if start >= end:
         raise InvalidInput(
-            f"Backtest refusé : la date de fin {end:%Y-%m-%d %H:%M} n'est pas après la date de début "
-            f"{start:%Y-%m-%d %H:%M}.",
+            f"Backtest refusé : la date de fin {moment(end)} n'est pas après la date de début {moment(start)}.",
             code="invalid_dates",
         )
     if start >= market_time - 2 * timeframe.duration:
         raise InvalidInput(
-            f"Backtest refusé : la date de début {start:%Y-%m-%d %H:%M} n'est pas dans le passé "
-            f"(heure du marché : {market_time:%Y-%m-%d %H:%M} UTC).",
+            f"Backtest refusé : la date de début {moment(start)} n'est pas dans le passé "
+            f"(heure du marché : {moment(market_time)}).",
             code="invalid_dates",
         )
     count = (end - start) / timeframe.duration

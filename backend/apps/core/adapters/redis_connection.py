@@ -47,20 +47,43 @@ def connect(url: str, *, timeout_s: float = 5.0) -> Redis:
     return Redis.from_url(url, **options)
 
 
+async def primary_place(url: str) -> str | None:
+    """Return where the Sentinels see the primary, "" without Sentinels, None when they do not tell."""
+    address = sentinel_address(url)
+    if address is None:
+        return ""
+    asked = _sentinels(address)
+    try:
+        host, port = await asked.discover_master(address.service)
+    except RedisUnavailable:
+        return None
+    finally:
+        await _close(asked)
+    return f"{host}:{port}"
+
+
+def _sentinels(address: SentinelAddress) -> Sentinel:
+    of_sentinels = {**address.sentinel, **SENTINEL_OPTIONS}
+    return Sentinel(address.hosts, sentinel_kwargs=of_sentinels)  # type: ignore[no-untyped-call]
+
+
+async def _close(asked: Sentinel) -> None:
+    for sentinel in asked.sentinels:
+        await sentinel.aclose()
+
+
 class _SentinelRedis(Redis):
     """A client of whichever server the Sentinels call the primary; closing it closes its ways to them too."""
 
     @classmethod
     def of(cls, address: SentinelAddress, options: dict[str, Any]) -> "_SentinelRedis":
-        of_sentinels = {**address.sentinel, **SENTINEL_OPTIONS}
-        asked = Sentinel(address.hosts, sentinel_kwargs=of_sentinels)  # type: ignore[no-untyped-call]
+        asked = _sentinels(address)
         client: _SentinelRedis = asked.master_for(address.service, redis_class=cls, **address.redis, **options)
         client._asked = asked
         return client
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         await super().aclose(close_connection_pool)
-        for sentinel in self._asked.sentinels:
-            await sentinel.aclose()
+        await _close(self._asked)
 
     _asked: Sentinel

@@ -5,7 +5,7 @@ a browser is too slow its oldest event is dropped, which is harmless: these even
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -16,6 +16,7 @@ QUEUE_SIZE = 50
 RESTART_S = 1.0
 
 Event = tuple[str, Mapping[str, Any]]  # (type, data)
+Narrow = Callable[[Mapping[str, Any], int], Awaitable[Mapping[str, Any] | None]]
 Queue = asyncio.Queue[Event]
 
 
@@ -25,10 +26,14 @@ class LiveFeed:
     Args:
         topic: the browser's topic.
         source: makes a fresh iterator of events; it is run again a second after it failed.
+        narrow: returns what one user may see of an event's data, None when that is nothing.
     """
 
-    def __init__(self, topic: str, source: Callable[[], AsyncIterator[Event]]) -> None:
+    def __init__(
+        self, topic: str, source: Callable[[], AsyncIterator[Event]], *, narrow: Narrow | None = None
+    ) -> None:
         self.topic = topic
+        self.narrow = narrow
         self._source = source
         self._listeners: set[Queue] = set()
         self._task: asyncio.Task[None] | None = None

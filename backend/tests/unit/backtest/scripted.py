@@ -77,3 +77,20 @@ class Scripted:
 
     def next_exit(self, position: HeldPosition, first: int, last: int, balance: float) -> int | None:
         return next((bar for bar in range(first, last + 1) if bar in self.sells), None)
+
+    def sure_exit(self, first: int) -> int | None:
+        return None
+
+    def rides(self) -> tuple[Any, Any] | None:
+        return None
+
+
+@dataclass
+class HeldByHand:
+    """An open position written by hand."""
+
+    entry_bar: int
+    quantity: Decimal
+    entry_price: Decimal
+    stop_loss: Decimal | None
+    take_profit: Decimal | None

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from domain.backtest.contract import BacktestJob, BacktestReport, EnginePath, Verdict
 from domain.backtest.run import run
+from domain.errors import StrategyError
 from tests.unit.backtest.scripted import settings
 from tests.unit.backtest.test_causality import market
 
@@ -89,3 +91,11 @@ def test_certificate_of_other_candles_or_window_is_left_aside() -> None:
     moved.close[500] += 0.01
     for found in (again({}, moved), again({}, window=299)):
         assert (found.checks.look_ahead.bars_checked, found.checks.look_ahead.reason) == (200, "")
+
+
+def test_exact_way_over_more_bars_than_allowed_is_refused_with_its_reason() -> None:
+    job = BacktestJob(CODE, {"fast": 100}, settings(window=300, first_bar=300), exact_at_most=599)
+    with pytest.raises(StrategyError, match=r"« fast » dépend .*soit 600 bougies ; 599 au plus"):
+        run(job, MARKET, scope=SCOPE)
+    assert run(replace(job, exact_at_most=600), MARKET, scope=SCOPE).path is EnginePath.LITERAL
+    assert run(replace(job, params={}), MARKET, scope=SCOPE).path is EnginePath.VECTORISED

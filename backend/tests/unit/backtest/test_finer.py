@@ -4,14 +4,14 @@ from decimal import Decimal
 
 import pytest
 
-from domain.backtest.contract import BacktestJob, CandleSeries, ExitReason, HeldPosition, Touch
+from domain.backtest.contract import BacktestJob, CandleSeries, ExitReason, Touch
 from domain.backtest.finer import FinerCandles
 from domain.backtest.run import run
-from tests.unit.backtest.scripted import MINUTE_MS, START_MS, candles, flat, settings
+from tests.unit.backtest.scripted import MINUTE_MS, START_MS, HeldByHand, candles, flat, settings
 from tests.unit.backtest.test_run import CODE, SCOPE
 
 Row = tuple[float, float, float, float]
-HELD = HeldPosition(0, 0, Decimal(1), Decimal(100), Decimal(0), Decimal(98), Decimal(104))
+HELD = HeldByHand(0, Decimal(1), Decimal(100), Decimal(98), Decimal(104))
 QUIET: Row = (100, 101, 99, 100)
 DOWN: Row = (100, 101, 98, 99)  # meets the stop of 98
 UP: Row = (100, 104.01, 99, 104)  # goes through the target of 104

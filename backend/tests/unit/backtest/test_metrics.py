@@ -2,14 +2,13 @@
 
 import math
 from decimal import Decimal
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from domain.backtest import metrics
-from domain.backtest.metrics import DAY_MS
+from domain.backtest.metrics import DAY_MS, Tally
 
 HOUR_MS = 3_600_000
 
@@ -19,21 +18,18 @@ def closes(count: int, step_ms: int = DAY_MS) -> Any:
     return step_ms * (1 + np.arange(count, dtype="int64"))
 
 
-def trade(profit: str, entry: int = 0, last: int = 0) -> Any:
-    return SimpleNamespace(entry_bar=entry, exit_bar=last, profit=Decimal(profit), fees=Decimal("0.1"))
-
-
 def computed(profits: list[str], equity: list[float], **changes: Any) -> metrics.Metrics:
+    """Each trade paid 0.1 and lasted one candle."""
     facts: dict[str, Any] = {
         "close_time_ms": closes(len(equity)),
         "step_ms": DAY_MS,
         "initial_amount": Decimal(100),
         "final_balance": Decimal(str(equity[-1])),
-        "held_bars": 0,
         "first_open": 50.0,
         "last_close": 60.0,
     }
-    return metrics.compute([trade(each) for each in profits], np.array(equity), **{**facts, **changes})
+    tally = Tally([Decimal(each) for each in profits], Decimal("0.1") * len(profits), len(profits))
+    return metrics.compute(tally, np.array(equity), **{**facts, **changes})
 
 
 def test_figures_of_four_trades() -> None:

@@ -1,6 +1,6 @@
 """The search for the first touched candle equals a plain loop, whatever the distance."""
 
-from decimal import Decimal
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -44,5 +44,5 @@ def test_first_touch_equals_a_plain_loop(
 ) -> None:
     candles = series(seed)
     last = min(first + length, COUNT - 1)
-    limits = [None if limit is None else Decimal(limit) for limit in (stop, target)]
+    limits = (-inf if stop is None else stop, inf if target is None else target)
     assert TouchIndex(candles).first(first, last, *limits) == by_hand(candles, first, last, stop, target)

@@ -81,6 +81,7 @@ def pack_run(question: Question) -> bytes:
         "code": job.code,
         "params": dict(job.params),
         "seed": job.seed,
+        "exact_at_most": job.exact_at_most,
         "settings": settings,
         "market": market,
         "part": question.part,
@@ -96,7 +97,7 @@ def unpack_run(payload: bytes) -> Question:
     market = Market(**_amounts(body["market"], Market))
     settings = BacktestSettings(market=market, **_amounts(body["settings"], BacktestSettings))
     part = None if body["part"] is None else (body["part"][0], body["part"][1])
-    job = BacktestJob(body["code"], body["params"], settings, body["seed"])
+    job = BacktestJob(body["code"], body["params"], settings, body["seed"], body["exact_at_most"])
     return Question(job, part, body["full"], body["prove"])
 
 

@@ -1,0 +1,75 @@
+"""Whose a line is: what a user may see of the terminals' lines.
+
+- A line that names its user is shown to that user alone.
+- A line about a broker, a bot or a webhook's source is shown to the owner of all that it names.
+- Any other line that names something of a user, and lines of other libraries, stay in the files.
+- What is left tells of the instance: everybody sees it, without tracebacks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# Fields that lead to a user. `broker_id`, `bot_id` and `source_id` can be resolved; the others cannot.
+RESOLVED = frozenset({"broker_id", "bot_id", "source_id"})
+PERSONAL = RESOLVED | {
+    "address",
+    "address_id",
+    "client_order_id",
+    "client_order_ids",
+    "device_id",
+    "exchange_order_id",
+    "exchange_orders",
+    "filled",
+    "order_id",
+    "position_id",
+    "quantity",
+    "remote_address",
+    "run_id",
+    "strategy_id",
+    "subject",
+    "task",
+    "trade_id",
+    "trade_ids",
+    "user_id",
+    "username",
+    "webhook_id",
+}
+_TRACEBACKS = ("exception", "where")
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks, and what is his."""
+
+    user_id: int
+    own: Mapping[str, frozenset[int]] = field(default_factory=dict)  # by field: broker_id, bot_id, source_id
+
+    def shown(self, line: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return the line as this user may see it, None when it is not for him."""
+        if "user_id" in line:
+            return _body(line, line["fields"]) if line["user_id"] == self.user_id else None
+        if "logger" in line:
+            return None
+        fields: Mapping[str, Any] = line["fields"]
+        named = PERSONAL & fields.keys()
+        resolved = named & RESOLVED
+        if resolved:
+            is_own = all(fields[name] in self.own.get(name, ()) for name in resolved)
+            return _body(line, fields) if is_own else None
+        if named or line.get("trace_id"):
+            return None
+        return _body(line, {name: value for name, value in fields.items() if name not in _TRACEBACKS})
+
+
+def _body(line: Mapping[str, Any], fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {
+        "id": line["id"],
+        "time": line["time"],
+        "level": "error" if line["level"] == "critical" else line["level"],
+        "terminal": line["terminal"],
+        "event": line["event"],
+        "message": line.get("message", ""),
+        "trace_id": line.get("trace_id", ""),
+        "facts": dict(fields),
+    }
