@@ -34,10 +34,16 @@ def _judge_candles(desk: Desk) -> Verdict:
         " FROM candles_heartbeat WHERE symbol = %(symbol)s AND signal_type = '1m'",
         symbol=desk.market.exchange_symbol,
     )[0]
-    longest = MINUTES["4h"] * _MINUTE_MS
-    minutes = _klines(desk, bounds["first"] // longest * longest, bounds["last"])
-    expected = {timeframe: roll_up(minutes, timeframe) for timeframe in MINUTES}
+    first, longest = bounds["first"], MINUTES["4h"] * _MINUTE_MS
+    minutes = _klines(desk, first // longest * longest, bounds["last"])
+    expected = {timeframe: _from(first, roll_up(minutes, timeframe), timeframe) for timeframe in MINUTES}
     return judge_candle_rows(desk.database_url, expected, symbol=desk.market.exchange_symbol)
+
+
+def _from(first_ms: int, rows: Mapping[int, Row], timeframe: str) -> dict[int, Row]:
+    """Leave out what closed before the heartbeat's first minute."""
+    length = MINUTES[timeframe] * _MINUTE_MS
+    return {open_ms: row for open_ms, row in rows.items() if open_ms >= first_ms // length * length}
 
 
 def _klines(desk: Desk, first_ms: int, last_ms: int) -> dict[int, Row]:
