@@ -27,6 +27,14 @@ def _measure(options: argparse.Namespace) -> Callable[[], Outcome]:
     if options.name == "backtest":
         from bench import backtest
 
+        if options.agreement:
+            from bench import agreement
+
+            return lambda: agreement.run(
+                bars=options.bars,
+                peers_dir=options.peers_dir or backtest.DEFAULT_DIR,
+                install=options.install_peers,
+            )
         return lambda: backtest.run(
             bars=options.bars,
             sizes=options.sizes,
@@ -64,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--peers-dir", type=Path, help="backtest : dossier des environnements des concurrents")
     parser.add_argument("--install-peers", action="store_true", help="backtest : les y installer d'abord")
+    parser.add_argument(
+        "--agreement", action="store_true", help="backtest : nos trades et ceux de backtesting.py, un par un"
+    )
     parser.add_argument("--hooks", type=int, default=2000, help="webhooks : appels, à 200 par seconde (2000)")
     return parser
 

@@ -21,9 +21,9 @@ from bench.figures import Cell, Outcome, table
 
 YEAR = 525_600  # one-minute candles
 _ROOT = Path(__file__).resolve().parents[1]
-_PEERS = Path(__file__).parent / "peers"
+PEERS_FOLDER = Path(__file__).parent / "peers"
 _WARM_UP = 499
-_WITHIN_S = 3600
+WITHIN_S = 3600
 DEFAULT_DIR = Path(tempfile.gettempdir()) / "aristobot-bench-peers"
 
 
@@ -109,31 +109,37 @@ def _ours(candles: Path) -> dict[str, Any]:
     }
     done = subprocess.run(
         [sys.executable, "-m", "bench.backtest_child", str(candles)],
-        cwd=_ROOT, env=env, check=True, capture_output=True, timeout=_WITHIN_S,
+        cwd=_ROOT, env=env, check=True, capture_output=True, timeout=WITHIN_S,
     )  # fmt: skip
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
 def _peer(peer: Peer, folder: Path, bars: int, peers_dir: Path, *, install: bool) -> dict[str, Any]:
-    python = peers_dir / peer.name / "bin" / "python"
-    if install and not python.exists():
-        _install(peer, python)
-    if not python.exists():
-        raise PeerAbsent("pas installé (--install-peers)")
+    python = python_of(peer, peers_dir, install=install)
     part = write_candles(folder / "part.npz", int(bars * peer.share))
     try:
         done = subprocess.run(
-            [str(python), str(_PEERS / peer.script), str(part)],
-            cwd=folder, check=False, capture_output=True, text=True, timeout=_WITHIN_S,
+            [str(python), str(PEERS_FOLDER / peer.script), str(part)],
+            cwd=folder, check=False, capture_output=True, text=True, timeout=WITHIN_S,
         )  # fmt: skip
     except subprocess.TimeoutExpired as exc:
-        raise PeerAbsent(f"plus de {_WITHIN_S} s") from exc
+        raise PeerAbsent(f"plus de {WITHIN_S} s") from exc
     if done.returncode:
         raise PeerAbsent(f"échec : {(done.stderr.strip() or done.stdout.strip())[-160:]}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     counted_up = {key: value / peer.share for key, value in found.items() if key in ("wall_s", "cpu_s", "trades")}
     return {**found, **counted_up, "share": peer.share}
+
+
+def python_of(peer: Peer, peers_dir: Path, *, install: bool) -> Path:
+    """Return the interpreter of a peer's environment. Raises PeerAbsent."""
+    python = peers_dir / peer.name / "bin" / "python"
+    if install and not python.exists():
+        _install(peer, python)
+    if not python.exists():
+        raise PeerAbsent("pas installé (--install-peers)")
+    return python
 
 
 def _install(peer: Peer, python: Path) -> None:
@@ -143,7 +149,7 @@ def _install(peer: Peer, python: Path) -> None:
         [str(uv), "venv", "--quiet", "--python", sys.executable, str(python.parents[1])],
         [str(uv), "pip", "install", "--quiet", "--python", str(python), *peer.packages],
     ):
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_WITHIN_S)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=WITHIN_S)
         if done.returncode:
             raise PeerAbsent(f"installation impossible : {done.stderr.strip()[-160:]}")
 

@@ -9,11 +9,12 @@ from domain.errors import InvalidInput
 
 
 class AlertKind(enum.StrEnum):
-    """What an alert is about; a user may mute each of them but `TEST`."""
+    """What an alert is about; a user may mute those of `MUTABLE_KINDS`."""
 
     ORDER = "order"
     BOT_PAUSED = "bot_paused"
     SERVICE = "service"
+    SUMMARY = "summary"  # wanted or not by a setting of its own
     TEST = "test"
 
 
@@ -97,11 +98,11 @@ def counted(sentence: str, count: int) -> str:
     return sentence if count <= 1 else f"{sentence} (×{count})"
 
 
-def compose(alerts: Sequence[tuple[datetime, str]]) -> tuple[str, str]:
+def compose(alerts: Sequence[tuple[datetime, str]], *, title: str = "Aristobot : alerte") -> tuple[str, str]:
     """Return (title, body) of one message for alerts given as (UTC time, sentence), oldest first."""
     if len(alerts) == 1:
         moment, sentence = alerts[0]
-        return "Aristobot : alerte", f"{sentence}\n{moment:%Y-%m-%d %H:%M:%S} UTC"
+        return title, f"{sentence}\n{moment:%Y-%m-%d %H:%M:%S} UTC"
     shown = [f"• {moment:%H:%M:%S} UTC : {sentence}" for moment, sentence in alerts[:_MAX_TOGETHER]]
     if len(alerts) > _MAX_TOGETHER:
         shown.append(f"… et {len(alerts) - _MAX_TOGETHER} autres, dans « Mon Compte ».")

@@ -68,12 +68,14 @@ class AlertDelivery(models.Model):
 
 
 class AlertPreferences(models.Model):
-    """Which kinds a user does not want to be sent; they stay in his list."""
+    """Which kinds a user does not want to be sent (they stay in his list), and when his daily summary is."""
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="alert_preferences"
     )
     muted_kinds = models.JSONField(default=list)
+    summary_hour = models.SmallIntegerField(null=True)  # of the daily summary, in its zone; null: none
+    summary_zone = models.CharField(max_length=64, default="UTC")
 
     class Meta:
         db_table = "alert_preferences"

@@ -33,6 +33,12 @@ def kinds_of(user: Any) -> list[str]:
     return [kind.value for kind in MUTABLE_KINDS if kind.value not in muted]
 
 
+def summary_of(user: Any) -> dict[str, Any]:
+    """Return when the user's daily summary is sent."""
+    row = AlertPreferences.objects.filter(user=user).first() or AlertPreferences()
+    return {"hour": row.summary_hour, "timezone": row.summary_zone}
+
+
 def state_of(alert: Alert) -> str:
     """Return sent (somewhere), waiting, failed, or kept when it was for no address."""
     deliveries = list(alert.deliveries.all())

@@ -67,6 +67,13 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
         return next((one.error for one in alert.deliveries.all() if one.error), "")
 
 
+class DailySummarySerializer(serializers.Serializer[Any]):
+    """`hour` in `timezone`; null: no summary."""
+
+    hour = serializers.IntegerField(min_value=0, max_value=23, allow_null=True)
+    timezone = serializers.CharField(max_length=64)
+
+
 class AlertPreferencesSerializer(serializers.Serializer[Any]):
     """`kinds`: those that are sent; the others are kept in the list only."""
 

@@ -23,6 +23,7 @@ from apps.alerts.serializers import (
     AlertPreferencesSerializer,
     AlertSerializer,
     AlertTestSerializer,
+    DailySummarySerializer,
 )
 from apps.alerts.services import addresses
 
@@ -102,3 +103,16 @@ class AlertPreferencesView(APIView):
 
     def _answer(self, request: Request) -> Response:
         return Response(AlertPreferencesSerializer({"kinds": selectors.kinds_of(request.user)}).data)
+
+
+class DailySummaryView(APIView):
+    @extend_schema(responses=DailySummarySerializer)
+    def get(self, request: Request) -> Response:
+        """When the daily summary is sent."""
+        return Response(selectors.summary_of(request.user))
+
+    @extend_schema(request=DailySummarySerializer, responses=DailySummarySerializer)
+    def put(self, request: Request) -> Response:
+        """Choose the hour of the daily summary, or none."""
+        addresses.choose_summary(request.user, **_validated(DailySummarySerializer, request))
+        return self.get(request)

@@ -7,7 +7,6 @@ from typing import Any
 
 from apps.alerts.models import Alert
 from apps.core.tracing import signal_of
-from apps.orders.events import amount
 from apps.orders.models import OrderCommand, Trade
 from apps.trading_engine.models import BotDecision
 from apps.webhooks.models import Webhook
@@ -116,14 +115,17 @@ def _ordered(trade: Trade) -> Iterator[Step]:
         yield step(trade.sending_at, "sent", "envoyé à l'exchange", f"identifiant {trade.client_order_id}")
     if trade.acknowledged_at is not None:
         yield step(trade.acknowledged_at, "accepted", "accepté", f"n° {trade.exchange_order_id} chez l'exchange")
-    for fill in trade.fills.all():
-        fee = f", frais {amount(fill.fee)} {fill.fee_currency}" if fill.fee else ""
+    fills = list(trade.fills.all())
+    for fill in fills:
+        fee = f", frais {number(fill.fee)} {fill.fee_currency}" if fill.fee else ""
         market = f" (heure du marché {fill.executed_at:%d/%m %H:%M:%S} UTC)"
         what = f"exécution de {number(fill.quantity)} à {number(fill.price)}"
         yield step(fill.received_at, "fill", what, f"exécution n° {fill.exchange_trade_id}{fee}{market}", "good")
     if trade.closed_at is not None and trade.status in _ENDS:
         tone = "bad" if trade.status in _BAD_ENDS else ""
-        yield step(trade.closed_at, "end", _ENDS[trade.status], trade.error_message, tone)
+        # The executions of an end are stamped by the database, a little later than the end itself.
+        ended_at = max([trade.closed_at, *(fill.received_at for fill in fills)])
+        yield step(ended_at, "end", _ENDS[trade.status], trade.error_message, tone)
     elif trade.status == OrderStatus.UNKNOWN:
         yield step(trade.updated_at, "end", "statut inconnu, recherché", trade.error_message, "bad")
     for command in trade.commands.all():

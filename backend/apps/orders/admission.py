@@ -15,6 +15,7 @@ from django.db import transaction
 
 from apps.brokers.models import Broker
 from apps.brokers.selectors import exchange_name
+from apps.core.tracing import current_trace, order_trace
 from apps.orders import events, selectors
 from apps.orders.models import Trade
 from domain.errors import AristobotError, Conflict, InvalidInput, NotFound
@@ -134,6 +135,7 @@ def announce(trade: Trade) -> None:
 def record_refusal(row: dict[str, Any], request: OrderRequest, refusal: AristobotError, *, now: datetime) -> None:
     """Keep a refused order as a `rejected` row and put its id into the refusal's details."""
     facts = {
+        "trace_id": current_trace() or order_trace(row["client_order_id"]),
         **row,
         "price": request.price,
         "stop_price": request.stop_price,

@@ -24,6 +24,7 @@ from apps.core.adapters.strategy_host.host import SandboxedStrategyHost
 from apps.core.adapters.strategy_requests import StrategyRequestServer
 from apps.core.services.ccxt_client import CcxtClient
 from apps.core.services.retention import Retention
+from apps.journal.daily_summary import DailySummaries
 from apps.market_data.services.window import ensure_window
 from apps.orders.relay import EventRelay
 from apps.stats.services.upkeep import StatsUpkeep
@@ -135,6 +136,7 @@ async def run() -> None:
             ParityWatch(host=host, publisher=events, database=parity_database, clock=clock),
             StatsUpkeep(clock=clock),
             Retention(retention_rules(), clock=clock),
+            DailySummaries(clock=clock),
             *alert_works(watched=("ccxt_service",), clock=clock),
             heartbeat_watch(clock=clock),
             store_watch(clock=clock),

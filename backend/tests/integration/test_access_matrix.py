@@ -112,6 +112,8 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/api/alerts/addresses/{id}/test/"): Route(ADDRESSED, "alert_address"),
     ("GET", "/api/alerts/preferences/"): Route(CALLER),
     ("PUT", "/api/alerts/preferences/"): Route(CALLER, body={"kinds": []}),
+    ("GET", "/api/alerts/summary/"): Route(CALLER),
+    ("PUT", "/api/alerts/summary/"): Route(CALLER, body={"hour": 8, "timezone": "Europe/Paris"}),
     ("GET", "/api/logs/"): Route(LISTED, reads=False),  # lines of files: test_journal.py
     ("GET", "/api/logs/traces/{id}/"): Route(ADDRESSED, "trace"),
     ("GET", "/api/health/"): Route(SHARED),

@@ -18,3 +18,6 @@ export const testAddress = (id: number): Promise<Schemas['AlertTest']> => answer
 export const fetchKinds = async (): Promise<AlertKind[]> => (await answer(api.GET('/api/alerts/preferences/'))).kinds
 export const chooseKinds = async (kinds: AlertKind[]): Promise<AlertKind[]> =>
   (await answer(api.PUT('/api/alerts/preferences/', { body: { kinds } }))).kinds
+export type DailySummary = Schemas['DailySummary']
+export const fetchSummary = (): Promise<DailySummary> => answer(api.GET('/api/alerts/summary/'))
+export const chooseSummary = (body: DailySummary): Promise<DailySummary> => answer(api.PUT('/api/alerts/summary/', { body }))

@@ -91,6 +91,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/alerts/summary/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description When the daily summary is sent. */
+        get: operations["alerts_summary_retrieve"];
+        /** @description Choose the hour of the daily summary, or none. */
+        put: operations["alerts_summary_update"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/assistant/generate/": {
         parameters: {
             query?: never;
@@ -1545,10 +1563,11 @@ export interface components {
          * @description * `order` - order
          *     * `bot_paused` - bot_paused
          *     * `service` - service
+         *     * `summary` - summary
          *     * `test` - test
          * @enum {string}
          */
-        AlertKindEnum: "order" | "bot_paused" | "service" | "test";
+        AlertKindEnum: "order" | "bot_paused" | "service" | "summary" | "test";
         /** @description `kinds`: those that are sent; the others are kept in the list only. */
         AlertPreferences: {
             kinds: components["schemas"]["KindsEnum"][];
@@ -2176,6 +2195,16 @@ export interface components {
             equity: number[];
             drawdown: number[];
             buy_and_hold: number[];
+        };
+        /** @description `hour` in `timezone`; null: no summary. */
+        DailySummary: {
+            hour: number | null;
+            timezone: string;
+        };
+        /** @description `hour` in `timezone`; null: no summary. */
+        DailySummaryRequest: {
+            hour: number | null;
+            timezone: string;
         };
         DebugRequest: {
             active: boolean;
@@ -4061,6 +4090,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AlertPreferences"];
+                };
+            };
+        };
+    };
+    alerts_summary_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DailySummary"];
+                };
+            };
+        };
+    };
+    alerts_summary_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DailySummaryRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DailySummary"];
                 };
             };
         };

@@ -14,6 +14,7 @@ from apps.alerts.models import AlertAddress, AlertDelivery, AlertPreferences
 from apps.alerts.services import recording
 from apps.core.adapters import secrets
 from domain.alerts import MUTABLE_KINDS, checked_address
+from domain.daily_summary import checked_zone
 from domain.errors import AlertNotSent, LimitReached, Unavailable
 
 log = structlog.get_logger(__name__)
@@ -66,6 +67,12 @@ def choose_kinds(user: Any, kinds: Collection[str]) -> None:
     """Keep which kinds are sent."""
     muted = [kind.value for kind in MUTABLE_KINDS if kind.value not in kinds]
     AlertPreferences.objects.update_or_create(user_id=user.pk, defaults={"muted_kinds": muted})
+
+
+def choose_summary(user: Any, *, hour: int | None, timezone: str) -> None:
+    """Keep when the daily summary is sent; None: not at all. Raises InvalidInput: no such time zone."""
+    values = {"summary_hour": hour, "summary_zone": checked_zone(timezone)}
+    AlertPreferences.objects.update_or_create(user_id=user.pk, defaults=values)
 
 
 def send_test(user: Any, address_id: int, *, timeout_s: float = _TEST_TIMEOUT_S) -> int:

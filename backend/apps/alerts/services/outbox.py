@@ -25,9 +25,12 @@ class Batch:
     """What one address is owed, oldest first. `token` is the encrypted address."""
 
     address_id: int
+    user_id: int
     token: str
     delivery_ids: tuple[int, ...]
     alerts: tuple[tuple[datetime, str], ...]
+    traces: tuple[str, ...] = ()
+    is_summary: bool = False
 
 
 @transaction.atomic
@@ -50,9 +53,12 @@ def _batch(address: AlertAddress) -> Batch:
     rows = list(pending.order_by("alert__created_at", "pk")[:_MAX_TOGETHER])
     return Batch(
         address_id=address.pk,
+        user_id=address.user_id,
         token=address.address,
         delivery_ids=tuple(row.pk for row in rows),
         alerts=tuple((row.alert.created_at, counted(row.alert.message, row.alert.count)) for row in rows),
+        traces=tuple(row.alert.trace_id for row in rows if row.alert.trace_id),
+        is_summary=all(row.alert.kind == AlertKind.SUMMARY.value for row in rows),
     )
 
 

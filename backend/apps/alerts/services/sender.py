@@ -18,6 +18,7 @@ from domain.ports import Clock
 log = structlog.get_logger(__name__)
 
 POLL_S = 2.0
+_SUMMARY_TITLE = "Aristobot : résumé du jour"
 _CLEAN_EVERY = timedelta(hours=1)
 
 Send = Callable[[str, str, str], None]  # address, title, body; blocks, bounded in time; raises AlertNotSent
@@ -55,7 +56,7 @@ class AlertSender:
         return len(batches)
 
     async def _serve(self, batch: Batch) -> None:
-        title, body = compose(batch.alerts)
+        title, body = compose(batch.alerts, **({"title": _SUMMARY_TITLE} if batch.is_summary else {}))
         try:
             address = secrets.decrypt(batch.token)
             await asyncio.to_thread(self._send, address, title, body)
@@ -70,4 +71,6 @@ class AlertSender:
             await in_database(outbox.note_failed, batch, failed.message, self._clock.now())
         else:
             log.info("alerts.sent", address_id=batch.address_id, alerts=len(batch.alerts))
+            for trace_id in batch.traces:
+                log.info("alert.sent", user_id=batch.user_id, trace_id=trace_id, address_id=batch.address_id)
             await in_database(outbox.note_sent, batch, self._clock.now())

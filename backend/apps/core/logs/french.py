@@ -85,9 +85,13 @@ def _markets(fields: Fields) -> str:
     return f"Marchés de {_exchange(fields)} chargés : {fields['count']} en {seconds} s."
 
 
+# Said in « Journaux » and not on the screen: they come with every candle.
+QUIET = frozenset({"heartbeat.signal", "engine.signal", "orders.sending"})
+
 _SENTENCES: Mapping[str, str | Callable[[Fields], str]] = {
     "web.started": "Serveur web en marche.",
     "heartbeat.started": "Heartbeat en marche ({source}).",
+    "heartbeat.signal": "Signal {signal_id} publié.",
     "heartbeat.disconnected": "Connexion au marché perdue, nouvel essai. Cause : {error}",
     "heartbeat.incident": "{message}",
     "heartbeat.waits_for_database": "PostgreSQL ne répond pas encore, nouvel essai.",
@@ -98,6 +102,7 @@ _SENTENCES: Mapping[str, str | Callable[[Fields], str]] = {
     "trading_engine.sandbox_incomplete": (
         "Isolation des stratégies incomplète sur cette machine : « ./aristobot doctor » dit ce qui manque."
     ),
+    "engine.signal": "Signal {signal_id} reçu en {delay_ms} ms, bots concernés : {bots}.",
     "engine.decided": _decided,
     "engine.missed": "Bot {bot_id} : {reason}.",
     "engine.decision_failed": "Bot {bot_id} : décision impossible, {reason}",
@@ -109,7 +114,10 @@ _SENTENCES: Mapping[str, str | Callable[[Fields], str]] = {
     "gateway.markets_loaded": _markets,
     "gateway.broker_not_loaded": "Broker {broker_id} injoignable : {error}",
     "gateway.run_changed": "Le marché simulé est reparti de zéro : ses comptes sont neufs.",
+    "broker.credentials_unreadable": "Clés du broker {broker_id} illisibles : {error}",
     "exchange.rate_limited": "L'exchange demande de ralentir (réponse {status}).",
+    "orders.sending": "Envoi à l'exchange.",
+    "orders.refused": "Ordre {symbol} refusé : {reason}",
     "orders.submitted": _submitted,
     "orders.state": _state,
     "orders.lease_acquired": "Ce service CCXT envoie désormais les ordres.",

@@ -3,7 +3,8 @@
 - A line that names its user is shown to that user alone.
 - A line about a broker, a bot or a webhook's source is shown to the owner of all that it names.
 - Any other line that names something of a user, and lines of other libraries, stay in the files.
-- What is left tells of the instance: everybody sees it, without tracebacks.
+- What is left tells of the instance: everybody sees it, with the fields that are known to be harmless (a
+  traceback, or a field that nobody classified yet, stays in the file).
 """
 
 from collections.abc import Mapping
@@ -35,7 +36,89 @@ PERSONAL = RESOLVED | {
     "username",
     "webhook_id",
 }
-_TRACEBACKS = ("exception", "where")
+# Fields that say nothing of a user: of a line that is nobody's, these alone are shown.
+TECHNICAL = frozenset(
+    [
+        "action",
+        "alerts",
+        "attempt",
+        "before",
+        "beginning",
+        "bots",
+        "brokers",
+        "change",
+        "child",
+        "close_time",
+        "code",
+        "commands",
+        "count",
+        "day",
+        "delay_ms",
+        "difference_ms",
+        "differing",
+        "entry",
+        "error",
+        "event_type",
+        "exc_info",
+        "exchange",
+        "exchanges",
+        "expired",
+        "failures",
+        "feed",
+        "fields",
+        "first",
+        "followed",
+        "found",
+        "id",
+        "is_overdue",
+        "is_taken",
+        "key",
+        "kind",
+        "last",
+        "late",
+        "layers",
+        "location",
+        "message",
+        "method",
+        "model",
+        "most",
+        "name",
+        "now",
+        "op",
+        "outcome",
+        "own_pid",
+        "pid",
+        "price",
+        "provider",
+        "reason",
+        "receiver",
+        "resumed",
+        "retry_after_s",
+        "retry_in_s",
+        "seconds",
+        "service",
+        "sessions",
+        "side",
+        "signal_id",
+        "since",
+        "sold",
+        "source",
+        "status",
+        "stream",
+        "symbol",
+        "timeframe",
+        "topic",
+        "trace_id",
+        "type",
+        "unknown",
+        "version",
+        "view",
+        "wanted",
+        "was",
+        "work",
+        "written_off",
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +142,7 @@ class Viewer:
             return _body(line, fields) if is_own else None
         if named or line.get("trace_id"):
             return None
-        return _body(line, {name: value for name, value in fields.items() if name not in _TRACEBACKS})
+        return _body(line, {name: value for name, value in fields.items() if name in TECHNICAL})
 
 
 def _body(line: Mapping[str, Any], fields: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -6,9 +6,10 @@ Before that, and in every other command, lines go to the screen as structlog doe
 import logging
 import os
 import sys
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from itertools import count
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -18,7 +19,7 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 
 from apps.core.logs.files import LineFile, file_of
-from apps.core.logs.french import sentence
+from apps.core.logs.french import QUIET, sentence
 from apps.core.logs.redaction import Redaction
 
 FOLDER = "logs"
@@ -26,6 +27,8 @@ FOLDER = "logs"
 _HEAD = ("time", "level", "event", "trace_id", "user_id", "message", "logger")
 _MARKS = {"warning": "⚠ ", "error": "✗ ", "critical": "✗ "}
 _LOUD = ("error", "critical")
+_SAID_AGAIN_S = 60.0
+_REMEMBERED = 500
 
 Event = MutableMapping[str, Any]
 
@@ -54,7 +57,7 @@ def start(terminal: str, *, data_dir: Path, known_secrets: Iterable[str] = ()) -
         cache_logger_on_first_use=False,
     )
     console = logging.StreamHandler(sys.stdout)
-    console.setFormatter(_formatter(shared, _plain if _shows_events() else _shown))
+    console.setFormatter(_formatter(shared, _plain if _shows_events() else _Sentences()))
     console.terminator = ""
     handlers: list[logging.Handler] = [console]
     try:
@@ -117,12 +120,29 @@ class _Lines:
         return orjson.dumps({**line, "fields": fields}, default=str).decode()
 
 
-def _shown(logger: Any, method: str, event: Event) -> str:
-    """Render a sentence, or nothing: developers' events are in the file."""
-    said = sentence(event["event"], event)
-    if not said and event["level"] in _LOUD:
-        said = f"Erreur interne ({event['event']}), détails dans « Journaux »."
-    return f"{_MARKS.get(event['level'], '')}{said}\n" if said else ""
+class _Sentences:
+    """Renders a sentence, or nothing: developers' events are in the file, and so is what was just said."""
+
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+        self._now = now
+        self._said_at: dict[str, float] = {}
+
+    def __call__(self, logger: Any, method: str, event: Event) -> str:
+        said = sentence(event["event"], event)
+        if not said and event["level"] in _LOUD:
+            said = f"Erreur interne ({event['event']}), détails dans « Journaux »."
+        if not said or event["event"] in QUIET or self._is_repeated(said):
+            return ""
+        return f"{_MARKS.get(event['level'], '')}{said}\n"
+
+    def _is_repeated(self, said: str) -> bool:
+        now = self._now()
+        if now - self._said_at.get(said, -_SAID_AGAIN_S) < _SAID_AGAIN_S:
+            return True
+        if len(self._said_at) >= _REMEMBERED:
+            self._said_at.clear()
+        self._said_at[said] = now
+        return False
 
 
 def _plain(logger: Any, method: str, event: Mapping[str, Any]) -> str:

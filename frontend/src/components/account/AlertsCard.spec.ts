@@ -22,6 +22,7 @@ function show(addresses: AlertAddress[], answers: Record<string, Answer> = {}) {
     'GET /api/alerts/addresses/': { body: addresses },
     'GET /api/alerts/preferences/': { body: { kinds: ['order', 'service'] } },
     'GET /api/alerts/': { body: { results: [], next: null } },
+    'GET /api/alerts/summary/': { body: { hour: null, timezone: 'UTC' } },
     ...answers,
   })
   render(AlertsCard, { global: { plugins: [createPinia()] } })
