@@ -4,7 +4,7 @@ from pathlib import Path
 
 import environ
 
-from apps.core.adapters.redis_address import channel_host
+from apps.core.adapters.redis_address import CHANNEL_OPTIONS, channel_host
 from aristobot.database_url import database_settings
 
 BACKEND_DIR = Path(__file__).resolve().parent.parent
@@ -119,7 +119,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [channel_host(REDIS_URL)], "prefix": "websockets"},
+        "CONFIG": {"hosts": [channel_host(REDIS_URL, **CHANNEL_OPTIONS)], "prefix": "websockets"},
     }
 }
 
@@ -147,6 +147,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 30
 CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "apps.core.views.refusals.csrf_failure"
 # Cookies are marked Secure, and browsers told to come back by TLS only, where a request came by TLS (core.proxies).
 SECURE_HSTS_SECONDS = 60 * 60 * 24 * 30
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -181,6 +182,10 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "apps.core.api_description.describe_refusals",
+    ],
     # From our own server: the page works without internet and under the policy of core.security_headers.
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

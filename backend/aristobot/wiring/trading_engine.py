@@ -22,6 +22,7 @@ from apps.core.adapters.redis_signals import RedisSignalStream
 from apps.core.adapters.redis_wake_up import RedisWakeUp
 from apps.core.adapters.strategy_host.host import SandboxedStrategyHost
 from apps.core.adapters.strategy_requests import StrategyRequestServer
+from apps.core.adapters.turns import take_short_turns
 from apps.core.services.ccxt_client import CcxtClient
 from apps.core.services.retention import Retention
 from apps.journal.daily_summary import DailySummaries
@@ -82,6 +83,7 @@ class GatewayCandles:
 
 async def run() -> None:
     """Run terminal 3 until SIGTERM or SIGINT."""
+    take_short_turns()
     start_logs("trading_engine")
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
