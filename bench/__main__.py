@@ -24,6 +24,20 @@ def _measure(options: argparse.Namespace) -> Callable[[], Outcome]:
         from bench import gateway
 
         return lambda: gateway.run(calls=options.calls)
+    if options.name == "backtest" and options.service:
+        from bench import backtest_service
+
+        return lambda: backtest_service.run(bars=options.bars, combinations=options.combinations)
+    if options.name == "backtest" and options.beside_live:
+        from bench import backtest_beside_live
+
+        return lambda: backtest_beside_live.run(
+            bars=options.bars,
+            closes=options.closes or 10,
+            rounds=options.rounds,
+            speed=options.speed,
+            bots=options.bots,
+        )
     if options.name == "backtest":
         from bench import backtest
 
@@ -70,6 +84,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--sizes", type=int, nargs="*", default=(), help="backtest : autres tailles, pour la linéarité"
     )
+    parser.add_argument("--service", action="store_true", help="backtest : du clic au résultat, sur une instance")
+    parser.add_argument(
+        "--beside-live", action="store_true", help="backtest : des bots, seuls puis à côté de deux backtests"
+    )
+    parser.add_argument("--bots", type=int, default=20, help="backtest --beside-live : bots (20)")
+    parser.add_argument("--combinations", type=int, default=16, help="backtest --service : du balayage (16)")
     parser.add_argument("--peers-dir", type=Path, help="backtest : dossier des environnements des concurrents")
     parser.add_argument("--install-peers", action="store_true", help="backtest : les y installer d'abord")
     parser.add_argument(

@@ -60,19 +60,20 @@ def run(*, closes: int, rounds: int, speed: int) -> Outcome:
     """
     series: dict[str, Series] = defaultdict(Series)
     with desk.instance(speed=speed) as instance:
-        floor = _open(instance)
+        floor = open_floor(instance)
         for _ in range(rounds):
             for count in (1, MANY):
                 idle = _run_bare(floor, count, closes, series[f"bare_{count}"])
-                _run_bots(floor, count, closes, series[f"bots_{count}"], idle=idle)
+                run_bots(floor, count, closes, series[f"bots_{count}"], idle=idle)
             with _loop(floor):
-                _run_bots(
+                run_bots(
                     floor, MANY - 1, closes, series[LOOPED], idle=idle
                 )  # the loop is the 20th: no more are allowed
     return outcome(series, speed=speed)
 
 
-def _open(instance: Instance) -> Floor:
+def open_floor(instance: Instance) -> Floor:
+    """Make the people, their bots (suspended) and the bare script's accounts."""
     simex_url = instance.setting("SIMEX_URL")
     people = [_person(instance.url, name) for name in USERS]
     bots = [(person, _bot(person, number, CODE)) for number in range(MANY // len(people)) for person in people]
@@ -123,7 +124,7 @@ def _loop(floor: Floor) -> Iterator[None]:
 # bots
 
 
-def _run_bots(floor: Floor, count: int, closes: int, series: Series, *, idle: Mapping[str, float]) -> None:
+def run_bots(floor: Floor, count: int, closes: int, series: Series, *, idle: Mapping[str, float]) -> None:
     """Let the first bots trade for a while, then add what they did to the series.
 
     Args:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import environ
 
-from apps.core.adapters.redis_address import channel_host
+from apps.core.adapters.redis_address import CHANNEL_OPTIONS, channel_host
 from aristobot.database_url import database_settings
 
 BACKEND_DIR = Path(__file__).resolve().parent.parent
@@ -107,7 +107,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [channel_host(REDIS_URL)], "prefix": "websockets"},
+        "CONFIG": {"hosts": [channel_host(REDIS_URL, **CHANNEL_OPTIONS)], "prefix": "websockets"},
     }
 }
 

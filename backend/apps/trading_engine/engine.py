@@ -42,6 +42,7 @@ class Limits:
     block_s: float = 5.0
     back_off_s: float = 0.5
     longest_back_off_s: float = 10.0
+    watch_waits_s: float = 1.0  # at most, for the decisions of the same close
     parallel: int = 20  # evaluations at once
     outstanding: int = 200  # leased and not decided yet; more of them and the stream waits
 
@@ -96,6 +97,7 @@ class TradingEngine:
         self._bots = _Bots()
         self._slots = asyncio.Semaphore(self._limits.parallel)
         self._attending: set[asyncio.Task[None]] = set()
+        self._telling: set[asyncio.Task[None]] = set()
         self._last_close: dict[tuple[str, str, Timeframe], datetime] = {}
         self.copies = SignalCopies()
         self.counters = Counters()
@@ -107,7 +109,7 @@ class TradingEngine:
                 group.create_task(self._keep("listen", self._listen))
                 group.create_task(self._keep("sweep", self._sweep))
         finally:
-            for task in self._attending:
+            for task in (*self._attending, *self._telling):
                 task.cancel()
 
     async def idle(self) -> None:
@@ -147,7 +149,7 @@ class TradingEngine:
             )
             self.copies.acted_on(signal)
             if signal.timeframe is Timeframe.M1:
-                self._on_minute()
+                self._tell_minute()
         await self._look_back(signal)
 
     async def sweep_once(self) -> None:
@@ -200,6 +202,17 @@ class TradingEngine:
         task = asyncio.create_task(self._attend(job, asked_at), name=f"bot-{job.bot_id}")
         self._attending.add(task)
         task.add_done_callback(self._attending.discard)
+
+    def _tell_minute(self) -> None:
+        """The watch of the positions wants the same threads and processors as the decisions: those go first."""
+        task = asyncio.create_task(self._after_decisions(set(self._attending)))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _after_decisions(self, deciding: set[asyncio.Task[None]]) -> None:
+        if deciding:
+            await asyncio.wait(deciding, timeout=self._limits.watch_waits_s)
+        self._on_minute()
 
     async def _attend(self, job: Job, asked_at: float) -> None:
         """Task boundary of one bot at one close: nothing that happens here reaches its neighbours."""

@@ -24,6 +24,7 @@ from apps.core.adapters.presence import Presence
 from apps.core.adapters.redis_connection import connect
 from apps.core.adapters.redis_interest import RedisInterests
 from apps.core.adapters.redis_requests import RedisRequestServer
+from apps.core.adapters.turns import take_short_turns
 from apps.core.metrics import REGISTRY, Gauges
 from apps.core.services.ccxt_manager import CcxtManager
 from apps.core.services.gateway_requests import GatewayRequests
@@ -260,6 +261,7 @@ async def _serve() -> None:
 def run() -> None:
     """Run terminal 5 until SIGTERM or SIGINT."""
     start_logs("ccxt_service")
+    take_short_turns()
     warm_up()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:

@@ -22,6 +22,7 @@ from apps.core.adapters.redis_signals import RedisSignalStream
 from apps.core.adapters.redis_wake_up import RedisWakeUp
 from apps.core.adapters.strategy_host.host import SandboxedStrategyHost
 from apps.core.adapters.strategy_requests import StrategyRequestServer
+from apps.core.adapters.turns import take_short_turns
 from apps.core.services.ccxt_client import CcxtClient
 from apps.journal.daily_summary import DailySummaries
 from apps.market_data.services.window import ensure_window
@@ -80,6 +81,7 @@ class GatewayCandles:
 
 async def run() -> None:
     """Run terminal 3 until SIGTERM or SIGINT."""
+    take_short_turns()
     start_logs("trading_engine")
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -80,7 +80,8 @@ async def test_signals_and_browser_events_go_on_after_the_primary_was_killed(gro
 
     killed_at = time.monotonic()
     waiting = asyncio.ensure_future(anext(received))  # a blocked read, as the engine's is
-    port = group.signal_primary(signal.SIGKILL)
+    port = group.primary()
+    group.send(port, signal.SIGKILL)
     async with asyncio.timeout(GOAL_S):
         await _insist(lambda: stream.publish(minute(2)))
         assert (await waiting)[1].close_time == from_ms(2 * MINUTE_MS)

@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 
 from redis import Redis
@@ -53,23 +54,19 @@ class RedisGroup:
             _, port = sentinel.sentinel_get_master_addr_by_name(SERVICE)
         return int(port)
 
-    def signal_primary(self, number: signal.Signals) -> int:
-        """Send a signal to the primary; return its port."""
-        port = self.primary()
+    def send(self, port: int, number: signal.Signals) -> None:
+        """Send a signal to a server."""
         process = self.servers[port]
         if process is None:
-            raise AssertionError(f"the primary {port} was never started")
+            raise AssertionError(f"the server {port} was never started")
         process.send_signal(number)
-        return port
 
-    def wait_other_primary(self, port: int, *, timeout_s: float = 30.0) -> None:
-        wait_until(
-            lambda: self.primary() != port, timeout_s=timeout_s, what="the replica is promoted", period_s=0.05
-        )
-
-    def start_again(self, port: int) -> None:
+    def start_missing(self) -> None:
         """Bring back a server that was killed; the Sentinels make it a replica."""
-        self.servers[port] = self._server(port)
+        for port, process in self.servers.items():
+            if process is not None and process.poll() is not None:
+                self.servers[port] = self._server(port)
+                wait_until(partial(self._follows, port), timeout_s=40, what=f"the server {port} is a replica")
 
     def _agree(self) -> bool:
         return all(self._knows_all(port) for port in self.sentinels)

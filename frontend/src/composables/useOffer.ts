@@ -2,7 +2,7 @@ import { computed, ref, shallowRef, watch, type Ref } from 'vue'
 import { fetchOffer, type Offer } from '@/api/backtests'
 import type { Timeframe } from '@/api/core'
 import { toField } from '@/utils/amounts'
-import { formatNumber, plural, typographic } from '@/utils/format'
+import { formatNumber, typographic } from '@/utils/format'
 import { ratioToField } from '@/utils/percent'
 import { useTime } from './useTime'
 
@@ -67,20 +67,30 @@ export function useOffer(form: Offered) {
   const amount = computed(() => {
     if (message.value !== null && !form.amount.value) return 'Solde non lu : saisissez un montant'
     if (!isOffered('amount') || !offer.value) return ''
-    return offer.value.amount.origin === 'balance' ? 'Solde libre de votre compte' : 'Exemple : le solde n’est pas connu'
+    return offer.value.amount.origin === 'balance' ? 'Solde libre' : 'Exemple : solde inconnu'
   })
   /** The smallest order the exchange takes. */
   const limits = computed(() => {
     const market = offer.value?.market
     const least = market && [market.min_notional && `${formatNumber(market.min_notional)} ${market.quote}`, market.min_quantity && `${formatNumber(market.min_quantity)} ${market.base}`].filter(Boolean)
-    return least?.length ? `Ordre minimum chez l’exchange : ${least.join(' et ')}` : ''
+    return least?.length ? `min. ${least.join(' et ')}` : ''
+  })
+  /** Where the amount comes from, and what it must allow. */
+  const amountHint = computed(() => {
+    const text = [amount.value, limits.value].filter(Boolean).join(', ')
+    return text.charAt(0).toUpperCase() + text.slice(1)
   })
   const candles = computed(() => {
     const known = offer.value?.candles
+    const last = known?.kept[0]
     if (!known) return ''
-    const last = known.kept[0]
-    const kept = last ? `En base : ${plural(known.kept_count, 'bougie')}, dernière période du ${time.day(last.start)} au ${time.day(last.end)}` : 'Aucune bougie en base'
-    return `${kept}. ${known.exchange_name} va jusqu’au ${time.stamp(known.available_until)} ; ce qui manque est chargé au lancement.`
+    return last ? `En base : ${formatNumber(known.kept_count)}, du ${time.day(last.start)} au ${time.day(last.end)}` : 'Aucune en base'
   })
-  return { ask, isOffered, proposal, fees, amount, limits, candles, message }
+  const candlesTitle = computed(() => {
+    const known = offer.value?.candles
+    if (!known) return ''
+    const spans = known.kept.map((span) => `du ${time.stamp(span.start)} au ${time.stamp(span.end)}`)
+    return [...(spans.length ? ['Bougies en base :', ...spans] : []), `${known.exchange_name} va jusqu’au ${time.stamp(known.available_until)} ; ce qui manque est chargé au lancement.`].join('\n')
+  })
+  return { ask, isOffered, proposal, fees, amountHint, candles, candlesTitle, message }
 }

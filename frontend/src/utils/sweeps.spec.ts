@@ -27,6 +27,7 @@ it('ranks one window, those without a score last', () => {
 
 it('warns when the best setting does not hold where it was never seen', () => {
   expect(overfit(played(0, {}, 2, -0.1), 'sharpe')?.tone).toBe('bad')
+  expect(overfit(played(0, {}, -1, 2), 'sharpe')?.text).toContain('perd dans la partie qui choisit')
   expect(overfit(played(0, {}, 2, 0.5), 'sharpe')?.tone).toBe('warn')
   expect(overfit(played(0, {}, 2, 1.5), 'sharpe')?.tone).toBe('ok')
   expect(overfit(played(0, {}, 2, null), 'sharpe')?.tone).toBe('warn')

@@ -71,6 +71,7 @@ export function overfit(best: SweepRun | undefined, objective: Objective): Overf
   const [seen, unseen] = [valueOf(best, 'in_sample', objective), valueOf(best, 'out_of_sample', objective)]
   if (seen === null || unseen === null) return { tone: 'warn', text: 'Le meilleur réglage n’a pas assez de trades dans la partie de contrôle pour être jugé.' }
   const neutral = objective === 'profit_factor' ? 1 : 0
+  if (seen <= neutral) return { tone: 'bad', text: 'Même le meilleur réglage perd dans la partie qui choisit : cette stratégie ne convient pas à ce marché sur cette période.' }
   if (unseen <= neutral) return { tone: 'bad', text: 'Le meilleur réglage perd sur la partie qu’il n’a jamais vue : c’est du surajustement, ne le suivez pas.' }
   if (unseen - neutral < (seen - neutral) / 2) return { tone: 'warn', text: 'Le meilleur réglage garde moins de la moitié de sa qualité hors échantillon : prudence.' }
   return { tone: 'ok', text: 'Le meilleur réglage tient sur la partie qu’il n’a jamais vue.' }

@@ -72,9 +72,8 @@ it('fills what nobody typed from the account, says where it comes from, and leav
   await screen.findByText('Taker de votre compte, maker 0,02 %')
   expect((screen.getByLabelText('Frais') as HTMLInputElement).value).toBe('0,04')
   expect((screen.getByLabelText('Montant de départ') as HTMLInputElement).value).toBe('250,5')
-  expect(screen.getByText('Solde libre de votre compte')).toBeTruthy()
-  expect(screen.getByText(/Ordre minimum/).textContent).toContain('5 USDT et 0,00001 BTC')
-  expect(screen.getByText(/En base : 2.880 bougies, dernière période du 26.03.02 au 26.03.04/)).toBeTruthy()
+  expect(screen.getByText('Solde libre, min. 5 USDT et 0,00001 BTC')).toBeTruthy()
+  expect(screen.getByText(/En base : 2.880, du 26.03.02 au 26.03.04/).title).toContain('Simulateur va jusqu’au 26.03.05_12:00')
   await fireEvent.click(launch())
   await waitFor(() => expect(server.calls.some((call) => call.method === 'POST')).toBe(true))
   const sent = server.calls.find((call) => call.method === 'POST')?.body as Record<string, unknown>
@@ -83,7 +82,7 @@ it('fills what nobody typed from the account, says where it comes from, and leav
 
 it('asks for an amount when neither the account nor the exchange answers', async () => {
   await open([], { 'GET /api/backtests/offer/': { status: 503, body: { code: 'unavailable', message: 'Service CCXT muet.', details: {} } } })
-  await screen.findByText('Solde non lu : saisissez un montant')
+  await screen.findByText(/^Solde non lu : saisissez un montant/)
   expect(launch().hasAttribute('disabled')).toBe(true)
   await fireEvent.update(screen.getByLabelText('Montant de départ'), '500')
   await waitFor(() => expect(launch().hasAttribute('disabled')).toBe(false))

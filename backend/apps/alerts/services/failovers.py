@@ -50,6 +50,7 @@ class StoreWatch:
         self._known: dict[str, str] = {}
 
     async def run(self) -> None:
+        await tell_if_lossy(clock=self._clock)
         while True:
             for name in self._places:
                 await self.look_at(name)
@@ -86,3 +87,29 @@ def _postgresql_place() -> str:
         cursor.execute("SELECT host(inet_server_addr()), inet_server_port()")
         host, port = cursor.fetchone()
     return "" if host is None else f"{host}:{port}"
+
+
+async def tell_if_lossy(*, clock: Clock) -> None:
+    """Tell that a failover of PostgreSQL could lose commits, and with them that an order left."""
+    try:
+        is_lossy = await in_database(_is_lossy)
+    except Unavailable:
+        return
+    if is_lossy:
+        log.warning("failover.replication_is_asynchronous")
+        await told_to_everybody(
+            "replication_asynchronous",
+            subject="store:postgresql",
+            message="PostgreSQL a plusieurs serveurs mais sa réplication est asynchrone (synchronous_standby_names "
+            "est vide) : un basculement peut perdre les derniers enregistrements, et un ordre déjà parti repartir.",
+            clock=clock,
+        )
+
+
+def _is_lossy() -> bool:
+    if "," not in str(connection.settings_dict["OPTIONS"].get("host", "")):
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW synchronous_standby_names")
+        names: str = cursor.fetchone()[0]
+    return not names.strip()

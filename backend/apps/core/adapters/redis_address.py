@@ -69,6 +69,10 @@ def channel_host(url: str, **options: Any) -> dict[str, Any]:
 SENTINEL_OPTIONS: dict[str, Any] = {"socket_connect_timeout": 1.0, "socket_timeout": 2.0}
 
 
+# A browser event that a frozen server does not take is lost rather than waited for: pages refetch.
+CHANNEL_OPTIONS: dict[str, Any] = {"socket_timeout": 5.0}
+
+
 def _host(place: str) -> tuple[str, int]:
     name, _, port = place.rpartition(":") if not place.endswith("]") and ":" in place else (place, "", "")
     try:

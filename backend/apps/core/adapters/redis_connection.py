@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from apps.core.adapters.redis_address import SENTINEL_OPTIONS, SentinelAddress, sentinel_address
 
-READ_TIMEOUT_S = 15.0
+READ_TIMEOUT_S = 8.0  # a frozen server is left for the one that replaced it after that long
 # A server that changes its role or waits for its replicas answers with errors of its own, not only by silence.
 RedisUnavailable = (RedisError, OSError)
 

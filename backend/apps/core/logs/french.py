@@ -44,7 +44,7 @@ def sentence(event: str, fields: Fields) -> str:
         return ""
     try:
         return known(fields) if callable(known) else known.format_map(fields)
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, ArithmeticError):
         return ""
 
 

@@ -22,6 +22,7 @@ from apps.core.adapters.strategy_host.jail import Jail
 MAX_MESSAGE = 4096
 LONG_S = 0.2  # processor time; an honest evaluation takes some 10 ms, however long it had to wait for its turn
 _LOWEST_PRIORITY = 19
+_SMALL_SHARE = 10  # a tenth of what anybody else gets: a slow strategy ends in time even where others never rest
 _EXIT_NOT_FORKED = 98
 _WARM_UP_ROUNDS = 10
 
@@ -135,14 +136,18 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def _give_way(pid: int) -> None:
-    """Let a child that calculates for long run only when nobody else wants the processor, and on one alone.
-
-    One processor of several, because with autogroups (the default of most systems) a low priority counts within
-    the zygote's session only: twenty loops would still take a share of each processor.
-    """
+    """Let a child that calculates for long run only when nobody else wants the processor, and on one alone."""
     os.setpriority(os.PRIO_PROCESS, pid, _LOWEST_PRIORITY)
-    if hasattr(os, "sched_setaffinity"):  # Linux
-        os.sched_setaffinity(pid, {max(os.sched_getaffinity(0))})
+    if not hasattr(os, "sched_setaffinity"):  # not Linux
+        return
+    os.sched_setaffinity(pid, {max(os.sched_getaffinity(0))})
+    os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))  # whoever wakes up takes its place at once
+    try:
+        # With autogroups (the default of most systems) a priority counts within a session only: its own, here.
+        with open(f"/proc/{pid}/autogroup", "w") as share:
+            share.write(str(_SMALL_SHARE))
+    except OSError:
+        return  # no autogroups, or asked too soon after another child's: the host asks again while it calculates
 
 
 def _report_layers(jail: Jail, writer: int) -> int:
