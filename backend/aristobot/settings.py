@@ -28,6 +28,8 @@ if ARISTOBOT_HOST not in ("127.0.0.1", "0.0.0.0", *ALLOWED_HOSTS):  # noqa: S104
 # reaches us by.
 TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", default=[])
 PUBLIC_URL: str = env.str("PUBLIC_URL", default="").rstrip("/")
+# Who may read /metrics; empty: this machine alone, as long as no proxy is set up.
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 ARISTOBOT_DATA_DIR = Path(env.str("ARISTOBOT_DATA_DIR", default=str(ROOT_DIR / ".aristobot")))
