@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.contrib.sessions.models import Session
 
+from apps.core.adapters.database import in_database
 from apps.core.models import CandleHeartbeat, HeartbeatStatus, RetentionRun
 from apps.core.services import retention
 from apps.core.services.retention import Retention
@@ -79,7 +80,7 @@ def make_rows() -> dict[str, int]:
 
 async def test_old_rows_go_in_batches_and_money_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "BATCH", 1)
-    ids = await retention.in_database(make_rows)
+    ids = await in_database(make_rows)
     counts = await Retention(retention_rules(), clock=Awake()).forget_all()
     # Two of three candles (the newest stays), two decisions without an order, one refused call, one text.
     assert counts == {
@@ -100,5 +101,5 @@ async def test_old_rows_go_in_batches_and_money_stays(monkeypatch: pytest.Monkey
 
 
 async def test_first_look_deletes_nothing_and_counts_as_one() -> None:
-    assert await retention.in_database(retention.last_run, NOW) == NOW
-    assert await retention.in_database(retention.last_run, NOW + timedelta(days=5)) == NOW
+    assert await in_database(retention.last_run, NOW) == NOW
+    assert await in_database(retention.last_run, NOW + timedelta(days=5)) == NOW
