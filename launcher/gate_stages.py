@@ -61,6 +61,13 @@ def _lint() -> list[Stage]:
             command=(_PYTHON, "-c", "from importlinter.cli import lint_imports_command as c; c()"),
             cwd=_BACKEND,
         ),
+        Stage(
+            group="lint",
+            name="dépendances",
+            command=(_PYTHON, "-m", "launcher.audit", "--junit={report}"),
+            cwd=ROOT,
+            needs=(ROOT / "frontend" / "package-lock.json",),
+        ),
     ]
 
 

@@ -28,6 +28,8 @@ if ARISTOBOT_HOST not in ("127.0.0.1", "0.0.0.0", *ALLOWED_HOSTS):  # noqa: S104
 # reaches us by.
 TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", default=[])
 PUBLIC_URL: str = env.str("PUBLIC_URL", default="").rstrip("/")
+# Who may read /metrics; empty: this machine alone, as long as no proxy is set up.
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 ARISTOBOT_DATA_DIR = Path(env.str("ARISTOBOT_DATA_DIR", default=str(ROOT_DIR / ".aristobot")))
@@ -133,6 +135,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 30
 CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "apps.core.views.refusals.csrf_failure"
 # Cookies are marked Secure, and browsers told to come back by TLS only, where a request came by TLS (core.proxies).
 SECURE_HSTS_SECONDS = 60 * 60 * 24 * 30
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -167,6 +170,10 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "apps.core.api_description.describe_refusals",
+    ],
     # From our own server: the page works without internet and under the policy of core.security_headers.
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -279,6 +279,13 @@ class CcxtManager:
             minute_limit=rate_per_s * 60 if by_minute else None,
         )
 
+    def budgets(self) -> list[tuple[str, RateBudget]]:
+        """Return the budget of each exchange that was used, for whoever measures."""
+        return [
+            (f"{name}-testnet" if is_testnet else name, hub.budget)
+            for (name, is_testnet), hub in self._hubs.items()
+        ]
+
     async def _drop(self, broker_id: int) -> None:
         """Close the session. A lender stays as such: its markets are only read."""
         entry = self._entries.pop(broker_id, None)
