@@ -23,6 +23,7 @@ from tests.system.trader import Trader
 SYMBOL, OTHER_SYMBOL = "BTC/USDT", "ETH/USDT"
 GOAL_S, GOAL_CANCEL_S = 2.0, 0.5
 _RUNS, _CANCELS = 3, 5
+_LONG = 2_000_000  # candles: more are played once
 _WARM_UP = 500
 _TIMEOUT_S = 900.0
 _LOOK_EVERY_S = 0.02
@@ -39,6 +40,12 @@ TUNED = CODE.replace(
 EXACT = CODE.replace(
     "        ema10_now", "        sum(self.candles.values[-1])\n        ema10_now", 1
 )  # no fast way
+# What is cancelled: by name, where it is asked for and with what besides.
+_PHASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "loading": ("", {}),
+    "running": ("", {}),
+    "sweep": ("sweeps/", {"space": {"fast": list(range(4, 20)), "slow": list(range(20, 50))}}),
+}
 _FILL = """
 INSERT INTO candles (source, symbol, timeframe, open_time, close_time, open_price, high_price, low_price,
                      close_price, volume, is_flat)
@@ -82,8 +89,8 @@ def run(*, bars: int, combinations: int) -> Outcome:
     with desk.instance(speed=1) as instance:
         bench = open_bench(instance, "dev")
         filled_s = fill(bench, bars)
-        runs = [_one_run(bench, bars) for _ in range(_RUNS)]
-        cancels = {phase: _cancels(bench, phase) for phase in ("loading", "running")}
+        runs = [_one_run(bench, bars) for _ in range(_RUNS if bars <= _LONG else 1)]
+        cancels = {phase: _cancels(bench, phase) for phase in _PHASES}
         sweep = _sweep(bench, bars, combinations) if combinations else None
     return _outcome(bars, filled_s, runs, cancels, sweep)
 
@@ -163,17 +170,19 @@ class _Peak:
 
 
 def _cancels(bench: Bench, phase: str) -> list[float]:
-    """Return the seconds from the request to the answer that shows the run cancelled."""
-    strategy = bench.strategy(f"Annulation {phase}", EXACT)
+    """Return the seconds from the request to the answer that shows the run, or the sweep, cancelled."""
+    strategy = bench.strategy(f"Annulation {phase}", TUNED if phase == "sweep" else EXACT)
+    folder, more = _PHASES[phase]
+    status = "loading" if phase == "loading" else "running"
+    symbol = OTHER_SYMBOL if phase == "loading" else SYMBOL
     found = []
     for _ in range(_CANCELS):
-        symbol = OTHER_SYMBOL if phase == "loading" else SYMBOL
-        bars = 200_000 if phase == "loading" else 100_000
-        made = bench.person.post("/api/backtests/", **bench.body(strategy, bars, symbol=symbol))
-        _until(bench, made["id"], lambda row: row["status"] == phase and row["phase_progress"] > 0)
+        made = bench.person.post(f"/api/backtests/{folder}", **bench.body(strategy, 100_000, symbol=symbol, **more))
+        name = f"{folder}{made['id']}"
+        _until(bench, name, lambda row: row["status"] == status and row["phase_progress"] > 0)
         began = time.monotonic()
-        bench.person.post(f"/api/backtests/{made['id']}/cancel/")
-        _until(bench, made["id"], lambda row: row["status"] == "cancelled")
+        bench.person.post(f"/api/backtests/{name}/cancel/")
+        _until(bench, name, lambda row: row["status"] == "cancelled")
         found.append(time.monotonic() - began)
     return found
 

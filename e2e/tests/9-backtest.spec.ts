@@ -40,6 +40,7 @@ test('a backtest is run, watched, cancelled, run again, read, sorted, exported a
   await expectAlive(page)
   await expect(page.getByLabel('Symbole', { exact: true })).toHaveValue('BTC/USDT')
   await choose(page)
+  await expect(page.getByText('Taker de votre compte'), 'the fees are the account’s own').toBeVisible()
 
   await launch(page, 120)
   const candles = page.getByRole('progressbar', { name: 'Bougies' })

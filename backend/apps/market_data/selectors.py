@@ -103,18 +103,19 @@ def closed_window(source: str, symbol: str, timeframe: Timeframe, *, until: date
         close_time__lte=until,
         open_time__gte=until - count * timeframe.duration,
     ).order_by("open_time")
-    return [_candle(row, timeframe) for row in rows]
-
-
-def _candle(row: CandleRow, timeframe: Timeframe) -> Candle:
-    return Candle(
-        symbol=row.symbol,
-        timeframe=timeframe,
-        open_time=row.open_time,
-        open=row.open_price,
-        high=row.high_price,
-        low=row.low_price,
-        close=row.close_price,
-        volume=row.volume,
-        trade_count=0 if row.is_flat else None,
-    )
+    columns = ("open_time", "open_price", "high_price", "low_price", "close_price", "volume", "is_flat")
+    # Not as model objects: each close reads hundreds, and its orders wait for them.
+    return [
+        Candle(
+            symbol=symbol,
+            timeframe=timeframe,
+            open_time=open_time,
+            open=open_price,
+            high=high,
+            low=low,
+            close=close,
+            volume=volume,
+            trade_count=0 if is_flat else None,
+        )
+        for open_time, open_price, high, low, close, volume, is_flat in rows.values_list(*columns)
+    ]

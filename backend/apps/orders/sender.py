@@ -6,6 +6,7 @@ is not one of the two proofs is unknown, a bug of ours included: an order is nev
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 import structlog
@@ -29,6 +30,8 @@ from domain.ports import Clock, ExchangeSession
 
 log = structlog.get_logger(__name__)
 
+_BOOKS_WAIT_S = 0.2  # what an answer says is known later by this at most, should another order hang meanwhile
+
 
 class OrderSender:
     """Carries claimed orders to the exchange."""
@@ -37,6 +40,8 @@ class OrderSender:
         self._clock = clock
         self._timings = timings
         self._follower = follower
+        self._leaving = 0
+        self._all_left = asyncio.Event()
 
     async def send(self, session: ExchangeSession, order: Claimed) -> None:
         """Send what was claimed; returns once the outcome, or its absence, is committed."""
@@ -53,7 +58,7 @@ class OrderSender:
             return
         log.info("orders.sending", client_order_ids=[leg.ticket.client_order_id for leg in order.legs])
         try:
-            reports = await call()
+            reports = await self._leave(call)
         except asyncio.CancelledError:
             raise  # the row says `sending`: whoever comes next looks it up
         except Exception as exc:  # noqa: BLE001 — the order's boundary: what is not proof is unknown
@@ -61,6 +66,21 @@ class OrderSender:
         else:
             for leg, report in zip(order.legs, reports, strict=True):
                 await self._apply(leg, report)
+
+    async def _leave(self, call: Callable[[], Awaitable[Sequence[OrderReport]]]) -> Sequence[OrderReport]:
+        """Make the request; then let those that leave at the same time go before its bookkeeping, a little."""
+        self._leaving += 1
+        self._all_left.clear()
+        try:
+            reports = await call()
+        finally:
+            self._leaving -= 1
+            if not self._leaving:
+                self._all_left.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_BOOKS_WAIT_S):
+                await self._all_left.wait()
+        return reports
 
     async def refuse(self, broker_id: int, error: AristobotError) -> bool:
         """Reject the oldest waiting order of a broker that cannot be used at all; False when none waits."""

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import structlog
 
+from apps.core.metrics import DECISION, DECISIONS, SIGNAL_DELAY
 from apps.core.tracing import decision_trace, following
 from apps.trading_engine import decisions, leases
 from apps.trading_engine.announce import Announcer
@@ -41,6 +42,7 @@ class Limits:
     block_s: float = 5.0
     back_off_s: float = 0.5
     longest_back_off_s: float = 10.0
+    watch_waits_s: float = 1.0  # at most, for the decisions of the same close
     parallel: int = 20  # evaluations at once
     outstanding: int = 200  # leased and not decided yet; more of them and the stream waits
 
@@ -95,6 +97,7 @@ class TradingEngine:
         self._bots = _Bots()
         self._slots = asyncio.Semaphore(self._limits.parallel)
         self._attending: set[asyncio.Task[None]] = set()
+        self._telling: set[asyncio.Task[None]] = set()
         self._last_close: dict[tuple[str, str, Timeframe], datetime] = {}
         self.copies = SignalCopies()
         self.counters = Counters()
@@ -106,7 +109,7 @@ class TradingEngine:
                 group.create_task(self._keep("listen", self._listen))
                 group.create_task(self._keep("sweep", self._sweep))
         finally:
-            for task in self._attending:
+            for task in (*self._attending, *self._telling):
                 task.cancel()
 
     async def idle(self) -> None:
@@ -125,6 +128,7 @@ class TradingEngine:
         if not is_news:
             return
         self.counters.signals += 1
+        SIGNAL_DELAY.observe(max(age.total_seconds(), 0.0))
         self.counters.last_signal_at = now
         self.counters.lag_ms = round(age.total_seconds() * 1000, 1)
         if signal.late or age > self._limits.max_age:
@@ -145,7 +149,7 @@ class TradingEngine:
             )
             self.copies.acted_on(signal)
             if signal.timeframe is Timeframe.M1:
-                self._on_minute()
+                self._tell_minute()
         await self._look_back(signal)
 
     async def sweep_once(self) -> None:
@@ -199,6 +203,17 @@ class TradingEngine:
         self._attending.add(task)
         task.add_done_callback(self._attending.discard)
 
+    def _tell_minute(self) -> None:
+        """The watch of the positions wants the same threads and processors as the decisions: those go first."""
+        task = asyncio.create_task(self._after_decisions(set(self._attending)))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _after_decisions(self, deciding: set[asyncio.Task[None]]) -> None:
+        if deciding:
+            await asyncio.wait(deciding, timeout=self._limits.watch_waits_s)
+        self._on_minute()
+
     async def _attend(self, job: Job, asked_at: float) -> None:
         """Task boundary of one bot at one close: nothing that happens here reaches its neighbours."""
         with following(job.trace_id, user_id=job.user_id):
@@ -221,6 +236,7 @@ class TradingEngine:
             row = None if current is None else await self._decide(current)
             self._bots.decided_at[job.bot_id] = self._clock.monotonic()
         if row is not None:
+            DECISION.observe(self._clock.monotonic() - asked_at)
             await self._announcer.decision(row, user_id=job.user_id)
             if row.status == BotDecision.Status.FAILED:
                 await self._announcer.bot(job.bot_id)
@@ -257,6 +273,7 @@ class TradingEngine:
     async def _fail(self, job: Job, reason: str, *, code: str) -> BotDecision | None:
         log.warning("engine.decision_failed", bot_id=job.bot_id, code=code, reason=reason)
         self.counters.failed += 1
+        DECISIONS.labels("failed").inc()
         return await self._database.run(
             decisions.fail, job, reason=reason, details={"code": code}, now=self._clock.now()
         )
@@ -267,9 +284,11 @@ class TradingEngine:
             return
         if row.status == BotDecision.Status.MISSED:
             self.counters.missed += 1
+            DECISIONS.labels("missed").inc()
             log.warning("engine.missed", bot_id=row.bot_id, signal_id=row.signal_id, reason=row.reason)
             return
         self.counters.decided += 1
+        DECISIONS.labels("decided").inc()
         log.info(
             "engine.decided", bot_id=job.bot_id, signal_id=row.signal_id, action=row.action, trade_id=row.trade_id
         )
@@ -295,6 +314,7 @@ class TradingEngine:
 
     async def _announce_missed(self, rows: list[BotDecision]) -> None:
         self.counters.missed += len(rows)
+        DECISIONS.labels("missed").inc(len(rows))
         for row in rows:
             with following(decision_trace(row.signal_id, row.bot_id), user_id=row.bot.user_id):
                 log.warning("engine.missed", bot_id=row.bot_id, signal_id=row.signal_id, reason=row.reason)

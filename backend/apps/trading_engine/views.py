@@ -23,7 +23,7 @@ from apps.trading_engine.serializers import (
     ParityRunSerializer,
     StopInputSerializer,
 )
-from apps.trading_engine.services import bots
+from apps.trading_engine.services import bots, caps
 
 
 class DecisionPagination(Pagination):
@@ -54,6 +54,7 @@ class BotViewSet(GenericViewSet[ActiveStrategy]):
     @extend_schema(request=BotInputSerializer, responses={201: BotSerializer})
     def create(self, request: Request) -> Response:
         wanted = _validated(BotInputSerializer(data=request.data))
+        caps.refuse_beyond_balance(request.user.pk, wanted, now=_now())
         return _answer(bots.create(request.user.pk, wanted, now=_now()), status.HTTP_201_CREATED)
 
     @extend_schema(request=BotInputSerializer, responses=BotSerializer)

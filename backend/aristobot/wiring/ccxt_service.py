@@ -24,6 +24,8 @@ from apps.core.adapters.presence import Presence
 from apps.core.adapters.redis_connection import connect
 from apps.core.adapters.redis_interest import RedisInterests
 from apps.core.adapters.redis_requests import RedisRequestServer
+from apps.core.adapters.turns import take_short_turns
+from apps.core.metrics import REGISTRY, Gauges
 from apps.core.services.ccxt_manager import CcxtManager
 from apps.core.services.gateway_requests import GatewayRequests
 from apps.core.services.market_feeds import MarketFeeds
@@ -100,6 +102,22 @@ class CcxtService:
             publisher=ChannelsMarketPublisher(self._clock),
             clock=self._clock,
             may_follow=self._may_apply,
+        )
+        REGISTRY.register(
+            Gauges(
+                "aristobot_gateway_waiting",
+                "Requests that wait for the budget of their exchange.",
+                ["exchange"],
+                lambda: [((name,), float(budget.waiting)) for name, budget in self._manager.budgets()],
+            )
+        )
+        REGISTRY.register(
+            Gauges(
+                "aristobot_gateway_budget_left_ratio",
+                "Part of an exchange's budget of requests that may be spent now.",
+                ["exchange"],
+                lambda: [((name,), budget.left_ratio) for name, budget in self._manager.budgets()],
+            )
         )
         requests = GatewayRequests(self._manager, clock=self._clock, wake_orders=self._executor.wake)
         self._server = RedisRequestServer(self._redis, clock=self._clock, handler=requests.handle)
@@ -243,6 +261,7 @@ async def _serve() -> None:
 def run() -> None:
     """Run terminal 5 until SIGTERM or SIGINT."""
     start_logs("ccxt_service")
+    take_short_turns()
     warm_up()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:

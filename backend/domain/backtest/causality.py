@@ -7,7 +7,6 @@ A column is causal when its value at bar N is the same whatever comes after N. T
 """
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,12 +58,12 @@ class _Check:
         self._settled: int | None = None
         self._state = ""
         self._tried = 0
+        self._base: Snapshot | None = None  # of the stretch whose futures are altered
 
     def result(self) -> Causality:
         for length in self._lengths():
             self._prefix(length)
-        for stretch, after in self._stretches():
-            self._altered(stretch, after)
+        self._altered_futures()
         self._balance_and_position()
         return Causality(tuple(self._found.values()), self._settled, self._state, self._tried)
 
@@ -119,23 +118,23 @@ class _Check:
             )
             self._found.setdefault(key, self._difference(key, bar, whole.loc[label], part.loc[label]))
 
-    def _stretches(self) -> Iterator[tuple[int, int]]:
+    def _altered_futures(self) -> None:
+        """Compare one stretch with itself, its candles after some bar moved."""
         stretch = min(_STRETCH, len(self._candles))
-        return ((stretch, after) for after in _ALTERED_AFTER if after < stretch - 1)
-
-    def _altered(self, stretch: int, after: int) -> None:
-        base = self._instance(self._candles, stretch)
-        other = self._instance(_with_other_future(self._candles, stretch, after), stretch)
-        if base is None or other is None:
-            return
-        self._tried += 1
-        for key in base.columns.keys() & other.columns.keys():
-            self._note(key, base.columns[key][: after + 1], other.columns[key][: after + 1], 0)
+        self._base = base = self._instance(self._candles, stretch)
+        for after in _ALTERED_AFTER:
+            if base is None or after >= stretch - 1:
+                return
+            other = self._instance(_with_other_future(self._candles, stretch, after), stretch)
+            if other is None:
+                continue
+            self._tried += 1
+            for key in base.columns.keys() & other.columns.keys():
+                self._note(key, base.columns[key][: after + 1], other.columns[key][: after + 1], 0)
 
     def _balance_and_position(self) -> None:
         """Note what `__init__` computes from the balance or the position: these change at each bar."""
-        length = min(_STRETCH, len(self._candles))
-        one = self._instance(self._candles, length)
+        length, one = min(_STRETCH, len(self._candles)), self._base
         other = self._instance(self._candles, length, balance=self._balance * 1.5 + 1, position=_POSITION)
         if one is None or other is None:
             return

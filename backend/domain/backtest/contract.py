@@ -87,8 +87,8 @@ class EntryTerms:
 class HeldPosition(Protocol):
     """The open position of a run. Bars are indices into the series."""
 
-    entry_bar: int
-
+    @property
+    def entry_bar(self) -> int: ...
     @property
     def quantity(self) -> Decimal: ...
     @property

@@ -18,8 +18,8 @@ from domain.orders import Side
 from domain.sizing import MARKET_PRICE_MARGIN, Funds, NoOrder, size_entry
 
 _ZERO = Decimal(0)
-_NEAR = 1e-6  # of a step: nearer to a whole number of them, a float does not say on which side
-_MOST_STEPS = 5e8  # with more steps than these a float's own error comes near to that
+_NEAR, _FAR = 1e-6, 1 - 1e-6  # of a step: nearer to a whole number of them, a float does not say on which side
+_MOST_STEPS = 500_000_000  # with more steps than these a float's own error comes near to that
 _KEPT_CHANGES = 256  # stops and take profits are mostly the same few ratios
 _LESS, _MORE = 1 - 1e-9, 1 + 1e-9
 
@@ -58,11 +58,12 @@ class Entries:
         self._changes: dict[float, tuple[int, int]] = {}
         self._per_quote, self._worth, self._per_fee = units.per_quote, units.worth, units.per_fee
 
-    def _limits(self) -> tuple[int, float]:
+    def _limits(self) -> tuple[int, int]:
         market = self._settings.market
         step = Fraction(market.step_size)
         least = 1 if market.min_quantity is None else max(1, ceil(Fraction(market.min_quantity) / step))
-        return least, inf if market.max_quantity is None else floor(Fraction(market.max_quantity) / step)
+        most = _MOST_STEPS if market.max_quantity is None else floor(Fraction(market.max_quantity) / step)
+        return least, min(most, _MOST_STEPS)
 
     def at(self, signal: int, terms: EntryTerms, cash: int) -> Held:
         """Return the position bought at the open after a signal.
@@ -84,22 +85,22 @@ class Entries:
             return self._by_the_book(signal, terms, cash)
         count = spend / (self._closes[signal] * self._step)
         steps = int(count)
-        if not _NEAR < count - steps < 1 - _NEAR or count > _MOST_STEPS or not self._least <= steps <= self._most:
+        if not _NEAR < count - steps < _FAR or not self._least <= steps <= self._most:
             return self._by_the_book(signal, terms, cash)
-        changes = self._changes
-        over, under = changes.get(-stop) or self._change(-stop)
-        low = seen * over // under if stop else None
-        over, under = changes.get(target) or self._change(target)
-        high = seen * over // under if target else None
+        low = high = None
+        if stop:
+            over, under = self._changes.get(-stop) or self._change(-stop)
+            low = seen * over // under
+            if steps * low < self._least_stopped:
+                return self._by_the_book(signal, terms, cash)
+        if target:
+            over, under = self._changes.get(target) or self._change(target)
+            high = seen * over // under
         ticks = -(-opened * self._over // self._under)
         worth = steps * ticks * self._worth
         fee = -(-worth * self._fee_over // self._fee_under)
         spent = worth + fee * self._per_fee
-        if (
-            steps * seen < self._least_worth
-            or (low is not None and steps * low < self._least_stopped)
-            or spent > cash
-        ):
+        if steps * seen < self._least_worth or spent > cash:
             return self._by_the_book(signal, terms, cash)
         return Held(signal + 1, steps, ticks, fee, low, high, cash, spent, self._units)
 

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
@@ -14,8 +14,8 @@ from domain.backtest.units import Units
 _EXACT = 2**53  # whole numbers under this are floats without a rounding
 
 
-class Held:
-    """An open position: a `HeldPosition` in ticks, steps and units of money.
+class Held(NamedTuple):
+    """An open position: a `HeldPosition` in ticks, steps and units of money. One is made for each trade.
 
     Args:
         fee: of the entry, in 10⁻⁸.
@@ -23,26 +23,15 @@ class Held:
         cash, spent: before it, and for it.
     """
 
-    __slots__ = ("cash", "entry_bar", "fee", "spent", "steps", "stop", "target", "ticks", "units")
-
-    def __init__(
-        self,
-        entry_bar: int,
-        steps: int,
-        ticks: int,
-        fee: int,
-        stop: int | None,
-        target: int | None,
-        cash: int,
-        spent: int,
-        units: Units,
-    ) -> None:
-        self.entry_bar, self.steps, self.ticks, self.fee = entry_bar, steps, ticks, fee
-        self.stop, self.target, self.cash, self.spent, self.units = stop, target, cash, spent, units
-
-    @property
-    def signal_bar(self) -> int:
-        return self.entry_bar - 1
+    entry_bar: int
+    steps: int
+    ticks: int
+    fee: int
+    stop: int | None
+    target: int | None
+    cash: int
+    spent: int
+    units: Units
 
     @property
     def quantity(self) -> Decimal:

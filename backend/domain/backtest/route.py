@@ -106,10 +106,11 @@ class Route:
 
     def _attempt(self, simulate: Callable[[Decisions], Outcome]) -> Outcome | None:
         try:
-            whole = self._whole()
-            known = self._timed(lambda: self._known(whole))
-            self._biased = known.differences
-            return self._fast(simulate, whole, known)
+            with _without_collections():
+                whole = self._whole()
+                known = self._timed(lambda: self._known(whole))
+                self._biased = known.differences
+                return self._fast(simulate, whole, known)
         except CannotFollow as exc:
             self.fallback = str(exc)
             return None
@@ -169,8 +170,7 @@ class Route:
             code=self._job.code,
             tick=self._tell,
         )
-        with _without_collections():
-            outcome = simulate(fast)
+        outcome = simulate(fast)
         self._timed(lambda: self._agree(fast, whole, settled, outcome))
         self.path = EnginePath.VECTORISED if fast.vectorised else EnginePath.PREFIX_VIEW
         self.fallback, self.decisions = fast.slow_reason, fast
@@ -259,7 +259,7 @@ class Route:
 
 @contextmanager
 def _without_collections() -> Iterator[None]:
-    """Keep the garbage collector from walking through pandas again and again while trades pile up."""
+    """Keep the garbage collector from walking through pandas again and again while trades and instances pile up."""
     enabled = gc.isenabled()
     gc.disable()
     try:

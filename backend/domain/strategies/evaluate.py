@@ -121,7 +121,7 @@ def candle_frame(window: CandleWindow) -> Any:
         values[:, number] = getattr(window, name)
     times = np.asarray(window.open_time_ms, dtype="int64").view("datetime64[ms]")
     index = pd.DatetimeIndex(times, name="open_time").tz_localize("UTC")
-    return pd.DataFrame(values, index=index, columns=list(columns))
+    return pd.DataFrame(values, index=index, columns=list(columns), copy=False)  # nobody else holds the values
 
 
 def strategy_position(view: PositionView | None) -> StrategyPosition | None:

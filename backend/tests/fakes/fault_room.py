@@ -15,6 +15,7 @@ from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.rate_budget import RateBudget
 from apps.orders import desk
 from apps.orders.context import OrderContext
+from apps.orders.database import close_claims
 from apps.orders.executor import OrderExecutor
 from apps.orders.models import OrderCommand, Trade
 from apps.orders.timings import ExecutorTimings
@@ -241,3 +242,4 @@ async def run_until_settled(room: Room) -> None:
     finally:
         executor.cancel()
         await asyncio.gather(executor, return_exceptions=True)
+        await close_claims()

@@ -11,6 +11,7 @@ from django.test import Client
 
 from apps.accounts.models import User
 from apps.brokers.models import Broker
+from apps.brokers.services import connection as exchange_connection
 from apps.core.models import HeartbeatStatus
 from apps.orders.models import Position, Trade
 from apps.strategies.models import Strategy
@@ -19,6 +20,7 @@ from apps.trading_engine.serializers import BotSerializer, DecisionSerializer
 from apps.trading_engine.services import bots
 from domain.errors import LimitReached
 from domain.french import number
+from domain.ports import Balance
 from tests.engine_world import CLOSE, FEED, SYMBOL, hold, make_bot, make_broker, make_user
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
@@ -60,9 +62,31 @@ def body(strategy: Strategy, broker: Broker, /, **changes: Any) -> dict[str, Any
     }
 
 
-def test_a_new_bot_takes_its_strategys_timeframe_and_is_complete(
-    client: Client, strategy: Strategy, broker: Broker
+def test_a_cap_above_the_free_balance_is_refused_at_its_field(
+    client: Client, strategy: Strategy, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    _free_is(monkeypatch, "250.129")
+    asked = body(strategy, broker, amount="1000")
+    answer = client.post("/api/bots/", asked, content_type=JSON)
+    said = answer.json()
+    assert (answer.status_code, said["code"]) == (400, "cap_beyond_balance")
+    assert said["details"]["fields"]["amount"] == (
+        f"Au-dessus du solde libre : {number(Decimal(1000))} USDT demandés, 250,129 USDT disponibles "
+        f"chez « {broker.name} »."
+    )
+    assert not ActiveStrategy.objects.exists()
+    assert client.post("/api/bots/", {**asked, "is_active": False}, content_type=JSON).status_code == 201
+
+
+def _free_is(monkeypatch: pytest.MonkeyPatch, usdt: str) -> None:
+    balance = Balance(free={"USDT": Decimal(usdt)}, locked={})
+    monkeypatch.setattr(exchange_connection, "read_balance", lambda *_, **__: balance)
+
+
+def test_a_new_bot_takes_its_strategys_timeframe_and_is_complete(
+    client: Client, strategy: Strategy, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _free_is(monkeypatch, "250.5")
     answer = client.post("/api/bots/", body(strategy, broker, amount="250.5"), content_type=JSON)
     assert answer.status_code == 201
     made = answer.json()

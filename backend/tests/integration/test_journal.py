@@ -164,7 +164,7 @@ def test_trace_tells_each_step_from_signal_to_fill_with_its_delay(traced: dict[s
     ]
     assert body["duration_ms"] == 3000.0
     number = traced["trade"].pk
-    assert body["steps"][2]["title"] == "Décision : achat (stratégie interrogée en 12.5 ms)"
+    assert body["steps"][2]["title"] == "Décision : achat (stratégie interrogée en 12,5 ms)"
     assert body["steps"][6]["title"] == f"Achat au marché BTC/USDT n° {number} : exécution de 1 à 100"
     assert [one["id"] for one in body["lines"]] == ["ab.1", "ab.2"]  # oldest first; the signal's is everybody's
 

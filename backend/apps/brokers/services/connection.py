@@ -52,10 +52,10 @@ def try_broker(broker: Broker) -> ConnectionTest:
 
 
 @async_to_sync
-async def read_balance(broker_id: int, user_id: int) -> Balance:
+async def read_balance(broker_id: int, user_id: int, *, timeout_s: float = 10.0) -> Balance:
     """Read the balance by the broker's pooled connection."""
     async with short_lived_gateway() as gateway:
-        return await gateway.balance(broker_id, user_id=user_id)
+        return await gateway.balance(broker_id, user_id=user_id, timeout_s=timeout_s)
 
 
 @async_to_sync

@@ -40,6 +40,22 @@ def test_fees_are_paid_on_both_legs_as_taker() -> None:
     assert trade.profit == Decimal("9.79")
 
 
+def test_fee_of_each_leg_is_rounded_up_at_the_eighth_decimal() -> None:
+    # 5.01 / 100.01 → 0.050 BTC; 0.050 × 100.01 × 0.075 % = 0.003750375 → 0.00375038, twice.
+    rules = settings(taker_fee_ratio=Decimal("0.00075"))
+    (trade,) = simulate(candles(*flat(100.01, 4)), Scripted({0}, {1}, size=5.01), rules).trades
+    assert (trade.quantity, trade.fees) == (Decimal("0.050"), Decimal("0.00750076"))
+    assert trade.profit == Decimal("-0.00750076")
+
+
+def test_protections_are_cut_down_to_the_tick() -> None:
+    # 3 % under 100.01 is 97.0097 → 97.00: a low of 97.005 does not meet it. 3 % above is 103.0103 → 103.01.
+    script = Scripted({0}, size=100.0, stop=0.03, target=0.03)
+    rows = [*flat(100.01, 2), (100.0, 100.0, 97.005, 100.0), (100.0, 103.02, 100.0, 103.0)]
+    (trade,) = simulate(candles(*rows), script, settings()).trades
+    assert (trade.exit_bar, trade.exit_price, trade.reason) == (3, Decimal("103.01"), ExitReason.TAKE_PROFIT)
+
+
 def test_take_profit_pays_the_makers_fee_and_no_slippage() -> None:
     # Target 10 % above the close of 100: 110, passed through in bar 2. Entry fee 0.1, exit 110 × 0.02 % = 0.022.
     rows = [*flat(100, 2), (100, 112, 99, 111), *flat(111, 1)]

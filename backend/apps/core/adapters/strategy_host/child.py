@@ -55,6 +55,7 @@ def serve(
         talk: what is said with the host once jailed; sees user code.
     """
     die_with_parent(parent_pid)
+    os.setsid()  # the scheduler's share is a session's: one that calculates for long gives up its own only
     null = os.open(os.devnull, os.O_RDWR)  # the jail lets nobody open it for writing
     try:
         jail.require(jail.close(), layers)
