@@ -72,7 +72,7 @@ class View:
             state["position"] = strategy_position(position_view(self._candles, position, bar))
 
     def forget(self) -> None:
-        """Let go of the candles: the methods' names hold this view, which holds them, until a collection otherwise."""
+        """Let go of the candles: the methods hold this view, which holds them, until a collection finds it."""
         self._globals.clear()
         self._cuts.clear()
         self._state.clear()
