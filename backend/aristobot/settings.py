@@ -28,6 +28,8 @@ if ARISTOBOT_HOST not in ("127.0.0.1", "0.0.0.0", *ALLOWED_HOSTS):  # noqa: S104
 # reaches us by.
 TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", default=[])
 PUBLIC_URL: str = env.str("PUBLIC_URL", default="").rstrip("/")
+# Who may read /metrics; empty: this machine alone, as long as no proxy is set up.
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 ARISTOBOT_DATA_DIR = Path(env.str("ARISTOBOT_DATA_DIR", default=str(ROOT_DIR / ".aristobot")))
@@ -43,6 +45,20 @@ HEARTBEAT_SYMBOLS: list[str] = env.list("HEARTBEAT_SYMBOLS", default=["BTCUSDT"]
 HEARTBEAT_SOURCE: str = env.str("HEARTBEAT_SOURCE", default="primary")
 HEARTBEAT_LOCATION: str = env.str("HEARTBEAT_LOCATION", default="local")
 OPENROUTER_URL: str = env.str("OPENROUTER_URL", default="https://openrouter.ai/api/v1")
+
+# After how many days rows go; money (orders, fills, positions) and candles of backtests never do.
+RETENTION_DAYS: dict[str, int] = {
+    name: env.int(f"RETENTION_{name.upper()}_DAYS", default=days)
+    for name, days in {
+        "signals": 90,  # candles the heartbeat closed (a backtest reads others), its incidents and runs
+        "decisions": 60,  # a bot's closes that led to no order
+        "order_decisions": 730,  # those that did
+        "webhooks": 180,  # calls that led to no order
+        "webhook_bodies": 30,  # the text of calls that led to one
+        "commands": 90,  # cancellations and amendments carried out
+        "sessions": 1,  # past their end
+    }.items()
+}
 
 MAX_USERS = 5
 MAX_ACTIVE_STRATEGIES = 20
@@ -133,6 +149,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 30
 CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "apps.core.views.refusals.csrf_failure"
 # Cookies are marked Secure, and browsers told to come back by TLS only, where a request came by TLS (core.proxies).
 SECURE_HSTS_SECONDS = 60 * 60 * 24 * 30
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -167,6 +184,10 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "apps.core.api_description.describe_refusals",
+    ],
     # From our own server: the page works without internet and under the policy of core.security_headers.
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

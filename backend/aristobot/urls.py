@@ -7,6 +7,7 @@ from apps.accounts.urls import build as session_routes
 from apps.core.views.health import HealthView, LiveView, ReadyView
 from apps.core.views.heartbeat import HeartbeatView
 from apps.core.views.spa import CockpitView, UnknownApiView
+from apps.journal.metrics import MetricsView
 from aristobot.wiring import web
 
 # Rooms that bring routes of their own.
@@ -34,10 +35,11 @@ _api: list[URLPattern | URLResolver] = [
     *(path("", include(f"apps.{room}.urls")) for room in ROOMS),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="core/api_docs.html")),
-    re_path(r"^.*$", UnknownApiView.as_view()),
+    re_path(r"(?s)^.*$", UnknownApiView.as_view()),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("metrics", MetricsView.as_view(health=_health, reader=web.metrics_reader())),
     path("api/", include(_api)),
-    re_path(r"^(?!api/|ws/|assets/|static/).*$", CockpitView.as_view()),
+    re_path(r"(?s)^(?!api/|ws/|assets/|static/).*$", CockpitView.as_view()),
 ]

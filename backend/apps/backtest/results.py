@@ -85,7 +85,7 @@ def _coverage(played: Played, candles: Candles) -> dict[str, Any]:
 def _assumptions(played: Played, target: Target, fees: Fees) -> list[dict[str, str]]:
     ours = {
         "Origine des frais": fees.words,
-        "Bougies": f"{target.exchange_name}, {target.market.symbol} en {target.timeframe.value}",
+        "Bougies": target.exchange_name,
         "Première bougie jouée": moment(target.first),
         "Fin de la dernière bougie": moment(target.until),
     }

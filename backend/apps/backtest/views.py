@@ -93,7 +93,10 @@ class BacktestViewSet(GenericViewSet[BacktestResult]):
         tell_and_wake(run)
         return Response(run_body(run))
 
-    @extend_schema(parameters=[TradeQuery, _FORMAT], responses=TradePageSerializer)
+    @extend_schema(
+        parameters=[TradeQuery, _FORMAT],
+        responses={200: TradePageSerializer, (200, "text/csv"): OpenApiTypes.STR},
+    )
     @action(detail=True, methods=["get"], renderer_classes=[JSONRenderer, CsvRenderer], pagination_class=None)
     def trades(self, request: Request, pk: str) -> Response:
         """One page of trades, or all of them as CSV."""

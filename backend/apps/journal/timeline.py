@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from apps.alerts.models import Alert
@@ -80,7 +81,7 @@ def _decided(user_id: int, trace_id: str) -> Iterator[Step]:
     if row.decided_at is None:
         return
     took = row.details.get("duration_ms")
-    asked = "" if took is None else f" (stratégie interrogée en {took} ms)"
+    asked = "" if took is None else f" (stratégie interrogée en {number(Decimal(str(took)))} ms)"
     if row.status == BotDecision.Status.DECIDED:
         title, tone = f"Décision : {_WISHES.get(row.action, row.action)}{asked}", ""
     else:

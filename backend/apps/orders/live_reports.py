@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from apps.core.metrics import RECONNECTS
 from apps.core.tracing import following
 from apps.orders import attribution, claims, events, external, ledger
 from apps.orders.database import in_database, persist
@@ -186,6 +187,7 @@ class LiveReports:
 
     async def _lost(self, access: BrokerAccess, error: str) -> None:
         if self._board.put(access.broker_id, access.exchange, StreamState.DOWN):
+            RECONNECTS.labels("private_stream").inc()
             log.warning("orders.stream_down", broker_id=access.broker_id, exchange=access.exchange, error=error)
         await self._ask_again(access.broker_id)
 

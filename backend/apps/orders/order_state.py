@@ -6,6 +6,7 @@ from datetime import datetime
 import structlog
 from django.db.models import Q, Subquery
 
+from apps.core.metrics import ORDER_STATES
 from apps.orders import events
 from apps.orders.models import Trade
 from domain.errors import NotFound
@@ -59,7 +60,8 @@ def finish(trade: Trade, status: OrderStatus, *, code: str, message: str, now: d
 
 
 def log_state(trade: Trade) -> None:
-    """Log where an order stands."""
+    """Log and count where an order stands."""
+    ORDER_STATES.labels(trade.status).inc()
     log.info(
         "orders.state",
         user_id=trade.user_id,

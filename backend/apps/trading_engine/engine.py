@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import structlog
 
+from apps.core.metrics import DECISION, DECISIONS, SIGNAL_DELAY
 from apps.core.tracing import decision_trace, following
 from apps.trading_engine import decisions, leases
 from apps.trading_engine.announce import Announcer
@@ -127,6 +128,7 @@ class TradingEngine:
         if not is_news:
             return
         self.counters.signals += 1
+        SIGNAL_DELAY.observe(max(age.total_seconds(), 0.0))
         self.counters.last_signal_at = now
         self.counters.lag_ms = round(age.total_seconds() * 1000, 1)
         if signal.late or age > self._limits.max_age:
@@ -234,6 +236,7 @@ class TradingEngine:
             row = None if current is None else await self._decide(current)
             self._bots.decided_at[job.bot_id] = self._clock.monotonic()
         if row is not None:
+            DECISION.observe(self._clock.monotonic() - asked_at)
             await self._announcer.decision(row, user_id=job.user_id)
             if row.status == BotDecision.Status.FAILED:
                 await self._announcer.bot(job.bot_id)
@@ -270,6 +273,7 @@ class TradingEngine:
     async def _fail(self, job: Job, reason: str, *, code: str) -> BotDecision | None:
         log.warning("engine.decision_failed", bot_id=job.bot_id, code=code, reason=reason)
         self.counters.failed += 1
+        DECISIONS.labels("failed").inc()
         return await self._database.run(
             decisions.fail, job, reason=reason, details={"code": code}, now=self._clock.now()
         )
@@ -280,9 +284,11 @@ class TradingEngine:
             return
         if row.status == BotDecision.Status.MISSED:
             self.counters.missed += 1
+            DECISIONS.labels("missed").inc()
             log.warning("engine.missed", bot_id=row.bot_id, signal_id=row.signal_id, reason=row.reason)
             return
         self.counters.decided += 1
+        DECISIONS.labels("decided").inc()
         log.info(
             "engine.decided", bot_id=job.bot_id, signal_id=row.signal_id, action=row.action, trade_id=row.trade_id
         )
@@ -308,6 +314,7 @@ class TradingEngine:
 
     async def _announce_missed(self, rows: list[BotDecision]) -> None:
         self.counters.missed += len(rows)
+        DECISIONS.labels("missed").inc(len(rows))
         for row in rows:
             with following(decision_trace(row.signal_id, row.bot_id), user_id=row.bot.user_id):
                 log.warning("engine.missed", bot_id=row.bot_id, signal_id=row.signal_id, reason=row.reason)

@@ -25,6 +25,7 @@ from apps.core.adapters.redis_connection import connect
 from apps.core.adapters.redis_interest import RedisInterests
 from apps.core.adapters.redis_requests import RedisRequestServer
 from apps.core.adapters.turns import take_short_turns
+from apps.core.metrics import REGISTRY, Gauges
 from apps.core.services.ccxt_manager import CcxtManager
 from apps.core.services.gateway_requests import GatewayRequests
 from apps.core.services.market_feeds import MarketFeeds
@@ -101,6 +102,22 @@ class CcxtService:
             publisher=ChannelsMarketPublisher(self._clock),
             clock=self._clock,
             may_follow=self._may_apply,
+        )
+        REGISTRY.register(
+            Gauges(
+                "aristobot_gateway_waiting",
+                "Requests that wait for the budget of their exchange.",
+                ["exchange"],
+                lambda: [((name,), float(budget.waiting)) for name, budget in self._manager.budgets()],
+            )
+        )
+        REGISTRY.register(
+            Gauges(
+                "aristobot_gateway_budget_left_ratio",
+                "Part of an exchange's budget of requests that may be spent now.",
+                ["exchange"],
+                lambda: [((name,), budget.left_ratio) for name, budget in self._manager.budgets()],
+            )
         )
         requests = GatewayRequests(self._manager, clock=self._clock, wake_orders=self._executor.wake)
         self._server = RedisRequestServer(self._redis, clock=self._clock, handler=requests.handle)

@@ -16,6 +16,7 @@ from apps.accounts.signals import user_registered
 from apps.brokers.models import Broker, Exchange
 from apps.core.adapters.browser_events import ChannelsPublisher
 from apps.core.adapters.clock import SystemClock
+from apps.core.adapters.metrics_store import RedisMetricsReader
 from apps.core.adapters.presence import RedisPresenceReader
 from apps.core.adapters.redis_connection import connect
 from apps.core.adapters.redis_requests import RedisRequestBus
@@ -119,6 +120,10 @@ def with_proxies(application: Any) -> Any:
 
 def presence_reader() -> RedisPresenceReader:
     return RedisPresenceReader(settings.REDIS_URL)
+
+
+def metrics_reader() -> RedisMetricsReader:
+    return RedisMetricsReader(settings.REDIS_URL)
 
 
 def health_service() -> HealthService:

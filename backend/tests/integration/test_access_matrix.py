@@ -301,7 +301,7 @@ def make_world() -> World:
         user=lea, session_id=key.session_key, user_agent=MARK, created_at=CLOSE, last_seen_at=CLOSE
     )
     run = _backtest(BacktestResult, bot, final_amount=1000, trades_detail=[_round_trip()], curves=_curves())
-    sweep = _backtest(BacktestSweep, bot, objective="sharpe_ratio", split_ratio=0.7, total_runs=1)
+    sweep = _backtest(BacktestSweep, bot, objective="sharpe", split_ratio=0.7, total_runs=1)
     BacktestSweepRun.objects.create(
         sweep=sweep, number=0, params={"x": MARK}, in_sample={}, out_of_sample={}, error=MARK
     )
@@ -388,7 +388,9 @@ def _backtest(kind: Any, bot: Any, **fields: Any) -> Any:
 
 
 def _round_trip() -> dict[str, Any]:
-    return {"number": 1, "entry_time": 0, "exit_time": 1, "entry_price": "1", "exit_price": "1", "reason": MARK}
+    amounts = dict.fromkeys(("quantity", "entry_price", "exit_price", "fees", "profit", "profit_ratio"), "1")
+    facts = {"number": 1, "entry_time": 0, "exit_time": 1, "reason": "signal", "ambiguous": False}
+    return {**facts, **amounts, "balance": MARK}
 
 
 def _curves() -> dict[str, Any]:

@@ -1,15 +1,22 @@
 """What users get wrong, on a whole running instance: each gets a clear French answer, nothing else is disturbed."""
 
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pyotp
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Origin
 
+from tests.system.canaries import Listener, found_in, leaks
 from tests.system.instance import Instance, wait_until
 from tests.system.scenario import EVERY_CLOSE
-from tests.system.trader import Trader
+from tests.system.trader import PASSWORD, Trader
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -169,3 +176,100 @@ def _pause_reason(person: Trader, bot: int) -> str:
 def _last_reason(person: Trader, bot: int) -> str:
     decision = person.get(f"/api/bots/{bot}/")["last_decision"]
     return "" if decision is None else str(decision["reason"])
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_body_too_long_is_refused_before_it_is_held(instance: Instance, chunked: bool) -> None:
+    length = "Transfer-Encoding: chunked" if chunked else "Content-Length: 1073741824"
+    head = f"POST /api/session/login/ HTTP/1.1\r\nHost: 127.0.0.1\r\n{length}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", instance.port), timeout=20) as connection:
+        connection.sendall(head.encode())
+        if chunked:
+            chunk = b"80000\r\n" + b"a" * 0x80000 + b"\r\n"  # 512 KiB
+            with suppress(ConnectionError):
+                for _ in range(9):
+                    connection.sendall(chunk)
+        received = connection.makefile("rb").read()
+    assert received.startswith(b"HTTP/1.1 413 ")
+    assert b'"code": "too_long"' in received
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "http://127.0.0.1:3000", None])
+def test_socket_of_another_page_is_refused(instance: Instance, person: Trader, origin: str | None) -> None:
+    headers = {"Cookie": person.cookie_header()}
+    with pytest.raises(InvalidStatus, match="403"):
+        connect(
+            f"ws://127.0.0.1:{instance.port}/ws/",
+            origin=None if origin is None else Origin(origin),
+            additional_headers=headers,
+        )
+
+
+def test_secrets_given_to_an_instance_are_written_and_told_nowhere(instance: Instance) -> None:
+    """After all of the above, with a person whose every secret can be recognised."""
+    trader = Trader(instance.url)
+    trader.register("canari")
+    listener = Listener(trader, instance.url)
+    listener.start()
+    canaries = _give_secrets(trader)
+    canaries["session cookie"] = trader.cookie_header().partition("sessionid=")[2].partition(";")[0]
+    answers = [trader.get(path) for path in ("/api/brokers/", "/api/alerts/", "/api/webhooks/", "/api/session/")]
+    listener.end()
+    found, places = leaks(instance, canaries)
+    told = [name for text in (*listener.heard, str(answers)) for name in found_in(text, canaries)]
+    trader.close()
+    assert len(canaries) == 12
+    assert min(map(len, canaries.values())) >= 12  # long enough to be nothing else
+    assert (found, told) == ([], [])
+    assert places > 40
+    assert len(listener.heard) > 5
+    _assert_that_a_leak_would_be_found(instance, canaries)
+
+
+def _give_secrets(trader: Trader) -> dict[str, str]:
+    """Give each kind of secret, and use it, in vain where it is a stranger's: refusals are written down too."""
+    canaries = {
+        "wrong password": "canari-mot-de-passe-faux",
+        "broker key": "CanariCleDuBroker0123456789",
+        "broker secret": "CanariSecretDuBroker0123456789",
+        "AI key": "sk-or-CanariCleIA0123456789",
+        "alert address": "CanariJetonAlerte0123456789",
+        "webhook secret": "CanariSecretWebhook0123456789",
+        "unknown webhook token": "CanariJetonInconnu0123456789",
+    }
+    canaries["password"] = PASSWORD
+    trader.try_post("/api/session/login/", username="canari", password=canaries["wrong password"])
+    trader.try_post("/api/session/password/", old_password=canaries["wrong password"], new_password="x")
+    keys = {"apiKey": canaries["broker key"], "secret": canaries["broker secret"]}
+    trader.try_post("/api/brokers/test/", exchange="simex", credentials=keys)
+    broker = trader.post("/api/brokers/", exchange="simex", name="Canari", credentials=keys)["id"]
+    trader.try_post(f"/api/brokers/{broker}/test/")
+    trader.patch("/api/assistant/settings/", openrouter_key=canaries["AI key"], openrouter_model="m")
+    trader.try_post("/api/assistant/test/", provider="openrouter")
+    address = trader.post("/api/alerts/addresses/", address=f"json://127.0.0.1:9/{canaries['alert address']}")
+    trader.try_post(f"/api/alerts/addresses/{address['id']}/test/")
+    source = trader.post("/api/webhooks/sources/", name="s", broker=broker, secret=canaries["webhook secret"])
+    canaries["webhook token"] = source["token"]
+    call = {"ticker": "BTCUSDT", "action": "buy", "quote_amount": "10", "secret": canaries["webhook secret"]}
+    for token in (source["token"], canaries["unknown webhook token"]):
+        trader.try_post(f"/api/webhooks/in/{token}/", **call)
+    wait_until(lambda: _all_settled(trader), timeout_s=30, what="the call is settled")
+    enrolment = trader.post("/api/session/two-factor/", password=PASSWORD)
+    canaries["TOTP secret"] = enrolment["secret"]
+    code = pyotp.TOTP(enrolment["secret"]).now()
+    codes = trader.post("/api/session/two-factor/confirm/", code=code)["recovery_codes"]
+    canaries["recovery code"] = codes[0].replace("-", "")
+    trader.try_post("/api/session/two-factor/off/", password=PASSWORD, code="000000")
+    return canaries
+
+
+def _all_settled(trader: Trader) -> bool:
+    calls = trader.get("/api/webhooks/")["results"]
+    return bool(calls) and all(call["status"] != "received" for call in calls)
+
+
+def _assert_that_a_leak_would_be_found(instance: Instance, canaries: dict[str, str]) -> None:
+    leak = instance.data_dir / "logs" / "fuite.log"
+    leak.write_text(f"clé {canaries['broker key']}", encoding="utf-8")
+    assert leaks(instance, canaries)[0] == ["broker key in file logs/fuite.log"]
+    leak.unlink()

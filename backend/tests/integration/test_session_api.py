@@ -50,7 +50,7 @@ def test_registration_without_csrf_token_is_refused() -> None:
     answer = client.post(
         "/api/session/register/", {"username": "lea", "password": PASSWORD}, content_type="application/json"
     )
-    assert answer.status_code == 403
+    assert (answer.status_code, answer.json()["code"]) == (403, "csrf_failed")
     assert not User.objects.filter(username="lea").exists()
 
 

@@ -42,6 +42,10 @@ class Trader:
         token = self._client.cookies.get("csrftoken") or ""
         return self._client.post(path, json=body, headers={"X-CSRFToken": token})
 
+    def patch(self, path: str, **body: Any) -> Any:
+        token = self._client.cookies.get("csrftoken") or ""
+        return self._answer(self._client.patch(path, json=body, headers={"X-CSRFToken": token}))
+
     def simulateur(self) -> dict[str, Any]:
         """The user's Simulateur broker."""
         brokers = self.get("/api/brokers/")

@@ -58,7 +58,8 @@ export const fetchCurves = (id: number, since?: Date, until?: Date): Promise<Cur
 export async function fetchTrades(id: number): Promise<RunTrade[]> {
   const trades: RunTrade[] = []
   for (let page: number | null = 1; page !== null; ) {
-    const part: Schemas['TradePage'] = await answer(api.GET('/api/backtests/{id}/trades/', { params: { path: { id: String(id) }, query: { page, limit: TRADES_A_PAGE } } }))
+    const asked = api.GET('/api/backtests/{id}/trades/', { params: { path: { id: String(id) }, query: { page, limit: TRADES_A_PAGE } } })
+    const part = (await answer(asked)) as Schemas['TradePage'] // not asked as CSV
     trades.push(...part.results)
     page = part.next
   }

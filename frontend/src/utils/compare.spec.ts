@@ -4,6 +4,8 @@ import { metrics, run } from '@/testing/samples'
 import { bestOf, difference, divergences, legend } from './compare'
 import { metricSpec } from './metrics'
 
+const day = (iso: string) => iso.slice(2, 10).replaceAll('-', '.')
+
 it('subtracts exact amounts without rounding, and ratios too', () => {
   expect(difference('4862.31000000', '3107.11')).toBe('-1755.20000000')
   expect(difference('-50.71', '-40')).toBe('10.71')
@@ -21,12 +23,19 @@ it('finds the better run by the sense of each figure, none when they are equal o
 
 it('lists what two runs do not share: their market and their rules', () => {
   const other = run({ timeframe: '15m', assumptions: [{ name: 'Frais taker', value: '0,05 %' }, { name: 'Fenêtre', value: '300 bougies' }] })
-  expect(divergences([run(), other])).toEqual([
+  expect(divergences([run(), other], day)).toEqual([
     { label: 'Unité de temps', values: ['1h', '15m'] },
     { label: 'Frais taker', values: ['0,1 %', '0,05 %'] },
     { label: 'Fenêtre', values: ['—', '300 bougies'] },
   ])
-  expect(divergences([run(), run({ id: 2, strategy_version: 6 })])).toEqual([])
+  expect(divergences([run(), run({ id: 2, strategy_version: 6 })], day)).toEqual([])
+})
+
+it('writes dates as the page does, and tells other candles of the same market and dates', () => {
+  const [begun, started] = [run(), run({ id: 2, start_date: '2026-01-01T00:00:00Z' })]
+  expect(divergences([begun, started], day).map(({ label, values }) => [label, values[1]])).toEqual([['Début', '26.01.01']])
+  const hashes = { ...begun.hashes!, candles: 'abcdef123' }
+  expect(divergences([begun, run({ id: 2, hashes })], day)).toEqual([{ label: 'Bougies lues', values: [`lot ${begun.hashes!.candles.slice(0, 6)}`, 'lot abcdef'] }])
 })
 
 it('tells runs apart by number, version and settings', () => {

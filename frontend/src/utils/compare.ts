@@ -25,20 +25,30 @@ export interface Divergence {
   values: string[]
 }
 
-/** What the runs do not share, apart from their strategy: comparing them compares that too. */
-export function divergences(runs: readonly Run[]): Divergence[] {
+/** Stated by each run, but said already by what it was asked with. */
+const SAID = ['Première bougie jouée', 'Fin de la dernière bougie']
+
+/**
+ * What the runs do not share, apart from their strategy: comparing them compares that too.
+ * `moment` writes a date as the page does.
+ */
+export function divergences(runs: readonly Run[], moment: (iso: string) => string): Divergence[] {
   const asked: [string, (run: Run) => string][] = [
     ['Broker', (run) => run.broker_name],
     ['Symbole', (run) => run.symbol],
     ['Unité de temps', (run) => run.timeframe],
-    ['Début', (run) => run.start_date],
-    ['Fin', (run) => run.end_date],
+    ['Début', (run) => moment(run.start_date)],
+    ['Fin', (run) => moment(run.end_date)],
     ['Montant', (run) => `${run.initial_amount} ${run.quote_currency}`],
   ]
   const rules = [...new Set(runs.flatMap((run) => run.assumptions.map(({ name }) => name)))]
   const ruleOf = (run: Run, name: string): string => run.assumptions.find((rule) => rule.name === name)?.value ?? '—'
-  const all = [...asked, ...rules.map((name): [string, (run: Run) => string] => [name, (run) => ruleOf(run, name)])]
-  return all.map(([label, of]) => ({ label, values: runs.map(of) })).filter(({ values }) => new Set(values).size > 1)
+  const stated = asked.map(([label, of]) => ({ label, values: runs.map(of) }))
+  // The same market and dates over other candles: a simulated market that began anew, or candles that were mended.
+  const lots = runs.map((run) => (run.hashes ? `lot ${run.hashes.candles.slice(0, 6)}` : '—'))
+  if (stated.slice(0, 5).every(({ values }) => new Set(values).size === 1)) stated.push({ label: 'Bougies lues', values: lots })
+  const all = [...stated, ... rules.filter((name) => !SAID.includes(name)).map((name) => ({ label: name, values: runs.map((run) => ruleOf(run, name)) }))]
+  return all.filter(({ values }) => new Set(values).size > 1)
 }
 
 /** What tells one of the runs from the others in a legend. */

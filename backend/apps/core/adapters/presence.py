@@ -11,17 +11,19 @@ import orjson
 import structlog
 from redis.asyncio import Redis
 
+from apps.core.adapters import metrics_store
 from apps.core.adapters.redis_connection import RedisUnavailable, connect
 from domain.ports import Clock
 
 log = structlog.get_logger(__name__)
 
 PERIOD_S = 2.0
+_PREFIX = "service:"
 EXPIRES_S = 3600  # the reader decides by `sent_at`; the key stays a while to say since when it is dead
 
 
 def presence_key(name: str) -> str:
-    return f"service:{name}"
+    return f"{_PREFIX}{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Presence:
             "details": dict(self._details()),
         }
         await self._redis.set(self._key, orjson.dumps(body), ex=EXPIRES_S)
+        await metrics_store.leave(self._redis, self._key.removeprefix(_PREFIX))
 
     async def run(self) -> None:
         while True:

@@ -59,6 +59,12 @@ class RateBudget:
             self._tokens = min(self._tokens, max(left, 0.0))
 
     @property
+    def left_ratio(self) -> float:
+        """Which part of the budget may be spent now."""
+        self._refill()
+        return max(self._tokens, 0.0) / self._capacity
+
+    @property
     def waiting(self) -> int:
         return sum(1 for waiter in self._waiters if not waiter[3].done())
 

@@ -44,7 +44,7 @@ def sentence(event: str, fields: Fields) -> str:
         return ""
     try:
         return known(fields) if callable(known) else known.format_map(fields)
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, ArithmeticError):
         return ""
 
 
@@ -54,7 +54,7 @@ def _order(fields: Fields) -> str:
 
 def _submitted(fields: Fields) -> str:
     side, kind = _SIDES.get(fields["side"], fields["side"]), _TYPES.get(fields["type"], fields["type"])
-    return f"{_order(fields)} enregistré : {side} {kind} de {fields['quantity']}."
+    return f"{_order(fields)} enregistré : {side} {kind} de {_number(fields['quantity'])}."
 
 
 def _state(fields: Fields) -> str:
@@ -85,6 +85,15 @@ def _markets(fields: Fields) -> str:
     return f"Marchés de {_exchange(fields)} chargés : {fields['count']} en {seconds} s."
 
 
+def _signal(fields: Fields) -> str:
+    delay = _number(fields["delay_ms"])
+    return f"Signal {fields['signal_id']} reçu en {delay} ms, bots concernés : {fields['bots']}."
+
+
+def _number(value: Any) -> str:
+    return number(Decimal(str(value)))
+
+
 # Said in « Journaux » and not on the screen: they come with every candle.
 QUIET = frozenset({"heartbeat.signal", "engine.signal", "orders.sending"})
 
@@ -102,7 +111,7 @@ _SENTENCES: Mapping[str, str | Callable[[Fields], str]] = {
     "trading_engine.sandbox_incomplete": (
         "Isolation des stratégies incomplète sur cette machine : « ./aristobot doctor » dit ce qui manque."
     ),
-    "engine.signal": "Signal {signal_id} reçu en {delay_ms} ms, bots concernés : {bots}.",
+    "engine.signal": _signal,
     "engine.decided": _decided,
     "engine.missed": "Bot {bot_id} : {reason}.",
     "engine.decision_failed": "Bot {bot_id} : décision impossible, {reason}",

@@ -78,7 +78,7 @@ def secrets_of(settings: Any) -> list[str]:
     """Return the secrets that the settings hold."""
     password = str(settings.DATABASES["default"].get("PASSWORD") or "")
     redis = urlsplit(settings.REDIS_URL).password or ""
-    return [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS, password, redis]
+    return [settings.SECRET_KEY, settings.METRICS_TOKEN, *settings.SECRET_KEY_FALLBACKS, password, redis]
 
 
 def _shows_events() -> bool:

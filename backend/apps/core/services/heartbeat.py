@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from apps.core.metrics import RECONNECTS
 from apps.core.models import HeartbeatStatus
 from apps.core.services import heartbeat_store as store
 from apps.core.services.heartbeat_events import EventOutbox, RawOutbox
@@ -138,6 +139,7 @@ class HeartbeatService:
             log.info("heartbeat.renewal", reason=exc.message)
             return
         self._failures += 1
+        RECONNECTS.labels("heartbeat").inc()
         parts.panel.note_error(exc.message)
         if self._failures == 1 or self._failures % 20 == 0:
             log.warning("heartbeat.disconnected", error=exc.message, attempt=self._failures)

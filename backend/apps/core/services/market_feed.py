@@ -12,6 +12,7 @@ from zlib import crc32
 
 import structlog
 
+from apps.core.metrics import RECONNECTS
 from domain.errors import AristobotError, ExchangeUnavailable
 from domain.live_market import (
     FeedState,
@@ -200,6 +201,7 @@ class MarketFeed:
 
     async def _failed(self, error: AristobotError) -> None:
         self._failures += 1
+        RECONNECTS.labels("market_feed").inc()
         log.info("market_feed.failed", feed=str(self.key), failures=self._failures, error=error.message)
         if self._streaming and self._failures >= _STREAM_TRIES:
             self._failures = 0
