@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.archive import ArchiveWriter, new_archive
+from launcher.checkup import note_backup
 from launcher.database_copy import Snapshot, dump, snapshot
 from launcher.embedded import POSTGRES_MAJOR
 from launcher.environment import read_env_file
@@ -42,6 +43,7 @@ def run(namespace: argparse.Namespace, data_dir: Path) -> int:
     began = time.monotonic()
     with joined(data_dir) as environment:
         manifest = write(path, data_dir, environment, screen)
+    note_backup(data_dir, path, manifest["taken_at"])
     rows, duration = manifest["rows"], french_seconds(time.monotonic() - began)
     screen.line(
         f"Sauvegarde écrite : {path} ({megabytes(path.stat().st_size)}, {sum(rows.values())} lignes de "

@@ -90,6 +90,7 @@ class CcxtManager:
         self._hubs: dict[tuple[str, bool], _Hub] = {}
         self._entries: dict[int, _Entry] = {}
         self._opening: dict[int, asyncio.Lock] = {}
+        self._looking: asyncio.Task[Mapping[int, BrokerAccess]] | None = None  # who is served
         self._missed: set[int] = set()  # brokers that could not be opened at the start
 
     @property
@@ -181,7 +182,7 @@ class CcxtManager:
     async def _current(self, broker_id: int, entry: _Entry | None) -> _Entry:
         """Return an entry for the broker as it is now: hot added, changed or unchanged."""
         try:
-            access = await self._directory.get(broker_id)
+            access = await self._access_of(broker_id)
         except NotFound:
             await self._drop(broker_id)
             raise
@@ -192,6 +193,16 @@ class CcxtManager:
             log.info("gateway.broker_changed", broker_id=broker_id)
             await self._drop(broker_id)
         return _Entry(await self._open(access), self._clock.monotonic())
+
+    async def _access_of(self, broker_id: int) -> BrokerAccess:
+        """One look for all that ask at the same moment, as the bots of several accounts do at a close."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look_for_active())
+        active = await asyncio.shield(self._looking)
+        return active.get(broker_id) or await self._directory.get(broker_id)
+
+    async def _look_for_active(self) -> Mapping[int, BrokerAccess]:
+        return {access.broker_id: access for access in await self._directory.active()}
 
     async def _open(self, access: BrokerAccess) -> CcxtSession:
         hub = await self._hub(access)

@@ -26,7 +26,7 @@ _VALIDATION_TIMEOUT_S = 8.0
 _READY_TIMEOUT_S = 15.0
 _SLOW_AFTER_S = 1.0  # a question that takes longer no longer keeps the others' spares from being forked
 _REFILL_AFTER_S = 1.0  # by then the orders of the close have left, and the processors with them
-_LOOK_AT_CPU_EVERY_S = 0.1  # what has calculated for long by then gives way (`zygote.LONG_S`)
+_LOOK_AT_CPU_EVERY_S = 0.03  # what has calculated for long by then gives way (`zygote.LONG_S`)
 
 
 class SandboxedStrategyHost:
@@ -266,8 +266,8 @@ class SandboxedStrategyHost:
 
 async def _watch(child: ChildProcess) -> None:
     while True:
-        await asyncio.sleep(_LOOK_AT_CPU_EVERY_S)
         child.demote_if_busy()
+        await asyncio.sleep(_LOOK_AT_CPU_EVERY_S)
 
 
 async def ready(child: ChildProcess) -> None:

@@ -20,7 +20,7 @@ from apps.core.adapters.strategy_host.child import Talk, answer_one, serve, user
 from apps.core.adapters.strategy_host.jail import Jail
 
 MAX_MESSAGE = 4096
-LONG_S = 0.2  # processor time; an honest evaluation takes some 10 ms, however long it had to wait for its turn
+LONG_S = 0.1  # processor time since the question; an honest one takes some 10 ms, however long it had to wait
 _LOWEST_PRIORITY = 19
 _SMALL_SHARE = 10  # a tenth of what anybody else gets: a slow strategy ends in time even where others never rest
 _EXIT_NOT_FORKED = 98
@@ -39,6 +39,7 @@ class Zygote:
         self._talk = talk
         self._pids: dict[int, int] = {}
         self._ids: dict[int, int] = {}
+        self._used_before: dict[int, float] = {}
         self._layers: dict[str, str] = {}
 
     def run(self) -> None:
@@ -75,9 +76,14 @@ class Zygote:
         pid = self._pids.get(order["id"])  # None: it is dead and reaped, its pid may be another's by now
         if pid is not None and order["op"] == "kill":
             os.kill(pid, signal.SIGKILL)
-        elif pid is not None and (order["op"] == "demote" or _cpu_seconds(pid) > LONG_S):
+        elif pid is not None and (order["op"] == "demote" or self._has_calculated_long(pid)):
             _give_way(pid)
         return True
+
+    def _has_calculated_long(self, pid: int) -> bool:
+        """The first look comes with the question: what the child calculated before was its own warming up."""
+        used = _cpu_seconds(pid)
+        return used - self._used_before.setdefault(pid, used) > LONG_S
 
     def _spawn(self, number: int, fd: int, *, warm: bool) -> None:
         parent = os.getpid()
@@ -112,6 +118,7 @@ class Zygote:
                 return
             number = self._ids.pop(pid)
             del self._pids[number]
+            self._used_before.pop(pid, None)
             self._send({"op": "exited", "id": number, "code": os.waitstatus_to_exitcode(status)})
 
     def _probe_layers(self) -> dict[str, str]:
