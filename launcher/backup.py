@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import io
 import platform
+import signal
 import socket
 import sys
 import time
@@ -39,6 +40,7 @@ def run(namespace: argparse.Namespace, data_dir: Path) -> int:
     if not Instance(data_dir).version_file.exists():
         raise LauncherError(f"Rien à sauvegarder : {data_dir} n'est pas un dossier de données d'Aristobot.")
     check_target(path)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped backup leaves nothing either
     screen = Screen()
     began = time.monotonic()
     with joined(data_dir) as environment:
