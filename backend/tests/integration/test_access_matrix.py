@@ -492,6 +492,17 @@ def test_naming_anothers_broker_or_bot_in_a_filter_shows_nothing(world: World, p
         assert answer.json()["results"] == []
 
 
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [("/api/positions/", {"status": "\x00"}), ("/api/webhooks/", {"until": "0083-05-27T14:06:43-17:44"})],
+)
+def test_value_that_the_database_cannot_hold_is_refused_in_french(
+    world: World, path: str, query: dict[str, str]
+) -> None:
+    answer = world.client("max").get(path, query)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_input")
+
+
 @pytest.mark.parametrize("who", ["nobody", "max"])
 @pytest.mark.parametrize("path", UNDESCRIBED)
 def test_routes_outside_the_description_tell_nothing(world: World, path: str, who: str) -> None:
