@@ -46,6 +46,7 @@ PEERS = (
     Peer("vectorbt", ("vectorbt==1.2.0",), "vectorbt_kernel.py"),
     Peer("backtrader", ("backtrader==1.9.78.123", "pandas"), "backtrader_loop.py", share=0.1),
     Peer("jesse", ("jesse",), "jesse_research.py", share=0.1),
+    Peer("freqtrade", ("freqtrade==2026.9",), "freqtrade_loop.py", share=0.1),
 )
 
 

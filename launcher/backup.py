@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import io
 import platform
+import signal
 import socket
 import sys
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.archive import ArchiveWriter, new_archive
+from launcher.checkup import note_backup
 from launcher.database_copy import Snapshot, dump, snapshot
 from launcher.embedded import POSTGRES_MAJOR
 from launcher.environment import read_env_file
@@ -38,10 +40,12 @@ def run(namespace: argparse.Namespace, data_dir: Path) -> int:
     if not Instance(data_dir).version_file.exists():
         raise LauncherError(f"Rien à sauvegarder : {data_dir} n'est pas un dossier de données d'Aristobot.")
     check_target(path)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped backup leaves nothing either
     screen = Screen()
     began = time.monotonic()
     with joined(data_dir) as environment:
         manifest = write(path, data_dir, environment, screen)
+    note_backup(data_dir, path, manifest["taken_at"])
     rows, duration = manifest["rows"], french_seconds(time.monotonic() - began)
     screen.line(
         f"Sauvegarde écrite : {path} ({megabytes(path.stat().st_size)}, {sum(rows.values())} lignes de "

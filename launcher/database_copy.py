@@ -85,11 +85,28 @@ def migrations_of(database_url: str) -> list[str]:
         return [row[0] for row in connection.execute(_MIGRATIONS)] if there else []
 
 
-def empty_schema(database_url: str) -> None:
-    """Drop every table; only ever called after the user said so."""
-    with _connect(database_url) as connection:
-        connection.execute("DROP SCHEMA public CASCADE")
+_ASIDE = "avant_restauration"
+
+
+def set_tables_aside(database_url: str) -> None:
+    """Give the tables that are there another schema; only ever called after the user said so."""
+    with _connect(database_url) as connection, connection.transaction():
+        connection.execute(f"DROP SCHEMA IF EXISTS {_ASIDE} CASCADE")
+        connection.execute(f"ALTER SCHEMA public RENAME TO {_ASIDE}")
         connection.execute("CREATE SCHEMA public")
+
+
+def forget_tables_aside(database_url: str) -> None:
+    """Drop what was set aside, once what replaces it is whole."""
+    with _connect(database_url) as connection:
+        connection.execute(f"DROP SCHEMA IF EXISTS {_ASIDE} CASCADE")
+
+
+def bring_tables_back(database_url: str) -> None:
+    """Undo `set_tables_aside`, with whatever came in the meantime."""
+    with _connect(database_url) as connection, connection.transaction():
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute(f"ALTER SCHEMA {_ASIDE} RENAME TO public")
 
 
 @contextmanager

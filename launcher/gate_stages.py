@@ -47,14 +47,15 @@ def stages() -> list[Stage]:
 
 
 def _lint() -> list[Stage]:
-    sources = [str(path) for path in (_BACKEND, ROOT / "launcher", ROOT / "simex", ROOT / "bench") if path.exists()]
+    folders = (_BACKEND, *(ROOT / name for name in ("launcher", "simex", "bench", "soak")))
+    sources = [str(path) for path in folders if path.exists()]
     sources.append(str(ROOT / "aristobot"))
     ruff = (_PYTHON, "-m", "ruff")
     with_config = ("--config", str(_CONFIG), *sources)
     return [
         Stage(group="lint", name="ruff check", command=(*ruff, "check", *with_config), cwd=ROOT),
         Stage(group="lint", name="ruff format", command=(*ruff, "format", "--check", *with_config), cwd=ROOT),
-        *(_mypy(folder) for folder in ("backend", "launcher", "simex", "bench")),
+        *(_mypy(folder) for folder in ("backend", "launcher", "simex", "bench", "soak")),
         Stage(
             group="lint",
             name="import-linter",
@@ -97,6 +98,7 @@ def _python_tests() -> list[Stage]:
         _pytest("integration", "contrats", _BACKEND, _TESTS / "contract"),
         _pytest("integration", "PostgreSQL, Redis, simex", _BACKEND, _TESTS / "integration", *_SIDE_BY_SIDE),
         _pytest("crash", "kill -9 de chaque service", _BACKEND, _TESTS / "crash", *_SIDE_BY_SIDE),
+        _pytest("crash", "endurance", ROOT, ROOT / "soak" / "tests", "-c", str(ROOT / "soak" / "pytest.ini")),
     ]
 
 

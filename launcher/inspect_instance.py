@@ -9,13 +9,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from launcher import health, real_market
+from launcher import checkup, health, real_market
 from launcher.errors import EXIT_FAILURE, LauncherError
 from launcher.install import FRONTEND, ROOT, python_packages_current
 from launcher.instance import Instance, check_free_space, check_port_free
+from launcher.manage import in_virtual_environment
 from launcher.options import DEFAULT_PORT
 
 _LANDLOCK_CREATE_RULESET = 444
@@ -45,8 +47,10 @@ def status(data_dir: Path) -> int:
 
 def doctor(data_dir: Path) -> int:
     """Print one line per thing the product needs; 0 when nothing essential is missing."""
+    if python_packages_current("runtime"):
+        in_virtual_environment("doctor", "--data-dir", str(data_dir))
     missing = 0
-    for essential, name, problem in _findings(data_dir):
+    for essential, name, problem in chain(_findings(data_dir), checkup.findings(data_dir)):
         mark = "✓" if not problem else "✗" if essential else "!"
         missing += bool(problem and essential)
         _print(f"{mark} {name}{' — ' + problem if problem else ''}")

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from launcher import backup, bench, gate, inspect_instance, manage, restore, up
+from launcher import backup, bench, gate, inspect_instance, manage, restore, soak, up
 from launcher.errors import EXIT_INTERRUPTED, LauncherError
 from launcher.options import add_data_dir_argument, add_up_arguments, data_dir_of, up_options
 
@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_test_and_bench(commands)
     _add_inspection(commands)
     _add_backup(commands)
+    _add_soak(commands)
     return parser
 
 
@@ -65,6 +66,15 @@ def _add_test_and_bench(commands: argparse._SubParsersAction[argparse.ArgumentPa
     measure.add_argument("--json", action="store_true", help="les chiffres en JSON")
     measure.add_argument("options", nargs=argparse.REMAINDER, help="options de la mesure")
     measure.set_defaults(run=_run_bench)
+
+
+def _add_soak(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser("soak", help="endurance : fautes et arrêts brutaux, puis tout est rapproché")
+    command.add_argument("--hours", type=float, default=24.0, help="heures de marché (24)")
+    command.add_argument("--speed", type=int, default=60, help="vitesse du marché (60 : 24 h en 24 min)")
+    command.add_argument("--seed", type=int, default=None, help="pour refaire les mêmes fautes (au hasard)")
+    command.add_argument("--keep", metavar="DOSSIER", help="garde l'instance dans ce dossier vide")
+    command.set_defaults(run=soak.run)
 
 
 def _run_bench(namespace: argparse.Namespace) -> int:

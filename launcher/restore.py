@@ -18,7 +18,14 @@ from typing import Any
 
 from launcher.archive import CHUNK, ArchiveReader
 from launcher.backup import BACKUP_FORMAT, DATABASE, ENVIRONMENT, JOURNAL, UPSTREAM, Meter
-from launcher.database_copy import empty_schema, load, migrations_of, rows_of
+from launcher.database_copy import (
+    bring_tables_back,
+    forget_tables_aside,
+    load,
+    migrations_of,
+    rows_of,
+    set_tables_aside,
+)
 from launcher.environment import load_configuration, read_configuration, read_env_file
 from launcher.errors import EXIT_DATA_IN_USE, EXIT_DATA_VERSION, EXIT_FAILURE, EXIT_USAGE, LauncherError
 from launcher.install import ROOT
@@ -62,6 +69,7 @@ class Restoration:
         self._simex = simex
         self._screen = Screen(total_steps=5)
         self._draft = data_dir.with_name(f"{data_dir.name}.restauration")
+        self._aside = ""  # a database whose former tables are set aside
         self._own_database = "DATABASE_URL" in read_configuration(ROOT, self._draft, os.environ)
 
     def run(self) -> int:
@@ -79,8 +87,14 @@ class Restoration:
         try:
             self._build()
             self._put_in_place()
+        except BaseException:
+            if self._aside:
+                bring_tables_back(self._aside)
+            raise
         finally:
             shutil.rmtree(self._draft, ignore_errors=True)
+        if self._aside:
+            forget_tables_aside(self._aside)
         self._say(french_seconds(time.monotonic() - began))
         return 0
 
@@ -169,10 +183,11 @@ class Restoration:
             if not self._replace:
                 raise LauncherError(
                     "Restauration refusée : la base de DATABASE_URL contient déjà les tables d'une instance. "
-                    "Indiquez une base vide, ou ajoutez --replace pour les remplacer (elles seront perdues).",
+                    "Indiquez une base vide, ou ajoutez --replace pour les remplacer.",
                     EXIT_USAGE,
                 )
-            empty_schema(url)
+            set_tables_aside(url)
+            self._aside = url
         total = self._archive.parts[DATABASE]["bytes"]
         with self._archive.open(DATABASE) as source:
             load(url, source, Meter(self._screen, "Base", total=total))

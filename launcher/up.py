@@ -32,6 +32,7 @@ from launcher.screen import Screen, french_seconds
 from launcher.services import BACKEND, Plan
 from launcher.stamps import content_stamp, is_current, write_stamp
 from launcher.supervisor import Service, Supervisor
+from launcher.upgrade import how_to_go_back, save_before_migrating
 
 _READY_TIMEOUT_S = 120.0
 _POLL_S = 0.1
@@ -150,7 +151,20 @@ class _Run:
         await asyncio.gather(*(self._start(service) for service in self._plan.servers()))
         async with self._once("Base de données", "migrations", migrations_stamp()) as needed:
             if needed:
-                await self._manage("migrate", "--no-input", "-v", "0")
+                await self._migrate()
+
+    async def _migrate(self) -> None:
+        """Save what an older version left before its tables change."""
+        environment, folder = self._plan.environment, self._options.data_dir
+        saved = await asyncio.to_thread(save_before_migrating, folder, environment, self._screen)
+        try:
+            await self._manage("migrate", "--no-input", "-v", "0")
+        except LauncherError as error:
+            if saved is None:
+                raise
+            raise LauncherError(f"{error.message}\n{how_to_go_back(saved)}", error.exit_code) from error
+        if saved is not None:
+            self._screen.line("Base mise à niveau.")
 
     async def _start_web(self) -> None:
         """The first accounts get their Simulateur at simex, so it answers by now."""

@@ -6,6 +6,7 @@ from django.urls import path
 
 from apps.accounts.middleware import OpenSessionOnly
 from apps.core.consumers import EventsConsumer
+from apps.core.pacing import paced
 from apps.core.same_origin import same_origin
 from apps.trading_manual.consumers import TerminalConsumer
 from aristobot.wiring import web
@@ -18,5 +19,5 @@ _terminal = TerminalConsumer.as_asgi(terminal=web.manual_terminal)
 STREAMED_PATHS = frozenset({"/api/assistant/generate/"})
 
 websocket_application = same_origin(
-    AuthMiddlewareStack(OpenSessionOnly(URLRouter([path("ws/", _events), path("ws/trading/", _terminal)])))
+    AuthMiddlewareStack(OpenSessionOnly(paced(URLRouter([path("ws/", _events), path("ws/trading/", _terminal)]))))
 )

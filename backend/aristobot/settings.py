@@ -46,6 +46,20 @@ HEARTBEAT_SOURCE: str = env.str("HEARTBEAT_SOURCE", default="primary")
 HEARTBEAT_LOCATION: str = env.str("HEARTBEAT_LOCATION", default="local")
 OPENROUTER_URL: str = env.str("OPENROUTER_URL", default="https://openrouter.ai/api/v1")
 
+# After how many days rows go; money (orders, fills, positions) and candles of backtests never do.
+RETENTION_DAYS: dict[str, int] = {
+    name: env.int(f"RETENTION_{name.upper()}_DAYS", default=days)
+    for name, days in {
+        "signals": 90,  # candles the heartbeat closed (a backtest reads others), its incidents and runs
+        "decisions": 60,  # a bot's closes that led to no order
+        "order_decisions": 730,  # those that did
+        "webhooks": 180,  # calls that led to no order
+        "webhook_bodies": 30,  # the text of calls that led to one
+        "commands": 90,  # cancellations and amendments carried out
+        "sessions": 1,  # past their end
+    }.items()
+}
+
 MAX_USERS = 5
 MAX_ACTIVE_STRATEGIES = 20
 

@@ -15,13 +15,19 @@ import pytest
 
 from launcher import backup, restore
 from launcher.archive import ArchiveReader, new_archive
-from launcher.database_copy import Snapshot, dump, load, migrations_of, rows_of, snapshot
+from launcher.database_copy import (
+    bring_tables_back,
+    dump,
+    load,
+    migrations_of,
+    rows_of,
+    set_tables_aside,
+    snapshot,
+)
 from launcher.embedded import Postgres
 from launcher.errors import EXIT_DATA_VERSION, EXIT_DISK_FULL, EXIT_USAGE, LauncherError
 from launcher.schema import known_migrations
 from launcher.tests.test_embedded import sql
-
-_AT = Snapshot("s", "2026-11-26T21:00:00Z", "18.4", {"trades": 2}, ["core.0001_initial"])
 
 
 def quiet(_: int) -> None: ...
@@ -132,6 +138,11 @@ def test_dump_is_of_the_snapshot_whatever_is_written_meanwhile(postgres: Postgre
     assert at.rows == {"django_migrations": 1, "trades": 1000}
     load(other, io.BytesIO(copy), quiet)
     assert (rows_of(other), migrations_of(other)) == (at.rows, ["core.0001_initial"])
+    set_tables_aside(other)  # --replace: what a restoration that fails must bring back
+    assert rows_of(other) == {}
+    sql(other, "CREATE TABLE half (id int)")
+    bring_tables_back(other)
+    assert rows_of(other) == at.rows
 
 
 def test_password_of_a_database_never_shows_in_a_command_line() -> None:

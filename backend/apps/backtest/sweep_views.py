@@ -13,13 +13,9 @@ from apps.backtest import selectors
 from apps.backtest.announce import tell_and_wake
 from apps.backtest.bodies import sweep_body, sweep_run_body
 from apps.backtest.models import BacktestSweep
-from apps.backtest.serializers import (
-    BacktestQuery,
-    SweepDetailSerializer,
-    SweepInputSerializer,
-    SweepSerializer,
-)
+from apps.backtest.serializers import BacktestQuery
 from apps.backtest.services import requests
+from apps.backtest.sweep_serializers import SweepDetailSerializer, SweepInputSerializer, SweepSerializer
 
 
 class SweepViewSet(GenericViewSet[BacktestSweep]):

@@ -116,3 +116,13 @@ class Restoration(models.Model):
                 fields=["user"], name="restorations_waiting", condition=models.Q(confirmed_at__isnull=True)
             )
         ]
+
+
+class RetentionRun(models.Model):
+    """One time that old rows were deleted, and how many of each kind. `apps.core.services.retention` writes it."""
+
+    ran_at = models.DateTimeField()
+    deleted = models.JSONField(default=dict)
+
+    class Meta:
+        db_table = "retention_runs"

@@ -1,7 +1,7 @@
 """Sets a restored database right, in every room, before any process runs on it."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 from django.db import transaction
 
@@ -16,13 +16,12 @@ _NOT_SENT = "Abandonnée : instance restaurée depuis une sauvegarde."
 
 
 @transaction.atomic
-def mark_restored(facts: Mapping[str, str]) -> Mapping[str, int]:
+def mark_restored(facts: Mapping[str, str], *, now: datetime) -> Mapping[str, int]:
     """Put what was in flight aside and hold every user's bots back; return the counts.
 
     Args:
         facts: "taken_at" (ISO time of the backup) and "host" of its manifest.
     """
-    now = datetime.now(UTC)
     orders = restoring.settle(now)
     settled = {
         "orders": orders.orders,

@@ -24,6 +24,7 @@ from apps.core.adapters.strategy_host.host import SandboxedStrategyHost
 from apps.core.adapters.strategy_requests import StrategyRequestServer
 from apps.core.adapters.turns import take_short_turns
 from apps.core.services.ccxt_client import CcxtClient
+from apps.core.services.retention import Retention
 from apps.journal.daily_summary import DailySummaries
 from apps.market_data.services.window import ensure_window
 from apps.orders.relay import EventRelay
@@ -39,6 +40,7 @@ from aristobot.wiring.alerts import alert_works, heartbeat_watch, store_watch
 from aristobot.wiring.backtests import BacktestWorks
 from aristobot.wiring.logs import start_logs
 from aristobot.wiring.outgoing_events import OutgoingEvents, join_wake_up
+from aristobot.wiring.retention import retention_rules
 from domain.candles import Candle
 from domain.errors import Unavailable
 from domain.messages import WEBHOOKS_WAITING
@@ -135,6 +137,7 @@ async def run() -> None:
             backtests,
             ParityWatch(host=host, publisher=events, database=parity_database, clock=clock),
             StatsUpkeep(clock=clock),
+            Retention(retention_rules(), clock=clock),
             DailySummaries(clock=clock),
             *alert_works(watched=("ccxt_service",), clock=clock),
             heartbeat_watch(clock=clock),

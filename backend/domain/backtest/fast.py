@@ -121,6 +121,10 @@ class FastDecisions:
         answers = zip(METHODS[2:], (size, stop, target), strict=True)
         return EntryTerms(*(self._asker.number(name, partial(_same, value)) for name, value in answers))
 
+    def forget(self) -> None:
+        """Let go of the candles; nothing can be asked afterwards."""
+        self._view.forget()
+
     def decides(self, bar: int, balance: float, position: HeldPosition | None) -> bool:
         """Return should_long (flat) or should_short (holding) at one bar."""
         name = "should_long" if position is None else "should_short"

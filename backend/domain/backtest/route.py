@@ -77,6 +77,7 @@ class Route:
         self._depth: proof.Depth | None = proof.WHOLE  # how much is compared; None = nothing
         self.path, self.fallback = EnginePath.LITERAL, ""
         self.decisions: Decisions = self._literal
+        self._fast_decisions: FastDecisions | None = None
 
     def play(self, simulate: Callable[[Decisions], Outcome]) -> tuple[Outcome, Proved]:
         """Return the outcome, and what was proved of it.
@@ -103,6 +104,11 @@ class Route:
                 "le joue.",
                 details={"line": None, "bars": bars, "limit": most},
             )
+
+    def forget(self) -> None:
+        """Let go of what the run was played on, tens of bytes a candle; `decisions` answer nothing afterwards."""
+        if self._fast_decisions is not None:
+            self._fast_decisions.forget()
 
     def _attempt(self, simulate: Callable[[Decisions], Outcome]) -> Outcome | None:
         try:
@@ -170,6 +176,7 @@ class Route:
             code=self._job.code,
             tick=self._tell,
         )
+        self._fast_decisions = fast
         outcome = simulate(fast)
         self._timed(lambda: self._agree(fast, whole, settled, outcome))
         self.path = EnginePath.VECTORISED if fast.vectorised else EnginePath.PREFIX_VIEW

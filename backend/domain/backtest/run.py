@@ -94,13 +94,15 @@ class _Runner:
         outcome, proved = route.play(self._play)
         engine_s = clock() - started - proved.seconds
         settings = self._job.settings
+        band = self._band(outcome, route.decisions)
+        route.forget()
         return BacktestReport(
             outcome=outcome,
             metrics=self._metrics(outcome),
             checks=Checks(
                 look_ahead=proved.look_ahead,
                 window=proved.window,
-                ambiguous_candles=self._band(outcome, route.decisions),
+                ambiguous_candles=band,
                 coverage=facts.coverage(self._candles),
             ),
             path=route.path,

@@ -71,6 +71,12 @@ class View:
         else:
             state["position"] = strategy_position(position_view(self._candles, position, bar))
 
+    def forget(self) -> None:
+        """Let go of the candles: the methods hold this view, which holds them, until a collection finds it."""
+        self._globals.clear()
+        self._cuts.clear()
+        self._state.clear()
+
     def _read(self, column: Any, index: Any) -> Any:
         """Read `.iloc[index]` of the window that ends at the bar."""
         length = self._globals[_LENGTH]

@@ -9,9 +9,11 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.system.instance import Instance, wait_until
@@ -61,7 +63,7 @@ class World:
         )
         bot = {"strategy": strategy["id"], "broker": broker, "symbol": "BTC/USDT", "timeframe": "1m"}
         self.desk.bots.append(trader.start_bot(**bot)["id"])
-        self.wait_trades(since=self.newest(), timeout_s=60)
+        self.wait_trades(after=datetime.now(UTC), timeout_s=60)
 
     def stop(self) -> None:
         for end in (self._stop_instance, self.redis.stop, self.postgres.stop):
@@ -71,30 +73,32 @@ class World:
         if self.instance is not None:
             self.instance.stop()
 
-    def newest(self) -> int:
-        """The newest order's row."""
-        return int(query(self.desk.database_url, "SELECT coalesce(max(id), 0) AS n FROM trades")[0]["n"])
-
-    def wait_trades(self, *, since: int, timeout_s: float) -> None:
-        """Wait until an order newer than the row `since` was filled."""
+    def wait_trades(self, *, after: datetime, count: int = 1, timeout_s: float = GOAL_S) -> None:
+        """Wait until orders are filled that were decided on signals sent after a moment."""
         wait_until(
-            lambda: self._filled_since(since), timeout_s=timeout_s, what=lambda: f"trades again\n{self.tail()}"
+            lambda: self._filled(after) >= count, timeout_s=timeout_s, what=lambda: f"trades again\n{self.tail()}"
         )
 
-    def _filled_since(self, since: int) -> bool:
+    def _filled(self, after: datetime) -> int:
         try:
-            return self.desk.count(f"trades WHERE status = 'filled' AND id > {since}") > 0
-        except Exception:  # noqa: BLE001 — the database is what was just killed
-            return False
+            return self.desk.count(
+                "bot_decisions d JOIN trades t ON t.id = d.trade_id"
+                f" WHERE t.status = 'filled' AND d.sent_at > '{after.isoformat()}'"
+            )
+        except psycopg.OperationalError:  # the database is what was just killed
+            return 0
 
-    def survives(self, what: str, happen: Callable[[], None]) -> None:
-        """Let it happen; within 30 s there is a filled order that was decided after it, by the same processes."""
-        before = self.processes()
-        newest = self.newest()
+    def measure(self, what: str, happen: Callable[[], None]) -> None:
+        """Let it happen; within 30 s an order is filled that was decided on a signal sent after it."""
         began = time.monotonic()
         happen()
-        self.wait_trades(since=newest, timeout_s=GOAL_S)
+        self.wait_trades(after=datetime.now(UTC))
         self.figures.append(f"{what}: trades again after {time.monotonic() - began:.1f} s")
+
+    def survives(self, what: str, happen: Callable[[], None]) -> None:
+        """The same, and by the same processes."""
+        before = self.processes()
+        self.measure(what, happen)
         gone = before - self.processes()
         if gone:
             raise AssertionError(f"{what}: processes {gone} ended\n{self.tail()}")
@@ -156,12 +160,8 @@ def test_what_fails_is_replaced_and_nothing_is_lost_doubled_or_late(world: World
 def _heartbeat_dies(world: World) -> None:
     """Nothing is missed: the second one's copies are there in time."""
     missed = world.desk.count("bot_decisions WHERE status = 'missed'")
-    newest = world.newest()
-    began = time.monotonic()
-    os.kill(world.primary_heartbeat(), signal.SIGKILL)
-    world.wait_trades(since=newest, timeout_s=GOAL_S)
-    world.figures.append(f"primary heartbeat killed: trades again after {time.monotonic() - began:.1f} s")
-    world.wait_trades(since=world.newest() + 2, timeout_s=GOAL_S)
+    world.measure("primary heartbeat killed", lambda: os.kill(world.primary_heartbeat(), signal.SIGKILL))
+    world.wait_trades(after=datetime.now(UTC), count=2)
     assert world.desk.count("bot_decisions WHERE status = 'missed'") == missed
 
 
@@ -171,7 +171,7 @@ def _heartbeat_is_cut_off(world: World) -> None:
     os.kill(pid, signal.SIGSTOP)
     try:
         wait_until(lambda: "heartbeat_by_secondary" in world.alerts(), timeout_s=60, what="failover is told")
-        world.wait_trades(since=world.newest(), timeout_s=GOAL_S)
+        world.wait_trades(after=datetime.now(UTC))
     finally:
         os.kill(pid, signal.SIGCONT)
     wait_until(lambda: "heartbeat_normally" in world.alerts(), timeout_s=60, what="recovery is told")
@@ -203,18 +203,14 @@ def _sender_is_paused(world: World) -> None:
     successor = world.terminal5()
     assert successor != paused
     os.kill(paused, signal.SIGCONT)
-    world.wait_trades(since=world.newest() + 2, timeout_s=GOAL_S)
+    world.wait_trades(after=datetime.now(UTC), count=3)
     assert world.terminal5() == successor
     wait_until(lambda: "gateway_takeover" in world.alerts(), timeout_s=20, what="the takeover is told")
 
 
 def _sender_dies(world: World) -> None:
     killed = world.terminal5()
-    newest = world.newest()
-    began = time.monotonic()
-    os.kill(killed, signal.SIGKILL)
-    world.wait_trades(since=newest, timeout_s=GOAL_S)
-    world.figures.append(f"terminal 5 killed: trades again after {time.monotonic() - began:.1f} s")
+    world.measure("terminal 5 killed", lambda: os.kill(killed, signal.SIGKILL))
 
 
 def _judge(world: World) -> None:
@@ -255,5 +251,5 @@ def _judge_decisions(world: World) -> None:
     )
     assert late == []
     count = {status: sum(row["status"] == status for row in rows) for status in ("decided", "missed", "failed")}
-    world.figures.append(f"{len(closes)} closes: {count}; orders: {world.newest()}")
+    world.figures.append(f"{len(closes)} closes: {count}; orders: {world.desk.count('trades')}")
     assert count["decided"] > Decimal("0.5") * sum(count.values()) or IS_LONG

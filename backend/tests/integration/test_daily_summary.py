@@ -6,6 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.db import connections
 from django.test import Client
 
 from apps.alerts.models import Alert, AlertAddress
@@ -54,6 +56,15 @@ def traded(user: Any, broker: Any, gain: str, *, at: datetime) -> None:
     Trade.objects.filter(pk=trade.pk).update(created_at=at)
 
 
+async def _send_twice() -> None:
+    sender = AlertSender(send=alerts.send, clock=FakeClock(NOW))
+    try:
+        await sender.step()
+        await sender.step()
+    finally:
+        await sync_to_async(connections.close_all)()
+
+
 def test_summary_is_off_until_it_is_wanted_and_its_zone_is_checked() -> None:
     lea = make_user("lea")
     assert client_of(lea).get("/api/alerts/summary/").json() == {"hour": None, "timezone": "UTC"}
@@ -92,9 +103,7 @@ def test_summary_of_the_own_day_is_made_once_and_delivered() -> None:
         AlertAddress.objects.create(user=lea, address=secrets.encrypt(server.url.replace("http", "json")))
         assert make_due(NOW) == 1
         assert make_due(NOW + timedelta(minutes=1)) == 0  # also after a restart: the row is there
-        sender = AlertSender(send=alerts.send, clock=FakeClock(NOW))
-        asyncio.run(sender.step())
-        asyncio.run(sender.step())
+        asyncio.run(_send_twice())
     [sent] = [asked.body for asked in server.asked]
     assert sent["title"] == "Aristobot : résumé du jour"
     assert sent["message"].splitlines()[:7] == [

@@ -11,6 +11,7 @@ from django.contrib.auth.models import AnonymousUser
 from apps.core.adapters.browser_events import ChannelsPublisher
 from apps.core.adapters.clock import SystemClock
 from apps.core.consumers import EventsConsumer
+from apps.core.pacing import CLOSE_TOO_MUCH, paced
 from apps.core.services.live_feeds import Event, LiveFeed
 
 # A consumer looks at the thread's database connections after each message, whoever left them there.
@@ -104,3 +105,20 @@ async def test_feed_starts_with_its_first_listener_and_stops_with_its_last() -> 
     await second.disconnect()
     await asyncio.wait_for(stopped.wait(), 5)
     assert starts == 1
+
+
+async def test_socket_that_says_too_much_is_closed_and_another_is_heard() -> None:
+    application = paced(EventsConsumer.as_asgi(feeds={}), per_minute=3)
+    flooding, calm = (WebsocketCommunicator(application, "/ws/") for _ in range(2))
+    for socket in (flooding, calm):
+        socket.scope["user"] = SomeUser(1)
+        await socket.connect()
+    for _ in range(4):
+        await flooding.send_json_to({"type": "?"})
+    for _ in range(3):
+        assert (await flooding.receive_json_from(timeout=5))["code"] == "invalid_message"
+    closing = await flooding.receive_output(5)
+    assert (closing["type"], closing["code"]) == ("websocket.close", CLOSE_TOO_MUCH)
+    await calm.send_json_to({"type": "?"})
+    assert (await calm.receive_json_from(timeout=5))["code"] == "invalid_message"
+    await calm.disconnect()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import connections
 from django.test import Client
 from pytest_django.fixtures import SettingsWrapper
 
@@ -180,7 +181,11 @@ def test_trace_of_another_user_is_as_absent_as_one_that_is_not_there(traced: dic
 async def test_followed_lines_are_narrowed_to_what_the_user_may_see() -> None:
     lea = await sync_to_async(make_user)("lea")
     batch = {"lines": [line(1, user_id=lea.pk), line(2, user_id=lea.pk + 1), line(3)], "dropped": 0}
-    seen = await narrowed(batch, lea.pk)
+    try:
+        seen = await narrowed(batch, lea.pk)
+        nothing = await narrowed({"lines": [line(2, user_id=lea.pk + 1)], "dropped": 0}, lea.pk)
+    finally:
+        await sync_to_async(connections.close_all)()
     assert seen is not None
     assert [one["id"] for one in seen["lines"]] == ["ab.1", "ab.3"]
-    assert await narrowed({"lines": [line(2, user_id=lea.pk + 1)], "dropped": 0}, lea.pk) is None
+    assert nothing is None

@@ -8,10 +8,9 @@ import httpx
 
 from tests.system.instance import wait_until
 from tests.system.judge import query
-from tests.system.scenario import Desk
+from tests.system.scenario import Desk, Market
 
 _EACH_S = 0.5
-_AMOUNT = "0.02"  # ETH
 _CALLS = """
     SELECT w.reference::text AS reference, w.status, w.reason, count(t.id) AS orders
     FROM webhooks w LEFT JOIN trades t ON t.status <> 'rejected'
@@ -24,9 +23,10 @@ _CALLS = """
 class Caller(threading.Thread):
     """Sends a purchase every half second, each once; `accepted` are the references it was given."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, market: Market) -> None:
         super().__init__(daemon=True)
         self.accepted: list[str] = []
+        self._market = market
         self._address = address
         self._ended = threading.Event()
 
@@ -34,7 +34,9 @@ class Caller(threading.Thread):
         number = 0
         while not self._ended.wait(_EACH_S):
             number += 1
-            body = {"ticker": "XRPETH", "action": "buy", "quote_amount": _AMOUNT, "id": str(number)}
+            market = self._market
+            wanted = {"ticker": market.exchange_symbol, "action": "buy", "quote_amount": market.quote_amount}
+            body = {**wanted, "id": str(number)}
             try:
                 answer = httpx.post(self._address, json=body, timeout=3.0)
             except httpx.HTTPError:
@@ -64,7 +66,7 @@ class Caller(threading.Thread):
 
     def _leave(self, desk: Desk) -> None:
         """Close by a call what the calls bought, and wait until it is sold."""
-        answer = httpx.post(self._address, content="close XRPETH", timeout=3.0)
+        answer = httpx.post(self._address, content=f"close {self._market.exchange_symbol}", timeout=3.0)
         self.accepted.append(answer.raise_for_status().json()["id"])
         left = "positions WHERE owner LIKE 'webhook:%%' AND status <> 'closed'"
         wait_until(
@@ -81,7 +83,7 @@ def calling(desk: Desk) -> Iterator[Caller]:
     source = desk.trader.post(
         "/api/webhooks/sources/", name="dehors", broker=desk.trader.simulateur()["id"], **settings
     )
-    caller = Caller(source["url"])
+    caller = Caller(source["url"], desk.market)
     caller.start()
     try:
         yield caller

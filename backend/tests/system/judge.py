@@ -166,9 +166,14 @@ def _apply(holdings: dict[str, Decimal], fill: Mapping[str, Any]) -> None:
 
 def judge_candles(database_url: str, trades: Sequence[LogTrade], *, symbol: str) -> Verdict:
     """Every stored candle equals the batch rebuild and none is missing between the first and the last."""
+    expected = {timeframe: candles(trades, timeframe) for timeframe in MINUTES}
+    return judge_candle_rows(database_url, expected, symbol=symbol)
+
+
+def judge_candle_rows(database_url: str, expected_rows: Mapping[str, Mapping[int, Row]], *, symbol: str) -> Verdict:
+    """Compare the stored candles of each timeframe with those expected, by open time in ms."""
     verdict = Verdict()
-    for timeframe in MINUTES:
-        expected = candles(trades, timeframe)
+    for timeframe, expected in expected_rows.items():
         stored = _stored_candles(database_url, symbol, timeframe)
         last = max(stored, default=0)
         for open_ms, row in expected.items():
@@ -177,7 +182,7 @@ def judge_candles(database_url: str, trades: Sequence[LogTrade], *, symbol: str)
             verdict.check(
                 timeframe, stored.get(open_ms) == row, f"{open_ms}: {stored.get(open_ms)} instead of {row}"
             )
-        invented = [open_ms for open_ms in stored if open_ms < min(expected)]
+        invented = [open_ms for open_ms in stored if open_ms < min(expected, default=0)]
         verdict.check(f"{timeframe} invented", not invented, f"before the first trade: {invented[:3]}")
     return verdict
 

@@ -4,7 +4,7 @@ Rule (Binance's): a candle's bucket is `T // interval`; an interval without trad
 close with volume 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -47,6 +47,24 @@ def candles(trades: Sequence[LogTrade], timeframe: str) -> dict[int, Row]:
         rows[open_ms] = _row(open_ms, buckets.get(open_ms, []), close)
         close = rows[open_ms][4]
     return rows
+
+
+def roll_up(minutes: Mapping[int, Row], timeframe: str) -> dict[int, Row]:
+    """Return the whole candles of a timeframe made of one-minute candles; without one of its minutes it is none.
+
+    A minute without trades is flat at the previous close, which is no price of the longer candle.
+    """
+    length = MINUTES[timeframe] * 60_000
+    buckets: dict[int, list[Row]] = {}
+    for open_ms in sorted(minutes):
+        buckets.setdefault(open_ms // length * length, []).append(minutes[open_ms])
+    whole = {start: rows for start, rows in buckets.items() if len(rows) == MINUTES[timeframe]}
+    return {start: _joined(start, [row for row in rows if row[5]] or rows) for start, rows in whole.items()}
+
+
+def _joined(open_ms: int, rows: Sequence[Row]) -> Row:
+    volume = sum((row[5] for row in rows), Decimal(0))
+    return (open_ms, rows[0][1], max(row[2] for row in rows), min(row[3] for row in rows), rows[-1][4], volume)
 
 
 def _row(open_ms: int, trades: Sequence[LogTrade], previous_close: Decimal) -> Row:

@@ -80,9 +80,24 @@ def cut_recording(target: Path, *, hours: float) -> Path:
     return target
 
 
+@dataclass(frozen=True)
+class Market:
+    """Where a desk trades: its names, and amounts small enough to be repeated for hours."""
+
+    symbol: str
+    exchange_symbol: str
+    quote_amount: str
+    quantity: str
+    decimals: int  # of its prices
+
+
+RECORDED = Market(SYMBOL, EXCHANGE_SYMBOL, "0.02", "10", 7)
+WALK = Market("BTC/USDT", "BTCUSDT", "12", "0.0004", 2)
+
+
 @dataclass
 class Desk:
-    """One instance with a trader and his bots on the recorded market."""
+    """One instance with a trader and his bots on one market."""
 
     instance: Instance
     trader: Trader
@@ -90,6 +105,7 @@ class Desk:
     database_url: str
     bots: list[int] = field(default_factory=list)
     deposits: dict[str, dict[str, Decimal]] = field(default_factory=dict)
+    market: Market = RECORDED
 
     def judge(self, recording: Path) -> dict[str, Verdict]:
         """Reconcile orders, money and candles; every verdict is to be empty of differences."""

@@ -89,12 +89,15 @@ def test_full_file_is_rotated_and_the_oldest_forgotten(tmp_path: Path) -> None:
 def test_full_disk_costs_lines_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("apps.core.logs.files.monotonic", lambda: now[0])
-    file = LineFile(tmp_path / "web.jsonl")
+    told: list[str] = []
+    file = LineFile(tmp_path / "web.jsonl", tell=told.append)
     real_open = file._open
     monkeypatch.setattr(file, "_open", lambda: Path("/dev/full").open("w"))  # noqa: SIM115
     file.emit(_record("lost"))
     file.emit(_record("lost too, without asking the disk again"))
     assert file.lost >= 2
+    assert len(told) == 1
+    assert "No space left" in told[0]
     monkeypatch.setattr(file, "_open", real_open)
     now[0] += 6
     file.emit(_record("there is room again"))

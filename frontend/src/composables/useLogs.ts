@@ -13,12 +13,14 @@ export function useLogs(first: Partial<LogFilter> = {}) {
   const waiting = ref(0)
   let held: LogLine[] = []
   let asked = 0
+  let meanwhile: LogLine[] = [] // came after the question and perhaps before its answer was written
 
   async function refresh(): Promise<void> {
     const mine = ++asked
+    meanwhile = []
     const page = await fetchLogs(filter)
     if (mine !== asked) return // another filter was chosen meanwhile
-    lines.value = page.results
+    lines.value = pushed(page.results, meanwhile)
     next.value = page.next
     held = []
     waiting.value = 0
@@ -34,6 +36,7 @@ export function useLogs(first: Partial<LogFilter> = {}) {
   function receive(batch: LogLine[]): void {
     const wanted = batch.filter((line) => isWanted(line, filter))
     if (!wanted.length) return
+    meanwhile = [...meanwhile, ...wanted].slice(-500)
     if (following.value) {
       lines.value = pushed(lines.value, wanted)
       return

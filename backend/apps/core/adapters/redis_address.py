@@ -56,7 +56,10 @@ def channel_host(url: str, **options: Any) -> dict[str, Any]:
     address = sentinel_address(url)
     if address is None:
         return {"address": url, **options}
+    from apps.core.adapters.redis_connection import FollowingConnection  # only where Sentinels are
+
     return {
+        "connection_class": FollowingConnection,
         "sentinels": list(address.hosts),
         "master_name": address.service,
         "sentinel_kwargs": {**address.sentinel, **SENTINEL_OPTIONS},

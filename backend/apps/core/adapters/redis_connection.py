@@ -5,6 +5,7 @@ from typing import Any
 
 from redis.asyncio import Redis, Sentinel
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelManagedConnection
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 
@@ -72,13 +73,27 @@ async def _close(asked: Sentinel) -> None:
         await sentinel.aclose()
 
 
+class FollowingConnection(SentinelManagedConnection):
+    """Asks the Sentinels at each reconnection.
+
+    redis-py 8 asks them when a connection is taken from the pool, but repeats a failed command at the server it
+    knew: one that froze is then waited for again and again (seen: 33 s instead of 8).
+    """
+
+    async def connect_check_health(self, check_health: bool = True, retry_socket_connect: bool = True) -> None:
+        if not self.is_connected:
+            self.host, self.port = await self.connection_pool.get_master_address()
+        await super().connect_check_health(check_health=check_health, retry_socket_connect=False)
+
+
 class _SentinelRedis(Redis):
     """A client of whichever server the Sentinels call the primary; closing it closes its ways to them too."""
 
     @classmethod
     def of(cls, address: SentinelAddress, options: dict[str, Any]) -> "_SentinelRedis":
         asked = _sentinels(address)
-        client: _SentinelRedis = asked.master_for(address.service, redis_class=cls, **address.redis, **options)
+        found = {"redis_class": cls, "connection_class": FollowingConnection, **address.redis, **options}
+        client: _SentinelRedis = asked.master_for(address.service, **found)
         client._asked = asked
         return client
 

@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+from collections.abc import Callable
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -16,11 +17,20 @@ _RETRY_S = 5.0
 
 
 class LineFile(RotatingFileHandler):
-    """Appends lines. What cannot be written is counted, and the file is opened again a few seconds later."""
+    """Appends lines. What cannot be written is counted, told once, and tried again a few seconds later."""
 
-    def __init__(self, path: Path, *, max_bytes: int = FILE_BYTES, kept: int = FILES_KEPT) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_bytes: int = FILE_BYTES,
+        kept: int = FILES_KEPT,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
         super().__init__(path, maxBytes=max_bytes, backupCount=kept, encoding="utf-8", delay=True)
         self.lost = 0
+        self._tell = tell
+        self._is_told = False
         self._not_before = 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -34,8 +44,9 @@ class LineFile(RotatingFileHandler):
             return
         try:
             self._append(line)
-        except (OSError, ValueError):
-            self._give_up_for_a_while()
+            self._is_told = False
+        except (OSError, ValueError) as exc:
+            self._give_up_for_a_while(exc)
 
     def _append(self, line: str) -> None:
         stream = self.stream or self._opened()
@@ -50,8 +61,11 @@ class LineFile(RotatingFileHandler):
         self.stream = self._open()
         return self.stream
 
-    def _give_up_for_a_while(self) -> None:
+    def _give_up_for_a_while(self, cause: Exception) -> None:
         self.lost += 1
+        if not self._is_told:
+            self._is_told = True
+            self._tell(f"⚠ Le journal {self.baseFilename} ne s'écrit plus ({cause}) ; le service continue.")
         self._not_before = monotonic() + _RETRY_S
         stream, self.stream = self.stream, None
         if stream is not None:

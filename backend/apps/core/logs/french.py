@@ -140,7 +140,6 @@ _SENTENCES: Mapping[str, str | Callable[[Fields], str]] = {
     "watch.service": _watched,
     "alert.recorded": "Alerte : {message}",
     "alerts.not_sent": "Une alerte n'a pas pu partir ; nouvel essai. Voir « Mon Compte ».",
-    "logs.file_unwritable": "Le journal de ce service ne s'écrit plus (disque plein ?) : {lost} lignes perdues.",
     "presence.redis_unavailable": "Redis ne répond pas, nouvel essai.",
     "simulateur.renewed": "Le compte Simulateur du broker {broker_id} est neuf : le marché simulé est reparti.",
 }

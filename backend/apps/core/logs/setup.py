@@ -61,10 +61,10 @@ def start(terminal: str, *, data_dir: Path, known_secrets: Iterable[str] = ()) -
     console.terminator = ""
     handlers: list[logging.Handler] = [console]
     try:
-        file: LineFile | None = LineFile(file_of(data_dir / FOLDER, terminal))
+        file: LineFile | None = LineFile(file_of(data_dir / FOLDER, terminal), tell=_say)
     except OSError as exc:
         file = None
-        print(f"⚠ Journal impossible dans {data_dir / FOLDER} : {exc}", flush=True)  # noqa: T201
+        _say(f"⚠ Journal impossible dans {data_dir / FOLDER} : {exc}")
     if file is not None:
         file.setFormatter(_formatter(shared, _Lines(terminal)))
         handlers.append(file)
@@ -79,6 +79,10 @@ def secrets_of(settings: Any) -> list[str]:
     password = str(settings.DATABASES["default"].get("PASSWORD") or "")
     redis = urlsplit(settings.REDIS_URL).password or ""
     return [settings.SECRET_KEY, settings.METRICS_TOKEN, *settings.SECRET_KEY_FALLBACKS, password, redis]
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201
 
 
 def _shows_events() -> bool:

@@ -1,6 +1,7 @@
 """`manage.py mark_restored JSON`: called by `./aristobot restore` on the database it just loaded."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -15,7 +16,7 @@ class Command(BaseCommand):
         parser.add_argument("facts", type=json.loads, help="moment et machine de la sauvegarde, en JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        settled = restoration.mark_restored(options["facts"])
+        settled = restoration.mark_restored(options["facts"], now=datetime.now(UTC))
         self.stdout.write(
             f"En cours au moment de la sauvegarde : {settled['orders']} ordres (recherchés au démarrage, jamais "
             f"renvoyés), {settled['commands']} annulations ou modifications, {settled['webhooks']} webhooks et "
