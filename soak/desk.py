@@ -1,11 +1,14 @@
 """Who trades during a run: three bots of different habits, on the simulated market."""
 
+import httpx
+
 from tests.system.instance import Instance, wait_until
 from tests.system.judge import exchange_balances
 from tests.system.scenario import BUILT_IN, EVERY_CLOSE, PROTECTED, WALK, Desk
 from tests.system.trader import Trader
 
 _AMOUNT = "200"  # USDT, each bot's cap
+_GIVEN = "10000000"  # USDT
 
 
 def open_soak_desk(instance: Instance) -> Desk:
@@ -14,6 +17,10 @@ def open_soak_desk(instance: Instance) -> Desk:
     person.register("lea")
     simex_url, database_url = instance.setting("SIMEX_URL"), instance.setting("DATABASE_URL")
     desk = Desk(instance, person, simex_url, database_url, market=WALK)
+    for account in exchange_balances(simex_url).keys() - BUILT_IN:
+        # Calls buy for hours and sell at the end only: the account must not run dry.
+        body = {"account_id": account, "asset": "USDT", "amount": _GIVEN}
+        httpx.post(f"{simex_url}/__sim/deposit", json=body, timeout=10.0).raise_for_status()
     balances = exchange_balances(simex_url).items()
     desk.deposits = {account: held for account, held in balances if account not in BUILT_IN}
     broker = person.simulateur()["id"]
