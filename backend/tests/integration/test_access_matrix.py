@@ -143,8 +143,8 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/api/backtests/{id}/"): Route(ADDRESSED, "backtest"),
     ("DELETE", "/api/backtests/{id}/"): Route(ADDRESSED, "backtest"),
     ("POST", "/api/backtests/{id}/cancel/"): Route(ADDRESSED, "backtest"),
-    ("GET", "/api/backtests/{id}/trades/"): Route(ADDRESSED, "backtest"),
-    ("GET", "/api/backtests/{id}/equity/"): Route(ADDRESSED, "backtest"),
+    ("GET", "/api/backtests/{id}/trades/"): Route(ADDRESSED, "backtest", reads=False),  # figures
+    ("GET", "/api/backtests/{id}/equity/"): Route(ADDRESSED, "backtest", reads=False),
     ("GET", "/api/backtests/sweeps/"): Route(LISTED),
     ("POST", "/api/backtests/sweeps/"): Route(ADDRESSED, body={**BACKTEST, "space": {"x": [1]}}),
     ("GET", "/api/backtests/sweeps/{id}/"): Route(ADDRESSED, "sweep"),
@@ -388,9 +388,9 @@ def _backtest(kind: Any, bot: Any, **fields: Any) -> Any:
 
 
 def _round_trip() -> dict[str, Any]:
-    amounts = dict.fromkeys(("quantity", "entry_price", "exit_price", "fees", "profit", "profit_ratio"), "1")
+    amounts = ("quantity", "entry_price", "exit_price", "fees", "profit", "profit_ratio", "balance")
     facts = {"number": 1, "entry_time": 0, "exit_time": 1, "reason": "signal", "ambiguous": False}
-    return {**facts, **amounts, "balance": MARK}
+    return {**facts, **dict.fromkeys(amounts, "1")}
 
 
 def _curves() -> dict[str, Any]:
