@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from domain.errors import InvalidInput
@@ -110,7 +110,8 @@ def _positions(one: OpenPositions) -> str:
 
 
 def _signed(value: Decimal) -> str:
-    cents = value.quantize(Decimal("0.01")) if abs(value) >= 1 else value.quantize(Decimal("0.00000001"))
+    step = Decimal("0.01") if abs(value) >= 1 else Decimal("0.00000001")
+    cents = value.quantize(step, rounding=ROUND_HALF_UP)
     return f"+{number(cents)}" if cents > 0 else number(cents)
 
 

@@ -1,11 +1,14 @@
 """What a bot decided live comes out the same over the stored candles, or the difference is shown with its cause."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from unittest.mock import patch
 
+import pandas_ta_classic as ta
 import pytest
 
 from apps.core.adapters.strategy_host.child import user_scope
@@ -59,7 +62,9 @@ class HonestHost(FakeStrategyHost):
 
     def __init__(self) -> None:
         super().__init__()
-        self.scope: Mapping[str, Any] = user_scope()
+        with patch.dict(sys.modules):  # other tests of this process read recordings with pyarrow
+            self.scope: Mapping[str, Any] = user_scope()
+        sys.modules["pandas_ta"] = ta
 
     async def evaluate(self, job: EvaluationJob, *, timeout_s: float = 5.0) -> Evaluation:
         strategy = load(job.code, self.scope)

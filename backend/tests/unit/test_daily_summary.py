@@ -60,7 +60,7 @@ def test_full_day_tells_results_positions_and_incidents() -> None:
         paused_bots=["EMA (BTC/USDT)"],
     )
     assert compose(DUE, facts).splitlines()[1:] == [
-        "Réel : −12,34 USDT net, 3 trades clos, 1 gagnant.",  # half to even
+        "Réel : −12,35 USDT net, 3 trades clos, 1 gagnant.",  # half up
         "Simulation : +7 USDC net, 1 trade clos, 1 gagnant.",
         "Ordres : 9, dont 2 refusés.",
         "Positions ouvertes (Réel) : 2, latent +1,5 USDT.",
