@@ -3,6 +3,7 @@
 from typing import Any
 
 import structlog
+from django.db import DataError
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_handler
@@ -16,6 +17,10 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler. Unknown exceptions are logged with their traceback and answered as 500."""
     if isinstance(error, AristobotError):
         return Response(error.as_dict(), status=error.http_status)
+    if isinstance(error, DataError):  # a value that passed every check of ours, and that PostgreSQL has no room for
+        log.warning("api.value_refused_by_database", view=type(context.get("view")).__name__, error=str(error))
+        message = f"Valeur refusée par la base de données : {str(error).splitlines()[0]}"
+        return Response({"code": "invalid_input", "message": message, "details": {}}, status=400)
     response = drf_handler(error, context)
     if response is None:
         view = type(context.get("view")).__name__

@@ -143,8 +143,8 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/api/backtests/{id}/"): Route(ADDRESSED, "backtest"),
     ("DELETE", "/api/backtests/{id}/"): Route(ADDRESSED, "backtest"),
     ("POST", "/api/backtests/{id}/cancel/"): Route(ADDRESSED, "backtest"),
-    ("GET", "/api/backtests/{id}/trades/"): Route(ADDRESSED, "backtest"),
-    ("GET", "/api/backtests/{id}/equity/"): Route(ADDRESSED, "backtest"),
+    ("GET", "/api/backtests/{id}/trades/"): Route(ADDRESSED, "backtest", reads=False),  # figures
+    ("GET", "/api/backtests/{id}/equity/"): Route(ADDRESSED, "backtest", reads=False),
     ("GET", "/api/backtests/sweeps/"): Route(LISTED),
     ("POST", "/api/backtests/sweeps/"): Route(ADDRESSED, body={**BACKTEST, "space": {"x": [1]}}),
     ("GET", "/api/backtests/sweeps/{id}/"): Route(ADDRESSED, "sweep"),
@@ -388,9 +388,9 @@ def _backtest(kind: Any, bot: Any, **fields: Any) -> Any:
 
 
 def _round_trip() -> dict[str, Any]:
-    amounts = dict.fromkeys(("quantity", "entry_price", "exit_price", "fees", "profit", "profit_ratio"), "1")
+    amounts = ("quantity", "entry_price", "exit_price", "fees", "profit", "profit_ratio", "balance")
     facts = {"number": 1, "entry_time": 0, "exit_time": 1, "reason": "signal", "ambiguous": False}
-    return {**facts, **amounts, "balance": MARK}
+    return {**facts, **dict.fromkeys(amounts, "1")}
 
 
 def _curves() -> dict[str, Any]:
@@ -490,6 +490,17 @@ def test_naming_anothers_broker_or_bot_in_a_filter_shows_nothing(world: World, p
     for name in ("broker", "bot"):
         answer = world.client("max").get(path, {name: world.ids[name]})
         assert answer.json()["results"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [("/api/positions/", {"status": "\x00"}), ("/api/webhooks/", {"until": "0083-05-27T14:06:43-17:44"})],
+)
+def test_value_that_the_database_cannot_hold_is_refused_in_french(
+    world: World, path: str, query: dict[str, str]
+) -> None:
+    answer = world.client("max").get(path, query)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_input")
 
 
 @pytest.mark.parametrize("who", ["nobody", "max"])

@@ -30,7 +30,7 @@ from tests.integration.test_access_matrix import BACKEND, ROUTES, World, make_wo
 
 EXAMPLES = int(os.environ.get("ARISTOBOT_SCHEMA_EXAMPLES", "6"))
 CSRF = "a" * 32
-AWAY = {"service_unavailable", "deadline_exceeded", "catalogue_absent"}
+AWAY = {"service_unavailable", "deadline_exceeded", "catalogue_absent", "simex_absent"}
 # Answered by another terminal or by a provider, of which none runs here: their time-outs would be waited for. Tests
 # of their own have the other side (test_brokers_live, test_alerts, test_assistant_api, test_strategy_api …).
 ELSEWHERE = {
