@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from domain.backtest.contract import Hashes
+from domain.backtest.contract import ColumnDifference, Hashes
 from domain.backtest.snapshot import Key, Snapshot
 
 # What `__init__` built: attributes with their kinds, and the columns. Other parameters may build others.
@@ -19,6 +19,7 @@ class Certificate:
     Args:
         shortest: from how many candles on the fast path answers.
         slack: column -> by how much its value may differ from what a live bot sees.
+        windowed: columns of long memory, read as each window shows them; `too_short` those that made it necessary.
     """
 
     code: str  # this and the next two are the hashes of the run
@@ -28,6 +29,8 @@ class Certificate:
     shape: Shape
     shortest: int
     slack: Mapping[Key, float]
+    windowed: frozenset[Key]
+    too_short: tuple[ColumnDifference, ...]
 
     def speaks_of(self, hashes: Hashes, window: int, whole: Snapshot) -> bool:
         """Tell whether it holds for a run of this text over these candles, its parameters left aside."""

@@ -251,7 +251,7 @@ class LookAheadCheck:
 
 @dataclass(frozen=True, slots=True)
 class WindowCheck:
-    """Whether `size` candles are enough for the indicators to settle."""
+    """Whether `size` candles let the indicators settle; where they do not, the run is still that of a live bot."""
 
     verdict: Verdict  # ok, too_short, unproven
     size: int

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
@@ -13,6 +13,7 @@ from domain.backtest.contract import BacktestJob, BacktestSettings, CandleSeries
 from domain.french import number
 
 _MAX_HOLES = 200
+_AS_LIVE = "à chaque bougie, la valeur qu'en voit un bot avec ses {} bougies"
 _COLUMNS = ("open_time_ms", "open", "high", "low", "close", "volume")
 
 
@@ -64,8 +65,15 @@ def _hole(candles: CandleSeries, bar: int) -> Hole:
     return Hole(first, after, max(0, (after - first) // candles.step_ms))
 
 
-def assumptions(settings: BacktestSettings, *, finer: CandleSeries | None) -> dict[str, str]:
-    """Return the rules of a run in French, in the order to show them."""
+def assumptions(
+    settings: BacktestSettings, *, finer: CandleSeries | None, windowed: Sequence[str] = ()
+) -> dict[str, str]:
+    """Return the rules of a run in French, in the order to show them.
+
+    Args:
+        windowed: columns of long memory that were read as each window shows them.
+    """
+    names = ", ".join(f"« {name} »" for name in windowed)
     market = settings.market
     inside = (
         "stop d'abord (hypothèse prudente)"
@@ -79,6 +87,7 @@ def assumptions(settings: BacktestSettings, *, finer: CandleSeries | None) -> di
         "Frais maker": _percent(settings.maker_fee_ratio),
         "Stop et objectif dans la même bougie": inside,
         "Fenêtre": f"{settings.window} bougies",
+        **({"Moyennes longues": f"{names} : {_AS_LIVE.format(settings.window)}"} if names else {}),
         "Pas de prix": f"{number(market.tick_size)} {market.quote}",
         "Pas de quantité": f"{number(market.step_size)} {market.base}",
         "Valeur minimale d'un ordre": "aucune"

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from domain.backtest import vectors
+from domain.backtest import vectors, windowed
 from domain.backtest.contract import CandleSeries, EntryTerms, HeldPosition
 from domain.backtest.lanes import Context
 from domain.backtest.literal import LiteralDecisions
@@ -62,6 +62,9 @@ class FastDecisions:
         for name, held in (("should_long", False), ("should_short", True)):
             context = Context(methods, snapshot, slack, window, held)
             self._signals[name] = self._vector(name, context, shortest)
+        with np.errstate(invalid="ignore"):
+            tied = snapshot.windowed and not self.vectorised and windowed.ties(snapshot, slack)
+        self._tied: Any = tied if np.any(tied) else None  # bars that a view may not answer for
         self._entries, self._exits = self._signals["should_long"], self._signals["should_short"]
 
     @property
@@ -159,12 +162,16 @@ class FastDecisions:
     def _bar_by_bar(
         self, name: str, first: int, last: int, balance: float, position: HeldPosition | None
     ) -> int | None:
-        view = self._view
+        view, tied = self._view, self._tied
         ask, other = view.should_long, view.should_short
         held = name == "should_short"
         for bar in range(first, last + 1):
             if not bar % _TICK_EVERY:
                 self._tick(bar)
+            if tied is not None and tied[bar]:
+                if self._exact(name, bar, balance, position):
+                    return bar
+                continue
             view.stand(bar, balance, position)
             try:
                 answer: Any = ask() if not held or view.stateful else None

@@ -86,10 +86,11 @@ def settling(
     for key in keys:
         size = _size(whole.columns[key])
         gap, bar, seen_value = gaps.get(key, (0.0, first, 0.0))
-        if gap > _SETTLED * size:
+        exact = key not in whole.windowed and _is_exact(whole, key, candles) and gap == 0
+        if gap > (_FLOOR if key in whole.windowed else _SETTLED) * size:
             value = float(numbers(whole.columns[key][bar : bar + 1])[0])
             found.too_short.append(difference(key, bar, candles, value, seen_value))
-        found.slack[key] = 0.0 if _is_exact(whole, key, candles) and gap == 0 else max(_FLOOR * size, _MARGIN * gap)
+        found.slack[key] = 0.0 if exact else max(_FLOOR * size, _MARGIN * gap)
     return found
 
 
@@ -98,12 +99,29 @@ def _compare(
 ) -> None:
     for key in keys:
         values = part.columns.get(key)
+        average = whole.windowed.get(key)
+        if average is not None:
+            gap, theirs = _window_gap(average.window_at(bar), values)
+            if gap > gaps.get(key, (0.0, bar, 0.0))[0]:
+                gaps[key] = (gap, bar, theirs)
+            continue
         ours = float(numbers(whole.columns[key][bar : bar + 1])[0])
         theirs = float(numbers(values[-1:])[0]) if values is not None and len(values) else np.nan
         same = ours == theirs or (np.isnan(ours) and np.isnan(theirs))
         gap = 0.0 if same else np.inf if not np.isfinite(ours - theirs) else abs(ours - theirs)
         if gap > gaps.get(key, (0.0, bar, 0.0))[0]:
             gaps[key] = (gap, bar, theirs)
+
+
+def _window_gap(ours: Any, values: Any) -> tuple[float, float]:
+    """Return how far a window is from what is expected of it, at its worst bar, and its own last value."""
+    if values is None or len(values) != len(ours):
+        return np.inf, np.nan
+    theirs = numbers(values)
+    gap = np.abs(ours - theirs)
+    gap[np.isnan(ours) & np.isnan(theirs)] = 0.0
+    worst = float(np.where(np.isfinite(gap), gap, np.inf).max())
+    return worst, float(theirs[-1])
 
 
 def _size(values: Any) -> float:

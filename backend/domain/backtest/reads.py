@@ -95,5 +95,11 @@ class Reads(Walk):
         if column.dtype.kind not in "fiub" or back > self.context.window:
             raise unknown(node)
         self.deepest = max(self.deepest, back)
-        part = column[:0] if self.dry else column[self.first + 1 - back : self.last + 1 - back]
+        average = self.context.snapshot.windowed.get(key)
+        if self.dry:
+            part = column[:0]
+        elif average is not None:
+            part = average.seen(back, self.first, self.last)
+        else:
+            part = column[self.first + 1 - back : self.last + 1 - back]
         return Lanes(part, column.dtype.kind == "b", self.context.slack.get(key, 0.0))

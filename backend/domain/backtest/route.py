@@ -1,13 +1,13 @@
 """Chooses the fastest way to a strategy's decisions that can be proved, and falls back to the exact one."""
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeVar
 
-from domain.backtest import causality, proof
+from domain.backtest import causality, proof, windowed
 from domain.backtest.certificate import Certificate, shape_of
 from domain.backtest.contract import (
     BacktestJob,
@@ -23,7 +23,7 @@ from domain.backtest.contract import (
 )
 from domain.backtest.fast import FastDecisions
 from domain.backtest.literal import LiteralDecisions, seen_at
-from domain.backtest.snapshot import Key, Snapshot, take
+from domain.backtest.snapshot import Key, Snapshot, name_of, take
 from domain.backtest.source import CannotFollow, Methods, Source
 from domain.errors import StrategyError
 from domain.french import number
@@ -76,6 +76,8 @@ class Route:
         self._bars = self._prefixes = 0
         self._depth: proof.Depth | None = proof.WHOLE  # how much is compared; None = nothing
         self.path, self.fallback = EnginePath.LITERAL, ""
+        self.windowed: tuple[str, ...] = ()  # columns of long memory, read as each window shows them
+        self._long: tuple[ColumnDifference, ...] = ()  # those of them that made it necessary
         self.decisions: Decisions = self._literal
         self._fast_decisions: FastDecisions | None = None
 
@@ -87,7 +89,7 @@ class Route:
         """
         outcome = self._attempt(simulate)
         if outcome is None and self._given is not None:  # not so with these parameters: prove them for themselves
-            self._given, self.fallback, self._short = None, "", []
+            self._given, self.fallback, self._short, self._long = None, "", [], ()
             outcome = self._attempt(simulate)
         if outcome is None:
             self._check_length()
@@ -181,6 +183,7 @@ class Route:
         self._timed(lambda: self._agree(fast, whole, settled, outcome))
         self.path = EnginePath.VECTORISED if fast.vectorised else EnginePath.PREFIX_VIEW
         self.fallback, self.decisions = fast.slow_reason, fast
+        self.windowed = tuple(map(name_of, whole.windowed))
         self._certify(whole, shortest, settled)
         return outcome
 
@@ -196,13 +199,53 @@ class Route:
             shape=shape_of(whole),
             shortest=shortest,
             slack=settled.slack,
+            windowed=frozenset(whole.windowed),
+            too_short=self._long,
         )
 
     def _settling(self, whole: Snapshot, read: list[Key], first: int) -> proof.Settling:
         known = {} if self._given is None else self._given.slack
         if self._depth is None:
+            self._as_given(whole)
             return proof.Settling(slack=dict(known))
-        settled = proof.settling(
+        settled = self._compared(whole, read, first, self._depth)
+        if settled.too_short and self._as_windows_show(whole, read, settled.too_short):
+            settled = self._compared(whole, read, first, self._depth)
+        settled.slack = {key: max(slack, known.get(key, 0.0)) for key, slack in settled.slack.items()}
+        self._bars, self._short = len(settled.bars), settled.too_short
+        if settled.too_short:
+            raise CannotFollow(f"« {settled.too_short[0].column} » dépend de bougies plus anciennes que la fenêtre")
+        return settled
+
+    def _as_given(self, whole: Snapshot) -> None:
+        if self._given is None or not self._given.windowed:
+            return
+        whole.windowed = windowed.find(whole, self._given.windowed, self._candles, self._window)
+        if whole.windowed.keys() != self._given.windowed:
+            raise CannotFollow("une moyenne n'est pas celle de l'essai déjà prouvé")
+        self._long = self._given.too_short
+
+    def _as_windows_show(self, whole: Snapshot, keys: list[Key], needed: Sequence[ColumnDifference]) -> bool:
+        """Read averages of long memory as each window shows them, unless another column remembers longer too."""
+        averages = windowed.find(whole, keys, self._candles, self._window)
+        if not {each.column for each in needed} <= set(map(name_of, averages)):
+            return False
+        others = [key for key in keys if key not in averages and not windowed.is_given(whole, key, self._candles)]
+        if windowed.remember(
+            self._source,
+            self._candles,
+            others,
+            window=self._window,
+            balance=self._balance,
+            seed=self._job.seed,
+            tick=self._pulse,
+        ):
+            return False
+        whole.windowed, self._long = averages, tuple(needed)
+        return True
+
+    def _compared(self, whole: Snapshot, read: list[Key], first: int, depth: proof.Depth) -> proof.Settling:
+        return proof.settling(
             self._source,
             self._candles,
             whole,
@@ -212,13 +255,8 @@ class Route:
             balance=self._balance,
             seed=self._job.seed,
             tick=self._pulse,
-            depth=self._depth,
+            depth=depth,
         )
-        settled.slack = {key: max(slack, known.get(key, 0.0)) for key, slack in settled.slack.items()}
-        self._bars, self._short = len(settled.bars), settled.too_short
-        if settled.too_short:
-            raise CannotFollow(f"« {settled.too_short[0].column} » dépend de bougies plus anciennes que la fenêtre")
-        return settled
 
     def _agree(self, fast: FastDecisions, whole: Snapshot, settled: proof.Settling, outcome: Outcome) -> None:
         if self._depth is None:
@@ -260,7 +298,8 @@ class Route:
             reason = self.fallback or "trop peu de bougies"
         look_ahead = LookAheadCheck(verdict, biased, self._bars, self._prefixes, reason)
         known = Verdict.OK if self.path is not EnginePath.LITERAL else Verdict.UNPROVEN
-        window = WindowCheck(Verdict.TOO_SHORT if self._short else known, self._window, tuple(self._short))
+        short = tuple(self._short) or self._long
+        window = WindowCheck(Verdict.TOO_SHORT if short else known, self._window, short)
         return Proved(look_ahead, window, self._spent)
 
 

@@ -108,7 +108,7 @@ class _Runner:
             path=route.path,
             fallback=route.fallback,
             bars=len(self._candles) - settings.first_bar,
-            assumptions=facts.assumptions(settings, finer=self._finer),
+            assumptions=facts.assumptions(settings, finer=self._finer, windowed=route.windowed),
             hashes=hashes,
             timing=Timing(engine_s, proved.seconds, clock() - began),
             certificate=route.certificate,

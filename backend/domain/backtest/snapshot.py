@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from domain.backtest.windowed import Windowed
 
 # ("candles", "ema10") for a column of a DataFrame, ("rsi",) for a Series or array of its own.
 Key = tuple[str, ...]
@@ -23,6 +26,7 @@ class Snapshot:
         foreign: Series with an index of their own (another timeframe), by key.
         plain: numbers, texts and containers of them.
         opaque: attributes that cannot be compared.
+        windowed: columns that each window shows otherwise than the whole series, with what shows them.
     """
 
     length: int
@@ -31,6 +35,7 @@ class Snapshot:
     foreign: dict[Key, Any] = field(default_factory=dict)
     plain: dict[str, Any] = field(default_factory=dict)
     opaque: set[str] = field(default_factory=set)
+    windowed: dict[Key, "Windowed"] = field(default_factory=dict)
 
     def kinds(self) -> dict[str, str]:
         """Return attribute -> what it is, to tell whether two instances are built alike."""

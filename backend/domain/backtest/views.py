@@ -17,6 +17,7 @@ from domain.backtest.lanes import Column, Frame, Row
 from domain.backtest.literal import position_view
 from domain.backtest.snapshot import Key, Snapshot
 from domain.backtest.source import CannotFollow, Function, Methods
+from domain.backtest.windowed import Windowed
 from domain.strategies.evaluate import strategy_position
 from domain.strategies.failures import FILENAME
 
@@ -84,6 +85,8 @@ class View:
             raise CannotFollow("lecture par autre chose qu'un entier")
         if not -length <= index < length:
             raise IndexError("single positional indexer is out-of-bounds")
+        if isinstance(column, Windowed):
+            return column.window_at(self._globals[_BAR])[index]
         end = self._globals[_BAR] + 1
         return column[end + index if index < 0 else end - length + index]
 
@@ -94,7 +97,17 @@ class View:
         if at != bar:
             whole, part = self._snapshot.holders[name], slice(bar + 1 - self._globals[_LENGTH], bar + 1)
             cut = whole[part].copy() if isinstance(whole, np.ndarray) else whole.iloc[part]
+            cut = self._as_windowed(name, cut, bar)
             self._cuts[name] = (bar, cut)
+        return cut
+
+    def _as_windowed(self, name: str, cut: Any, bar: int) -> Any:
+        for key, average in self._snapshot.windowed.items():
+            if key == (name,):
+                cut = cut.copy()
+                cut[:] = average.window_at(bar)
+            elif key[0] == name:
+                cut = cut.assign(**{key[1]: average.window_at(bar)})
         return cut
 
     def _rewritten(self, tree: Function, shortest: int) -> Callable[..., Any]:
@@ -216,15 +229,20 @@ class _Rewriter(ast.NodeTransformer):
         column = self._snapshot.columns[key]
         if column.dtype.kind not in "fiub":
             return None
-        known = self._names.setdefault(_NAMES, {})
-        name = known.setdefault(key, f"_bt_column_{len(known)}")
-        self._names[name] = column
         back = _constant_back(index)
-        if not back or back > self._shortest:
+        near = back if back and back <= self._shortest else 0
+        average = self._snapshot.windowed.get(key)
+        known = self._names.setdefault(_NAMES, {})
+        name = known.setdefault((key, near if average else 0), f"_bt_column_{len(known)}")
+        if average is None:
+            self._names[name] = column
+        elif name not in self._names:
+            self._names[name] = average.seen(near, 0, len(column)) if near else average
+        if not near:
             return _call(_READ, _load(name), self.visit(index))
         place: ast.expr = _load(_BAR)
-        if back > 1:  # every bar asked has that many candles: the index cannot fall under zero
-            place = ast.BinOp(place, ast.Sub(), ast.Constant(back - 1))
+        if near > 1 and average is None:  # every bar asked has that many candles: the index cannot fall under zero
+            place = ast.BinOp(place, ast.Sub(), ast.Constant(near - 1))
         return ast.Subscript(_load(name), place, ast.Load())
 
 
