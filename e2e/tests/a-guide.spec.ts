@@ -12,8 +12,9 @@ const WAIT = 60_000
 const goTo = (page: Page, label: string): Promise<void> =>
   page.getByRole('navigation', { name: 'Menu principal' }).getByRole('link', { name: label }).click()
 
-/** Nothing on the page is still loading, and no toast hides a corner of it. */
-async function settled(page: Page): Promise<void> {
+/** What a picture must show has come, nothing is still loading, and no toast hides a corner of the page. */
+async function settled(page: Page, ...awaited: string[]): Promise<void> {
+  for (const text of awaited) await expect(page.getByRole('main').getByText(text).first()).toBeVisible({ timeout: WAIT })
   await expect(page.locator('main [aria-busy="true"], main .skel')).toHaveCount(0)
   const toasts = page.getByRole('button', { name: 'Fermer la notification' })
   while ((await toasts.count()) > 0) await toasts.first().click({ timeout: 1000 }).catch(() => undefined) // it may close by itself
@@ -28,7 +29,7 @@ async function enter(page: Page, album: Album): Promise<void> {
   await page.getByRole('button', { name: 'Se connecter' }).click()
   await expectAlive(page)
   await page.setViewportSize({ width: 1920, height: 1080 }) // its stream and services stand beside the cards there
-  await settled(page)
+  await settled(page, 'PostgreSQL', 'en cours', 'BTCUSDT')
   await album.take('heartbeat')
   await page.setViewportSize(SCREEN)
 }
@@ -123,14 +124,13 @@ test('the guide tells what the screen shows', async ({ api, page }) => {
   await webhooks(page, album)
   await goTo(page, 'Statistiques')
   await page.getByRole('button', { name: 'Tout', exact: true }).click()
-  await settled(page)
+  await settled(page, 'TradingView BTC', 'À chaque clôture', 'Pire jour')
   await album.take('statistiques')
   await goTo(page, 'Mon Compte')
-  await settled(page)
+  await settled(page, 'Capacités de Simulateur', 'Cette session', 'Clé API', 'Double authentification', 'Adresse Discord')
   await album.take('mon-compte')
   await page.getByRole('main').getByRole('link', { name: 'Journaux' }).click()
-  await expect(page.getByRole('main').locator('tbody tr').first()).toBeVisible()
-  await settled(page)
+  await settled(page, 'Ce que font les services', 'Événement', 'Signal 1m')
   await album.take('journaux')
   expect(album.verdict()).toEqual([])
 })
