@@ -85,8 +85,9 @@ export function useBacktestDesk() {
     sweeps.start()
     void Promise.all([load.run(), history.run(), sweepHistory.run()])
   })
-  // What ends while one looks elsewhere is said.
+  // What ends while one looks elsewhere is said; the candles it loaded are kept.
   const stopNews = live.on('backtests/run', (one) => {
+    if (['done', 'cancelled', 'failed'].includes(one.status)) void form.offer.ask()
     if (one.status === 'done' && one.id !== runId.value) toasts.push('ok', 'Backtest terminé', `${one.strategy_name}, ${one.symbol} en ${one.timeframe} : ${formatRatio(metricOf(one, 'net_return'))}`)
   })
   const stopReconnect = live.onReconnect(() => void Promise.all([history.run(), sweepHistory.run()]))
