@@ -13,6 +13,7 @@ from apps.orders.models import Position, Trade
 from apps.trading_engine.database import Database
 from apps.webhooks.models import Webhook
 from apps.webhooks.selectors import owner_of
+from apps.webhooks.services import settling
 from domain.errors import AuthenticationFailed, DeadlineExceeded
 from tests.engine_world import SYMBOL
 from tests.webhook_world import BUY, WebhookWorld
@@ -210,6 +211,24 @@ async def test_target_asked_twice_trades_once(world: WebhookWorld) -> None:
     calls = await world.received({**target, "id": "2"})
     assert statuses(calls) == ["executed", "nothing"]
     assert [trade.quantity for trade in await world.trades()] == [Decimal("0.5")]
+
+
+async def test_order_that_ends_while_a_target_is_planned_is_not_bought_again(
+    world: WebhookWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = {"ticker": "BTCUSDT", "action": "target", "quantity": "0.5"}
+    await world.received({**target, "id": "1"})
+    read = settling.live_position
+
+    def read_and_filled(*key: Any) -> Position | None:
+        found = read(*key)  # the order's fill is committed by another process right after
+        Trade.objects.update(status="filled", acknowledged_at=world.clock.now(), closed_at=world.clock.now())
+        return found
+
+    monkeypatch.setattr(settling, "live_position", read_and_filled)
+    calls = await world.received({**target, "id": "2"})
+    assert statuses(calls) == ["executed", "received"]
+    assert len(await world.trades()) == 1
 
 
 async def test_cancel_ends_the_source_s_orders_and_no_other(world: WebhookWorld) -> None:

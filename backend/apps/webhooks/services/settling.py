@@ -118,13 +118,16 @@ def _act(job: Job, facts: Facts | None, source: WebhookSource, row: Webhook, *, 
     owner = owner_of(source.id)
     _check_age(job, source, now=now, waited_for=row.reason)
     lock_owner(broker_id=job.broker_id, symbol=job.market.symbol, owner=owner)
-    position = live_position(job.broker_id, job.market.symbol, owner)
     if facts is None or job.call.action is Action.CANCEL:
         _cancel(job, row, owner, now=now)
         return None
-    obstacle = _obstacle(job, owner, position, now=now)
+    obstacle = _obstacle(job, owner, now=now)
     if obstacle is not None:
         return obstacle
+    # After the orders: one that ended between the two reads is in the position.
+    position = live_position(job.broker_id, job.market.symbol, owner)
+    if position is not None and position.status == Position.Status.CLOSING and job.call.action is not Action.CLOSE:
+        return Wait("la position de cette source se ferme d'abord")
     wanted = _plan(job, facts, source, position)
     if isinstance(wanted, Nothing):
         verdicts.nothing(row, reason=f"Rien à faire : {wanted.reason}.", now=now)
@@ -175,10 +178,8 @@ def _protecting(position: Position | None) -> Decimal:
     return held or Decimal(0)
 
 
-def _obstacle(job: Job, owner: str, position: Position | None, *, now: datetime) -> Wait | None:
-    """Say what the call must wait for; resting orders are cancelled when it says what is held afterwards."""
-    if position is not None and position.status == Position.Status.CLOSING and job.call.action is not Action.CLOSE:
-        return Wait("la position de cette source se ferme d'abord")
+def _obstacle(job: Job, owner: str, *, now: datetime) -> Wait | None:
+    """Say which order the call must wait for; resting ones are cancelled when it says what is held afterwards."""
     here = (job.broker_id, job.market.symbol)
     unknown = unknown_orders([here]).get(here)
     if unknown is not None:
