@@ -10,6 +10,7 @@ import pytest
 from django.utils import timezone
 
 from apps.orders.models import Position, Trade
+from apps.orders.selectors import live_position
 from apps.trading_engine.database import Database
 from apps.webhooks.models import Webhook
 from apps.webhooks.selectors import owner_of
@@ -218,10 +219,9 @@ async def test_order_that_ends_while_a_target_is_planned_is_not_bought_again(
 ) -> None:
     target = {"ticker": "BTCUSDT", "action": "target", "quantity": "0.5"}
     await world.received({**target, "id": "1"})
-    read = settling.live_position
 
     def read_and_filled(*key: Any) -> Position | None:
-        found = read(*key)  # the order's fill is committed by another process right after
+        found = live_position(*key)  # the order's fill is committed by another process right after
         Trade.objects.update(status="filled", acknowledged_at=world.clock.now(), closed_at=world.clock.now())
         return found
 
