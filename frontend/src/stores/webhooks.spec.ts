@@ -60,3 +60,11 @@ it('counts a call for its source when its verdict is told before its arrival', a
   await vi.waitFor(() => expect(hooks.byId.get(1)?.call_count).toBe(1))
   expect(server.calls.filter((one) => one.path === '/api/webhooks/sources/')).toHaveLength(2)
 })
+
+it('keeps an execution that is told before its call', () => {
+  const hooks = useWebhooks()
+  hooks.addTrade(trade(10, { webhook: 2 }))
+  hooks.hear([settled(2, { trades: [trade(10, { webhook: 2, status: 'pending', average_price: null, filled_quantity: '0' })] })])
+  expect(verdictOf(hooks.calls[0])).toBe('executed')
+  expect(outcomeOf(hooks.calls[0])).toContain('Achat')
+})

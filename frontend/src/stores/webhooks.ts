@@ -22,6 +22,8 @@ export const useWebhooks = defineStore('webhooks', () => {
   const addresses = ref<Record<number, string>>({})
   const stops: (() => void)[] = []
   let figuresTimer: ReturnType<typeof setTimeout> | null = null
+  /** Orders told before their call, by its number: terminal 5 may be quicker than terminal 3's word of it. */
+  const early = new Map<number, Trade>()
   let dayStart: () => string = () => new Date().toISOString()
   let asked = 0
 
@@ -42,9 +44,15 @@ export const useWebhooks = defineStore('webhooks', () => {
     return { ...newest, trades: mergeTrades(known.trades, call.trades, MAX_TRADES).toReversed() }
   }
 
+  function withEarly(call: WebhookCall): WebhookCall {
+    const trade = early.get(call.id)
+    early.delete(call.id)
+    return trade ? { ...call, trades: mergeTrades(call.trades, [trade], MAX_TRADES) } : call
+  }
+
   function merge(incoming: WebhookCall[]): void {
     const rows = new Map(calls.value.map((call) => [call.id, call]))
-    for (const call of incoming) rows.set(call.id, merged(rows.get(call.id), call))
+    for (const call of incoming) rows.set(call.id, merged(rows.get(call.id), withEarly(call)))
     calls.value = [...rows.values()].filter(matches).sort((a, b) => b.id - a.id).slice(0, MAX_CALLS)
   }
 
@@ -65,6 +73,7 @@ export const useWebhooks = defineStore('webhooks', () => {
     const isItsExit = (one: WebhookCall) => trade.intent === 'exit' && trade.position !== null && one.left_position === trade.position
     const call = calls.value.find((one) => one.id === trade.webhook || isItsExit(one))
     if (call) hear([{ ...call, trades: [trade] }])
+    else if (trade.webhook !== null && early.size < MAX_CALLS) early.set(trade.webhook, trade)
   }
 
   async function refreshSources(): Promise<void> {
