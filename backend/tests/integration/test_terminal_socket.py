@@ -138,7 +138,7 @@ async def test_preview_of_a_limit_buy(world: TerminalWorld, page: Page) -> None:
         {"label": "Achat limite", "value": "0,5 BTC à 90"},
         {"label": "Valeur", "value": "45 USDT"},
         {"label": "Frais estimés", "value": "0,045 USDT"},
-        {"label": "Coût total", "value": "45,045 USDT"},
+        {"label": "Montant retenu", "value": "45,045 USDT"},
         {"label": "Restera disponible", "value": "9\u202f954,955 USDT"},
     ]
     assert "10 % au-dessous" in data["warnings"][0]

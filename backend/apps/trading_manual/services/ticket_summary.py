@@ -63,7 +63,7 @@ def _summary(found: Preview, request: OrderRequest, market: Market, available: D
         ("Valeur", f"{number(found.notional)} {market.quote}"),
         ("Frais estimés", f"{number(found.fee)} {found.fee_currency}"),
         (
-            "Coût total" if request.side is Side.BUY else "Quantité retenue",
+            "Montant retenu" if request.side is Side.BUY else "Quantité retenue",
             f"{number(found.needed)} {found.needed_currency}",
         ),
         ("Restera disponible", f"{number(available - found.needed)} {found.needed_currency}"),
