@@ -1,7 +1,7 @@
 """A bot's cap against what its account has free, asked of the exchange before the bot may spend it.
 
-Asked where a user lets a bot spend: at its creation, when its cap, account or market changes, and when it is switched
-on. Nothing is written here: a refusal leaves the bot as it is.
+Asked where a user lets a bot spend: at its creation, when its cap, account or market changes, and when it is
+switched on. Nothing is written here: a refusal leaves the bot as it is.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _SPENDS = ("amount", "broker_id", "symbol")  # what a change may let a bot spend
 
 
 def refuse_beyond_balance(user_id: int, wanted: Mapping[str, Any], *, now: datetime) -> None:
-    """Raises InvalidInput, with the field's message, when a new active bot may spend more than its account has free.
+    """Raises InvalidInput, with the field's message, when a new active bot may spend more than is free.
 
     An exchange that does not answer in time stops nobody: the bot's card says the same at its first decision.
     """
