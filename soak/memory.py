@@ -64,8 +64,8 @@ def _curve(name: str, samples: Sequence[tuple[float, int, float]], speed: int) -
 def slope(lives: Sequence[Sequence[tuple[float, float]]]) -> float | None:
     """Return the slope that several lives have in common, in MB per second; None when they are too short.
 
-    The median of the slopes between any two moments of a life, each weighing as the time between them (Theil and
-    Sen): a step that is made once, or a moment's peak, does not pass for growth, and growth is not hidden by either.
+    The median of the slopes between any two moments of a life, each weighing as the time between them (Theil
+    and Sen): neither a step that is made once nor a moment's peak passes for growth, and neither hides it.
     """
     between = [
         ((later - earlier) / (then - at), then - at)
