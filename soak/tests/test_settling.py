@@ -40,9 +40,7 @@ def test_run_that_cannot_settle_is_compared_all_the_same(monkeypatch: pytest.Mon
     caller = SimpleNamespace(settle=fail, judge=lambda: agreed)
     desk = SimpleNamespace(stop_bots=lambda sell: None, simex_url="http://127.0.0.1:9", count=lambda rows: 0)
     monkeypatch.setattr(run, "Hand", lambda desk, seed: SimpleNamespace(leave_everything=lambda: None))
-    monkeypatch.setattr(
-        run.httpx, "delete", lambda *_, **__: httpx.Response(200, request=httpx.Request("DELETE", "/"))
-    )
+    monkeypatch.setattr(httpx, "delete", lambda *_, **__: httpx.Response(200, request=httpx.Request("DELETE", "/")))
     monkeypatch.setattr(run, "judges", lambda desk: {"ordres": lambda: agreed, "comptes": unreadable})
     report = Report(PLAN)
     run._settle(cast("Any", desk), cast("Any", caller), report)
