@@ -130,7 +130,7 @@ test('the guide tells what the screen shows', async ({ api, page }) => {
   await settled(page, 'Capacités de Simulateur', 'Cette session', 'Clé API', 'Double authentification', 'Adresse Discord')
   await album.take('mon-compte')
   await page.getByRole('main').getByRole('link', { name: 'Journaux' }).click()
-  await settled(page, 'Ce que font les services', 'Événement', 'Signal 1m')
+  await settled(page, 'Ce que font les services', 'Événement', 'décide')
   await album.take('journaux')
   expect(album.verdict()).toEqual([])
 })
