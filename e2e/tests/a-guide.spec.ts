@@ -127,7 +127,7 @@ test('the guide tells what the screen shows', async ({ api, page }) => {
   await settled(page, 'TradingView BTC', 'À chaque clôture', 'Pire jour')
   await album.take('statistiques')
   await goTo(page, 'Mon Compte')
-  await settled(page, 'Capacités de Simulateur', 'Cette session', 'Clé API', 'Double authentification', 'Adresse Discord')
+  await settled(page, 'Capacités de Simulateur', 'Cette session', 'Clé API', 'Double authentification', 'Adresse où envoyer')
   await album.take('mon-compte')
   await page.getByRole('main').getByRole('link', { name: 'Journaux' }).click()
   await settled(page, 'Ce que font les services', 'Événement', 'décide')
