@@ -40,6 +40,7 @@ from apps.orders.live_reports import LiveReports
 from apps.orders.restored_watch import RestoredWatch
 from apps.orders.stream_board import StreamBoard
 from aristobot.wiring.alerts import alert_works, tell_takeover
+from aristobot.wiring.lasting import lasting
 from aristobot.wiring.logs import start_logs
 from domain.errors import Unavailable
 from domain.live_market import exchange_key
@@ -127,7 +128,7 @@ class CcxtService:
                 tasks.create_task(self._external.run())
                 tasks.create_task(self._restored.run())
                 for work in alert_works(watched=("trading_engine",), clock=self._clock):
-                    tasks.create_task(work.run())
+                    tasks.create_task(lasting(work, clock=self._clock))
                 tasks.create_task(self._market_feeds.run())
                 tasks.create_task(self._describe_exchanges())
                 tasks.create_task(self._load_brokers())

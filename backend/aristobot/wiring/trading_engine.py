@@ -38,6 +38,7 @@ from apps.trading_engine.position_watch import PositionWatch
 from apps.webhooks.inbox import Inbox
 from aristobot.wiring.alerts import alert_works, heartbeat_watch, store_watch
 from aristobot.wiring.backtests import BacktestWorks
+from aristobot.wiring.lasting import Work, lasting
 from aristobot.wiring.logs import start_logs
 from aristobot.wiring.outgoing_events import OutgoingEvents, join_wake_up
 from aristobot.wiring.retention import retention_rules
@@ -98,7 +99,8 @@ class TradingTerminal:
         try:
             await _start_sandbox(self._host)
             join_wake_up(self._gateway)
-            await _until(stop, [work.run() for work in self._works()])
+            beside = [lasting(work, clock=self._clock) for work in self._beside()]
+            await _until(stop, [*(work.run() for work in self._works()), *beside])
         finally:
             await self._close()
 
@@ -120,6 +122,11 @@ class TradingTerminal:
                 details=lambda: _details(engine, self._host),
             ),
             self._backtests(),
+        )
+
+    def _beside(self) -> Sequence[Work]:
+        """Works whose failure ends nothing else."""
+        return (
             ParityWatch(host=self._host, publisher=self._events, database=self._parity_database, clock=self._clock),
             StatsUpkeep(clock=self._clock),
             Retention(retention_rules(), clock=self._clock),
