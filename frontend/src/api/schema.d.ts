@@ -1678,7 +1678,7 @@ export interface components {
             params: {
                 [key: string]: unknown;
             };
-            status: components["schemas"]["Status784Enum"];
+            status: components["schemas"]["BacktestStatusEnum"];
             /** Format: double */
             phase_progress: number;
             cancel_requested: boolean;
@@ -1741,7 +1741,7 @@ export interface components {
             params: {
                 [key: string]: unknown;
             };
-            status: components["schemas"]["Status784Enum"];
+            status: components["schemas"]["BacktestStatusEnum"];
             /** Format: double */
             phase_progress: number;
             cancel_requested: boolean;
@@ -1857,6 +1857,16 @@ export interface components {
             refusals: components["schemas"]["QuickRefusal"][];
             skipped_at_holes: number;
         };
+        /**
+         * @description * `queued` - queued
+         *     * `loading` - loading
+         *     * `running` - running
+         *     * `done` - done
+         *     * `cancelled` - cancelled
+         *     * `failed` - failed
+         * @enum {string}
+         */
+        BacktestStatusEnum: "queued" | "loading" | "running" | "done" | "cancelled" | "failed";
         /** @description One round trip; times are opening times of candles in ms, amounts in quote currency. */
         BacktestTrade: {
             number: number;
@@ -1883,7 +1893,7 @@ export interface components {
             strategy_name: string;
             broker: number;
             broker_name: string;
-            mode: components["schemas"]["ModeEnum"];
+            mode: components["schemas"]["TradingModeEnum"];
             symbol: string;
             quote_currency: string;
             timeframe: components["schemas"]["TimeframeEnum"];
@@ -2006,7 +2016,7 @@ export interface components {
             is_default?: boolean;
             is_testnet?: boolean;
             is_active?: boolean;
-            readonly mode: components["schemas"]["ModeEnum"];
+            readonly mode: components["schemas"]["TradingModeEnum"];
             readonly api_key_hint: string;
             readonly markets: components["schemas"]["MarketsState"];
             readonly active_bots: number;
@@ -2030,7 +2040,7 @@ export interface components {
             source: number | null;
             source_name: string;
             broker_name: string;
-            status: components["schemas"]["StatusC11Enum"];
+            status: components["schemas"]["WebhookStatusEnum"];
             code: string;
             reason: string;
             symbol: string;
@@ -2056,7 +2066,7 @@ export interface components {
             source: number | null;
             source_name: string;
             broker_name: string;
-            status: components["schemas"]["StatusC11Enum"];
+            status: components["schemas"]["WebhookStatusEnum"];
             code: string;
             reason: string;
             symbol: string;
@@ -2126,7 +2136,7 @@ export interface components {
              *     * `linked` - linked
              *     * `none` - none
              */
-            pair: components["schemas"]["PairEnum"];
+            pair: components["schemas"]["PairModeEnum"];
             /**
              * @description how an open order is changed
              *
@@ -2445,13 +2455,6 @@ export interface components {
          */
         LevelEnum: "info" | "warning" | "error";
         /**
-         * @description * `oco` - oco
-         *     * `linked` - linked
-         *     * `none` - none
-         * @enum {string}
-         */
-        LinkModeEnum: "oco" | "linked" | "none";
-        /**
          * @description * `not_loaded` - Not Loaded
          *     * `loading` - Loading
          *     * `loaded` - Loaded
@@ -2483,12 +2486,19 @@ export interface components {
         };
         /** @description Whether the indicators know the future; `reason` is French. */
         LookAhead: {
-            verdict: components["schemas"]["Verdict276Enum"];
+            verdict: components["schemas"]["LookAheadVerdictEnum"];
             columns: components["schemas"]["ColumnDifference"][];
             bars_checked: number;
             prefixes_checked: number;
             reason: string;
         };
+        /**
+         * @description * `ok` - ok
+         *     * `biased` - biased
+         *     * `unproven` - unproven
+         * @enum {string}
+         */
+        LookAheadVerdictEnum: "ok" | "biased" | "unproven";
         Marker: {
             time: number;
             side: components["schemas"]["SideEnum"];
@@ -2498,7 +2508,7 @@ export interface components {
         };
         /** @description How far the markets of the broker's exchange are loaded. */
         MarketsState: {
-            state: components["schemas"]["State126Enum"];
+            state: components["schemas"]["LoadStateEnum"];
             /** @description percent */
             progress: number;
             count: number;
@@ -2510,27 +2520,13 @@ export interface components {
         MessageRequest: {
             body: string;
         };
-        /**
-         * @description * `simulation` - simulation
-         *     * `testnet` - testnet
-         *     * `real` - real
-         * @enum {string}
-         */
-        ModeEnum: "simulation" | "testnet" | "real";
-        /**
-         * @description * `real` - real
-         *     * `testnet` - testnet
-         *     * `simulation` - simulation
-         * @enum {string}
-         */
-        ModesEnum: "real" | "testnet" | "simulation";
         /** @description With the token, once. */
         NewSource: {
             id: number;
             name: string;
             broker: number;
             broker_name: string;
-            mode: components["schemas"]["ModeEnum"];
+            mode: components["schemas"]["TradingModeEnum"];
             token_hint: string;
             has_secret: boolean;
             tradingview_only: boolean;
@@ -2870,7 +2866,7 @@ export interface components {
          *     * `none` - none
          * @enum {string}
          */
-        PairEnum: "oco" | "linked" | "none";
+        PairModeEnum: "oco" | "linked" | "none";
         /** @description A tunable value of `STRATEGY_PARAMS`; bounds and step of numbers, choices of a choice. */
         ParamSpec: {
             name: string;
@@ -3066,11 +3062,19 @@ export interface components {
         };
         /** @description Who holds the two sides of a position's protection, and how to say it. */
         Protection: {
-            stop_loss: components["schemas"]["StopLossEnum"];
-            take_profit: components["schemas"]["TakeProfitEnum"];
+            stop_loss: components["schemas"]["ProtectionHolderEnum"];
+            take_profit: components["schemas"]["ProtectionHolderEnum"];
             /** @description « SL 61 200 · TP 63 900, chez l'exchange » */
             text: string;
         };
+        /**
+         * @description * `none` - none
+         *     * `exchange` - exchange
+         *     * `placing` - placing
+         *     * `engine` - engine
+         * @enum {string}
+         */
+        ProtectionHolderEnum: "none" | "exchange" | "placing" | "engine";
         /**
          * @description * `openrouter` - openrouter
          *     * `ollama` - ollama
@@ -3227,7 +3231,7 @@ export interface components {
         Session: {
             user: components["schemas"]["SessionUser"] | null;
             debug: components["schemas"]["SessionDebug"];
-            mode: components["schemas"]["ModeEnum"];
+            mode: components["schemas"]["TradingModeEnum"];
             /**
              * @description Prices the Simulateur trades at.
              *
@@ -3277,7 +3281,7 @@ export interface components {
             name: string;
             broker: number;
             broker_name: string;
-            mode: components["schemas"]["ModeEnum"];
+            mode: components["schemas"]["TradingModeEnum"];
             token_hint: string;
             has_secret: boolean;
             tradingview_only: boolean;
@@ -3325,14 +3329,6 @@ export interface components {
             max_age_s?: number;
             duplicate_window_s?: number;
         };
-        /**
-         * @description * `not_loaded` - Not Loaded
-         *     * `loading` - Loading
-         *     * `loaded` - Loaded
-         *     * `failed` - Failed
-         * @enum {string}
-         */
-        State126Enum: "not_loaded" | "loading" | "loaded" | "failed";
         StatsDay: {
             trade_count: number;
             win_count: number;
@@ -3362,8 +3358,8 @@ export interface components {
             name: string;
         };
         StatsSummary: {
-            mode: (components["schemas"]["ModeEnum"] | components["schemas"]["NullEnum"]) | null;
-            modes: components["schemas"]["ModesEnum"][];
+            mode: (components["schemas"]["TradingModeEnum"] | components["schemas"]["NullEnum"]) | null;
+            modes: components["schemas"]["TradingModeEnum"][];
             quote: string;
             quotes: string[];
             /** Format: date */
@@ -3460,26 +3456,6 @@ export interface components {
             name: string;
         };
         /**
-         * @description * `queued` - queued
-         *     * `loading` - loading
-         *     * `running` - running
-         *     * `done` - done
-         *     * `cancelled` - cancelled
-         *     * `failed` - failed
-         * @enum {string}
-         */
-        Status784Enum: "queued" | "loading" | "running" | "done" | "cancelled" | "failed";
-        /**
-         * @description * `received` - Received
-         *     * `executed` - Executed
-         *     * `nothing` - Nothing
-         *     * `duplicate` - Duplicate
-         *     * `stale` - Stale
-         *     * `refused` - Refused
-         * @enum {string}
-         */
-        StatusC11Enum: "received" | "executed" | "nothing" | "duplicate" | "stale" | "refused";
-        /**
          * @description * `trade` - trade
          *     * `day` - day
          * @enum {string}
@@ -3491,14 +3467,6 @@ export interface components {
             /** @description Vendre la position ouverte au marché. */
             sell?: boolean;
         };
-        /**
-         * @description * `none` - none
-         *     * `exchange` - exchange
-         *     * `placing` - placing
-         *     * `engine` - engine
-         * @enum {string}
-         */
-        StopLossEnum: "none" | "exchange" | "placing" | "engine";
         Strategy: {
             readonly id: number;
             name: string;
@@ -3552,7 +3520,7 @@ export interface components {
             params: {
                 [key: string]: unknown;
             };
-            status: components["schemas"]["Status784Enum"];
+            status: components["schemas"]["BacktestStatusEnum"];
             /** Format: double */
             phase_progress: number;
             cancel_requested: boolean;
@@ -3600,7 +3568,7 @@ export interface components {
             params: {
                 [key: string]: unknown;
             };
-            status: components["schemas"]["Status784Enum"];
+            status: components["schemas"]["BacktestStatusEnum"];
             /** Format: double */
             phase_progress: number;
             cancel_requested: boolean;
@@ -3708,7 +3676,7 @@ export interface components {
             } | null;
             /** Format: double */
             out_of_sample_return: number | null;
-            verdict: (components["schemas"]["Verdict276Enum"] | components["schemas"]["NullEnum"]) | null;
+            verdict: (components["schemas"]["LookAheadVerdictEnum"] | components["schemas"]["NullEnum"]) | null;
         };
         Symbol: {
             symbol: string;
@@ -3720,14 +3688,6 @@ export interface components {
             readonly min_notional: string | null;
             active?: boolean;
         };
-        /**
-         * @description * `none` - none
-         *     * `exchange` - exchange
-         *     * `placing` - placing
-         *     * `engine` - engine
-         * @enum {string}
-         */
-        TakeProfitEnum: "none" | "exchange" | "placing" | "engine";
         /**
          * @description * `generate` - generate
          *     * `continue` - continue
@@ -3813,7 +3773,7 @@ export interface components {
             quote_amount: string | null;
             /** @description Commun aux deux ordres d'un stop loss + take profit. */
             link_id: string;
-            link_mode: components["schemas"]["LinkModeEnum"] | components["schemas"]["BlankEnum"];
+            link_mode: components["schemas"]["PairModeEnum"] | components["schemas"]["BlankEnum"];
             /** @description Ordre que celui-ci remplace. */
             replaces: number | null;
             /** Format: decimal */
@@ -3861,6 +3821,13 @@ export interface components {
          * @enum {string}
          */
         TradeTypeEnum: "market" | "limit" | "stop_loss" | "take_profit" | "stop_limit" | "oco";
+        /**
+         * @description * `simulation` - simulation
+         *     * `testnet` - testnet
+         *     * `real` - real
+         * @enum {string}
+         */
+        TradingModeEnum: "simulation" | "testnet" | "real";
         /** @description An earlier exchange, words only. */
         TurnRequest: {
             asked: string;
@@ -3885,19 +3852,22 @@ export interface components {
             errors: components["schemas"]["CodeError"][];
             params: components["schemas"]["ParamSpec"][];
         };
-        /**
-         * @description * `ok` - ok
-         *     * `biased` - biased
-         *     * `unproven` - unproven
-         * @enum {string}
-         */
-        Verdict276Enum: "ok" | "biased" | "unproven";
         Version: {
             number: number;
             code: string;
             /** Format: date-time */
             readonly created_at: string;
         };
+        /**
+         * @description * `received` - Received
+         *     * `executed` - Executed
+         *     * `nothing` - Nothing
+         *     * `duplicate` - Duplicate
+         *     * `stale` - Stale
+         *     * `refused` - Refused
+         * @enum {string}
+         */
+        WebhookStatusEnum: "received" | "executed" | "nothing" | "duplicate" | "stale" | "refused";
         WindowCheck: {
             verdict: components["schemas"]["WindowCheckVerdictEnum"];
             size: number;
@@ -7294,11 +7264,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */
@@ -7349,11 +7319,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */
@@ -7404,11 +7374,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */
@@ -7459,11 +7429,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */
@@ -7514,11 +7484,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */
@@ -7569,11 +7539,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */
@@ -7628,11 +7598,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */
@@ -7722,11 +7692,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */
