@@ -278,3 +278,15 @@ async def test_source_taken_away_ends_what_waits(world: WebhookWorld) -> None:
     await world.inbox().drain()
     (call,) = await world.calls()
     assert (call.status, call.code) == ("refused", "disabled")
+
+
+@pytest.mark.parametrize("status", ["pending", "unknown"])
+async def test_call_behind_an_order_costs_the_exchange_nothing(world: WebhookWorld, status: str) -> None:
+    await world.received(BUY)
+    await world.run(lambda: Trade.objects.update(status=status))
+    asked = list(world.gateway.calls)
+    for number in range(5):
+        await world.received({**BUY, "id": str(number)})
+        world.clock.advance(1)
+    assert statuses(await world.calls()) == ["executed"] + ["received"] * 5
+    assert world.gateway.calls == asked

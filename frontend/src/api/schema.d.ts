@@ -1661,7 +1661,7 @@ export interface components {
             params: {
                 [key: string]: unknown;
             };
-            status: components["schemas"]["Status784Enum"];
+            status: components["schemas"]["BacktestStatusEnum"];
             /** Format: double */
             phase_progress: number;
             cancel_requested: boolean;
@@ -1724,7 +1724,7 @@ export interface components {
             params: {
                 [key: string]: unknown;
             };
-            status: components["schemas"]["Status784Enum"];
+            status: components["schemas"]["BacktestStatusEnum"];
             /** Format: double */
             phase_progress: number;
             cancel_requested: boolean;
@@ -1840,6 +1840,16 @@ export interface components {
             refusals: components["schemas"]["QuickRefusal"][];
             skipped_at_holes: number;
         };
+        /**
+         * @description * `queued` - queued
+         *     * `loading` - loading
+         *     * `running` - running
+         *     * `done` - done
+         *     * `cancelled` - cancelled
+         *     * `failed` - failed
+         * @enum {string}
+         */
+        BacktestStatusEnum: "queued" | "loading" | "running" | "done" | "cancelled" | "failed";
         /** @description One round trip; times are opening times of candles in ms, amounts in quote currency. */
         BacktestTrade: {
             number: number;
@@ -1866,7 +1876,7 @@ export interface components {
             strategy_name: string;
             broker: number;
             broker_name: string;
-            mode: components["schemas"]["ModeEnum"];
+            mode: components["schemas"]["TradingModeEnum"];
             symbol: string;
             quote_currency: string;
             timeframe: components["schemas"]["TimeframeEnum"];
@@ -1989,7 +1999,7 @@ export interface components {
             is_default?: boolean;
             is_testnet?: boolean;
             is_active?: boolean;
-            readonly mode: components["schemas"]["ModeEnum"];
+            readonly mode: components["schemas"]["TradingModeEnum"];
             readonly api_key_hint: string;
             readonly markets: components["schemas"]["MarketsState"];
             readonly active_bots: number;
@@ -2013,7 +2023,7 @@ export interface components {
             source: number | null;
             source_name: string;
             broker_name: string;
-            status: components["schemas"]["StatusC11Enum"];
+            status: components["schemas"]["WebhookStatusEnum"];
             code: string;
             reason: string;
             symbol: string;
@@ -2039,7 +2049,7 @@ export interface components {
             source: number | null;
             source_name: string;
             broker_name: string;
-            status: components["schemas"]["StatusC11Enum"];
+            status: components["schemas"]["WebhookStatusEnum"];
             code: string;
             reason: string;
             symbol: string;
@@ -2109,7 +2119,7 @@ export interface components {
              *     * `linked` - linked
              *     * `none` - none
              */
-            pair: components["schemas"]["PairEnum"];
+            pair: components["schemas"]["PairModeEnum"];
             /**
              * @description how an open order is changed
              *
@@ -2428,13 +2438,6 @@ export interface components {
          */
         LevelEnum: "info" | "warning" | "error";
         /**
-         * @description * `oco` - oco
-         *     * `linked` - linked
-         *     * `none` - none
-         * @enum {string}
-         */
-        LinkModeEnum: "oco" | "linked" | "none";
-        /**
          * @description * `not_loaded` - Not Loaded
          *     * `loading` - Loading
          *     * `loaded` - Loaded
@@ -2464,12 +2467,19 @@ export interface components {
         };
         /** @description Whether the indicators know the future; `reason` is French. */
         LookAhead: {
-            verdict: components["schemas"]["Verdict276Enum"];
+            verdict: components["schemas"]["LookAheadVerdictEnum"];
             columns: components["schemas"]["ColumnDifference"][];
             bars_checked: number;
             prefixes_checked: number;
             reason: string;
         };
+        /**
+         * @description * `ok` - ok
+         *     * `biased` - biased
+         *     * `unproven` - unproven
+         * @enum {string}
+         */
+        LookAheadVerdictEnum: "ok" | "biased" | "unproven";
         Marker: {
             time: number;
             side: components["schemas"]["SideEnum"];
@@ -2479,7 +2489,7 @@ export interface components {
         };
         /** @description How far the markets of the broker's exchange are loaded. */
         MarketsState: {
-            state: components["schemas"]["State126Enum"];
+            state: components["schemas"]["LoadStateEnum"];
             /** @description percent */
             progress: number;
             count: number;
@@ -2491,27 +2501,13 @@ export interface components {
         MessageRequest: {
             body: string;
         };
-        /**
-         * @description * `simulation` - simulation
-         *     * `testnet` - testnet
-         *     * `real` - real
-         * @enum {string}
-         */
-        ModeEnum: "simulation" | "testnet" | "real";
-        /**
-         * @description * `real` - real
-         *     * `testnet` - testnet
-         *     * `simulation` - simulation
-         * @enum {string}
-         */
-        ModesEnum: "real" | "testnet" | "simulation";
         /** @description With the token, once. */
         NewSource: {
             id: number;
             name: string;
             broker: number;
             broker_name: string;
-            mode: components["schemas"]["ModeEnum"];
+            mode: components["schemas"]["TradingModeEnum"];
             token_hint: string;
             has_secret: boolean;
             tradingview_only: boolean;
@@ -2851,7 +2847,7 @@ export interface components {
          *     * `none` - none
          * @enum {string}
          */
-        PairEnum: "oco" | "linked" | "none";
+        PairModeEnum: "oco" | "linked" | "none";
         /** @description A tunable value of `STRATEGY_PARAMS`; bounds and step of numbers, choices of a choice. */
         ParamSpec: {
             name: string;
@@ -3047,11 +3043,19 @@ export interface components {
         };
         /** @description Who holds the two sides of a position's protection, and how to say it. */
         Protection: {
-            stop_loss: components["schemas"]["StopLossEnum"];
-            take_profit: components["schemas"]["TakeProfitEnum"];
+            stop_loss: components["schemas"]["ProtectionHolderEnum"];
+            take_profit: components["schemas"]["ProtectionHolderEnum"];
             /** @description « SL 61 200 · TP 63 900, chez l'exchange » */
             text: string;
         };
+        /**
+         * @description * `none` - none
+         *     * `exchange` - exchange
+         *     * `placing` - placing
+         *     * `engine` - engine
+         * @enum {string}
+         */
+        ProtectionHolderEnum: "none" | "exchange" | "placing" | "engine";
         /**
          * @description * `openrouter` - openrouter
          *     * `ollama` - ollama
@@ -3208,7 +3212,7 @@ export interface components {
         Session: {
             user: components["schemas"]["SessionUser"] | null;
             debug: components["schemas"]["SessionDebug"];
-            mode: components["schemas"]["ModeEnum"];
+            mode: components["schemas"]["TradingModeEnum"];
             /**
              * @description Prices the Simulateur trades at.
              *
@@ -3258,7 +3262,7 @@ export interface components {
             name: string;
             broker: number;
             broker_name: string;
-            mode: components["schemas"]["ModeEnum"];
+            mode: components["schemas"]["TradingModeEnum"];
             token_hint: string;
             has_secret: boolean;
             tradingview_only: boolean;
@@ -3306,14 +3310,6 @@ export interface components {
             max_age_s?: number;
             duplicate_window_s?: number;
         };
-        /**
-         * @description * `not_loaded` - Not Loaded
-         *     * `loading` - Loading
-         *     * `loaded` - Loaded
-         *     * `failed` - Failed
-         * @enum {string}
-         */
-        State126Enum: "not_loaded" | "loading" | "loaded" | "failed";
         StatsDay: {
             trade_count: number;
             win_count: number;
@@ -3343,8 +3339,8 @@ export interface components {
             name: string;
         };
         StatsSummary: {
-            mode: (components["schemas"]["ModeEnum"] | components["schemas"]["NullEnum"]) | null;
-            modes: components["schemas"]["ModesEnum"][];
+            mode: (components["schemas"]["TradingModeEnum"] | components["schemas"]["NullEnum"]) | null;
+            modes: components["schemas"]["TradingModeEnum"][];
             quote: string;
             quotes: string[];
             /** Format: date */
@@ -3420,26 +3416,6 @@ export interface components {
             name: string;
         };
         /**
-         * @description * `queued` - queued
-         *     * `loading` - loading
-         *     * `running` - running
-         *     * `done` - done
-         *     * `cancelled` - cancelled
-         *     * `failed` - failed
-         * @enum {string}
-         */
-        Status784Enum: "queued" | "loading" | "running" | "done" | "cancelled" | "failed";
-        /**
-         * @description * `received` - Received
-         *     * `executed` - Executed
-         *     * `nothing` - Nothing
-         *     * `duplicate` - Duplicate
-         *     * `stale` - Stale
-         *     * `refused` - Refused
-         * @enum {string}
-         */
-        StatusC11Enum: "received" | "executed" | "nothing" | "duplicate" | "stale" | "refused";
-        /**
          * @description * `trade` - trade
          *     * `day` - day
          * @enum {string}
@@ -3451,14 +3427,6 @@ export interface components {
             /** @description Vendre la position ouverte au marché. */
             sell?: boolean;
         };
-        /**
-         * @description * `none` - none
-         *     * `exchange` - exchange
-         *     * `placing` - placing
-         *     * `engine` - engine
-         * @enum {string}
-         */
-        StopLossEnum: "none" | "exchange" | "placing" | "engine";
         Strategy: {
             readonly id: number;
             name: string;
@@ -3512,7 +3480,7 @@ export interface components {
             params: {
                 [key: string]: unknown;
             };
-            status: components["schemas"]["Status784Enum"];
+            status: components["schemas"]["BacktestStatusEnum"];
             /** Format: double */
             phase_progress: number;
             cancel_requested: boolean;
@@ -3560,7 +3528,7 @@ export interface components {
             params: {
                 [key: string]: unknown;
             };
-            status: components["schemas"]["Status784Enum"];
+            status: components["schemas"]["BacktestStatusEnum"];
             /** Format: double */
             phase_progress: number;
             cancel_requested: boolean;
@@ -3668,7 +3636,7 @@ export interface components {
             } | null;
             /** Format: double */
             out_of_sample_return: number | null;
-            verdict: (components["schemas"]["Verdict276Enum"] | components["schemas"]["NullEnum"]) | null;
+            verdict: (components["schemas"]["LookAheadVerdictEnum"] | components["schemas"]["NullEnum"]) | null;
         };
         Symbol: {
             symbol: string;
@@ -3680,14 +3648,6 @@ export interface components {
             readonly min_notional: string | null;
             active?: boolean;
         };
-        /**
-         * @description * `none` - none
-         *     * `exchange` - exchange
-         *     * `placing` - placing
-         *     * `engine` - engine
-         * @enum {string}
-         */
-        TakeProfitEnum: "none" | "exchange" | "placing" | "engine";
         /**
          * @description * `generate` - generate
          *     * `continue` - continue
@@ -3773,7 +3733,7 @@ export interface components {
             quote_amount: string | null;
             /** @description Commun aux deux ordres d'un stop loss + take profit. */
             link_id: string;
-            link_mode: components["schemas"]["LinkModeEnum"] | components["schemas"]["BlankEnum"];
+            link_mode: components["schemas"]["PairModeEnum"] | components["schemas"]["BlankEnum"];
             /** @description Ordre que celui-ci remplace. */
             replaces: number | null;
             /** Format: decimal */
@@ -3821,6 +3781,13 @@ export interface components {
          * @enum {string}
          */
         TradeTypeEnum: "market" | "limit" | "stop_loss" | "take_profit" | "stop_limit" | "oco";
+        /**
+         * @description * `simulation` - simulation
+         *     * `testnet` - testnet
+         *     * `real` - real
+         * @enum {string}
+         */
+        TradingModeEnum: "simulation" | "testnet" | "real";
         /** @description An earlier exchange, words only. */
         TurnRequest: {
             asked: string;
@@ -3845,19 +3812,22 @@ export interface components {
             errors: components["schemas"]["CodeError"][];
             params: components["schemas"]["ParamSpec"][];
         };
-        /**
-         * @description * `ok` - ok
-         *     * `biased` - biased
-         *     * `unproven` - unproven
-         * @enum {string}
-         */
-        Verdict276Enum: "ok" | "biased" | "unproven";
         Version: {
             number: number;
             code: string;
             /** Format: date-time */
             readonly created_at: string;
         };
+        /**
+         * @description * `received` - Received
+         *     * `executed` - Executed
+         *     * `nothing` - Nothing
+         *     * `duplicate` - Duplicate
+         *     * `stale` - Stale
+         *     * `refused` - Refused
+         * @enum {string}
+         */
+        WebhookStatusEnum: "received" | "executed" | "nothing" | "duplicate" | "stale" | "refused";
         WindowCheck: {
             verdict: components["schemas"]["WindowCheckVerdictEnum"];
             size: number;
@@ -7243,11 +7213,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */
@@ -7298,11 +7268,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */
@@ -7353,11 +7323,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */
@@ -7408,11 +7378,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */
@@ -7463,11 +7433,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */
@@ -7518,11 +7488,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */
@@ -7577,11 +7547,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */
@@ -7632,11 +7602,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */
