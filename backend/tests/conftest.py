@@ -9,6 +9,6 @@ from django.db import connections
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
-    """Close, before the test database is dropped, the connection of the thread in which async tests call the ORM."""
+    """Close the connection of the thread in which async tests call the ORM, before their database is dropped."""
     yield
     SyncToAsync.single_thread_executor.submit(connections.close_all).result()

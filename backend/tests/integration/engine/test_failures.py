@@ -1,4 +1,4 @@
-"""What fails around a decision: a strategy, the gateway, the database; which bots it pauses, and with what words."""
+"""What fails around a decision: a strategy, the gateway, the database; which bots it pauses, with what words."""
 
 import asyncio
 from datetime import timedelta
