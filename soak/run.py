@@ -12,6 +12,7 @@ import httpx
 import psycopg
 from websockets.exceptions import WebSocketException
 
+from launcher.screen import counted
 from soak.desk import open_soak_desk
 from soak.judging import judges
 from soak.memory import Scale
@@ -90,8 +91,8 @@ def _disturb(desk: Desk, plan: Plan, report: Report, scale: Scale, say: Say) -> 
         if now - told >= _TOLD_S:
             told = now
             say(
-                f"  {100 * now / plan.wall_s:3.0f} % : {desk.instance.url}, {sum(report.kills.values())} arrêts, "
-                f"{sum(report.faults.values())} fautes"
+                f"  {100 * now / plan.wall_s:3.0f} % : {desk.instance.url}, "
+                f"{counted(sum(report.kills.values()), 'arrêt')}, {counted(sum(report.faults.values()), 'faute')}"
             )
         pause.wait(min(0.5, max(0.0, plan.wall_s - now)))
 

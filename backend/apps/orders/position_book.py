@@ -176,20 +176,20 @@ def _fill_row(row: Position, holding: Holding, fills: Sequence[Fill], *, before:
 def _place_fills(fills: Sequence[Fill], holdings: Sequence[Holding], rows: Sequence[Position | None]) -> list[Fill]:
     """Store each fill's position and profit; return those that are new or moved."""
     places = [
-        (row, realized)
+        (row, realized, entry_fee)
         for row, holding in zip(rows, holdings, strict=True)
-        for realized in holding.realized_by_fill
+        for realized, entry_fee in zip(holding.realized_by_fill, holding.entry_fee_by_fill, strict=True)
     ]
     new: list[Fill] = []
     moved: list[Fill] = []
-    for fill, (row, realized) in zip(fills, places, strict=True):
-        place = (None if row is None else row.id, None if realized is None else stored(realized))
+    for fill, (row, realized, entry_fee) in zip(fills, places, strict=True):
+        place = (None if row is None else row.id, None if realized is None else stored(realized), entry_fee)
         is_new = fill.pk is None
-        if is_new or (fill.position_id, fill.realized_pnl) != place:
-            fill.position_id, fill.realized_pnl = place
+        if is_new or (fill.position_id, fill.realized_pnl, fill.entry_fee) != place:
+            fill.position_id, fill.realized_pnl, fill.entry_fee = place
             (new if is_new else moved).append(fill)
     Fill.objects.bulk_create(new)
-    Fill.objects.bulk_update(moved, ["position", "realized_pnl"])
+    Fill.objects.bulk_update(moved, ["position", "realized_pnl", "entry_fee"])
     return [*new, *moved]
 
 
@@ -197,11 +197,14 @@ def _update_profits(trade: Trade, moved: Sequence[Fill]) -> None:
     sales = {fill.trade_id for fill in moved if fill.trade.side == Side.SELL}
     if not sales:
         return
-    for order in Trade.objects.filter(id__in=sales).annotate(total=Sum("fills__realized_pnl")):
-        profit = order.total or Decimal(0)
+    sums = Trade.objects.filter(id__in=sales).annotate(
+        profit_now=Sum("fills__realized_pnl"), entry_fee_now=Sum("fills__entry_fee")
+    )
+    for order in sums:
+        now = (order.profit_now or Decimal(0), order.entry_fee_now or Decimal(0))
         if order.id == trade.id:
-            trade.profit_loss = profit
-        elif order.profit_loss != profit:
-            order.profit_loss = profit
-            order.save(update_fields=["profit_loss", "updated_at"])
+            trade.profit_loss, trade.entry_fee = now
+        elif (order.profit_loss, order.entry_fee) != now:
+            order.profit_loss, order.entry_fee = now
+            order.save(update_fields=["profit_loss", "entry_fee", "updated_at"])
             events.trade_changed(order)

@@ -31,6 +31,7 @@ from apps.core.metrics import REGISTRY, Gauges
 from apps.core.services.ccxt_manager import CcxtManager
 from apps.core.services.gateway_requests import GatewayRequests
 from apps.core.services.market_feeds import MarketFeeds
+from apps.core.services.tables import wait_for_tables
 from apps.market_data.services.symbols import DjangoMarketStore
 from apps.orders.database import close_claims
 from apps.orders.executor import OrderExecutor
@@ -40,6 +41,7 @@ from apps.orders.live_reports import LiveReports
 from apps.orders.restored_watch import RestoredWatch
 from apps.orders.stream_board import StreamBoard
 from aristobot.wiring.alerts import alert_works, tell_takeover
+from aristobot.wiring.lasting import lasting
 from aristobot.wiring.logs import start_logs
 from domain.errors import Unavailable
 from domain.live_market import exchange_key
@@ -127,7 +129,7 @@ class CcxtService:
                 tasks.create_task(self._external.run())
                 tasks.create_task(self._restored.run())
                 for work in alert_works(watched=("trading_engine",), clock=self._clock):
-                    tasks.create_task(work.run())
+                    tasks.create_task(lasting(work, clock=self._clock))
                 tasks.create_task(self._market_feeds.run())
                 tasks.create_task(self._describe_exchanges())
                 tasks.create_task(self._load_brokers())
@@ -261,6 +263,7 @@ async def _serve() -> None:
     if task is not None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    await wait_for_tables(clock=SystemClock())
     while True:
         try:
             await CcxtService().run()

@@ -25,6 +25,7 @@ from apps.core.adapters.strategy_requests import StrategyRequestServer
 from apps.core.adapters.turns import take_short_turns
 from apps.core.services.ccxt_client import CcxtClient
 from apps.core.services.retention import Retention
+from apps.core.services.tables import wait_for_tables
 from apps.journal.daily_summary import DailySummaries
 from apps.market_data.services.window import ensure_window
 from apps.orders.relay import EventRelay
@@ -38,6 +39,7 @@ from apps.trading_engine.position_watch import PositionWatch
 from apps.webhooks.inbox import Inbox
 from aristobot.wiring.alerts import alert_works, heartbeat_watch, store_watch
 from aristobot.wiring.backtests import BacktestWorks
+from aristobot.wiring.lasting import Work, lasting
 from aristobot.wiring.logs import start_logs
 from aristobot.wiring.outgoing_events import OutgoingEvents, join_wake_up
 from aristobot.wiring.retention import retention_rules
@@ -98,7 +100,8 @@ class TradingTerminal:
         try:
             await _start_sandbox(self._host)
             join_wake_up(self._gateway)
-            await _until(stop, [work.run() for work in self._works()])
+            beside = [lasting(work, clock=self._clock) for work in self._beside()]
+            await _until(stop, [*(work.run() for work in self._works()), *beside])
         finally:
             await self._close()
 
@@ -120,6 +123,11 @@ class TradingTerminal:
                 details=lambda: _details(engine, self._host),
             ),
             self._backtests(),
+        )
+
+    def _beside(self) -> Sequence[Work]:
+        """Works whose failure ends nothing else."""
+        return (
             ParityWatch(host=self._host, publisher=self._events, database=self._parity_database, clock=self._clock),
             StatsUpkeep(clock=self._clock),
             Retention(retention_rules(), clock=self._clock),
@@ -186,6 +194,7 @@ async def run() -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await wait_for_tables(clock=SystemClock(), stop=stop)
     await TradingTerminal().run(stop)
 
 

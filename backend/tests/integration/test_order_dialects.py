@@ -89,9 +89,7 @@ def soon() -> datetime:
 
 def connect(name: str, server: CannedServer, **changes: str) -> CcxtSession:
     access = BrokerAccess(1, 1, name, False, {**CREDENTIALS, **changes})
-    session = CcxtSession(
-        access, budget=RateBudget(clock=CLOCK, rate_per_s=1e4, capacity=1e4), clock=CLOCK, timeout_s=2.0
-    )
+    session = CcxtSession(access, budget=RateBudget(clock=CLOCK, rate_per_s=1e4, capacity=1e4), clock=CLOCK)
     session._client.urls["api"] = _redirected(session._client.urls["api"], server.url)
     return session
 
@@ -187,6 +185,7 @@ async def test_market_buy_is_sized_as_the_exchange_wants(world: World) -> None:
     assert (report.status, report.filled_quantity) == (OrderStatus.FILLED, Decimal("0.02"))
     fee_currency = "USDT" if world.name == "kraken" else "BTC"
     assert {each.fee_currency for each in report.fills} == {fee_currency}
+    assert world.session.abilities.buy_fee_in_base is (fee_currency == "BTC")
 
 
 async def test_market_buy_in_quote_without_its_amount_is_not_sent(world: World) -> None:
