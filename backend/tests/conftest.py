@@ -1,7 +1,19 @@
-"""What holds for all tests."""
+"""What every test of the backend shares."""
 
+from collections.abc import Iterator
+
+import pytest
+from asgiref.sync import SyncToAsync
+from django.db import connections
 from hypothesis import settings
 
 # Hypothesis counts the clock's milliseconds of each example: on a busy machine that says nothing of the code.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """Close the connection of the thread in which async tests call the ORM, before their database is dropped."""
+    yield
+    SyncToAsync.single_thread_executor.submit(connections.close_all).result()

@@ -73,11 +73,8 @@ class CsvRenderer(BaseRenderer):
     def render(self, data: Any, accepted_media_type: Any = None, renderer_context: Any = None) -> bytes:
         text = io.StringIO()
         writer = csv.writer(text)
-        if isinstance(data, Mapping):  # an error
-            writer.writerows([list(data), [str(value) for value in data.values()]])
-        else:
-            writer.writerow(COLUMNS)
-            writer.writerows([_cell(trade, column) for column in COLUMNS] for trade in data)
+        writer.writerow(COLUMNS)
+        writer.writerows([_cell(trade, column) for column in COLUMNS] for trade in data)
         return text.getvalue().encode()
 
 

@@ -9,7 +9,9 @@ from rest_framework import serializers
 from apps.core.api_fields import TRADING_MODES, PlainDecimal
 from apps.orders.events import amount
 from apps.orders.models import Trade
+from apps.orders.serializers import TradeSerializer
 from apps.stats.scope import SOURCES
+from apps.stats.selectors import closed_trade
 from domain.markets import split_symbol
 
 _RATIO = Decimal("1e-8")
@@ -77,7 +79,8 @@ class _DayResultSerializer(serializers.Serializer[Any]):
 
 
 class _DrawdownSerializer(serializers.Serializer[Any]):
-    depth = PlainDecimal(help_text="Plus forte baisse du gain cumulé, positive.")
+    step = serializers.ChoiceField(choices=("trade", "day"), help_text="Le pas de la courbe, et celui du calcul.")
+    depth = PlainDecimal(help_text="Plus forte baisse du gain cumulé, positive : la plus profonde de la courbe.")
     peak_day = serializers.DateField(allow_null=True)
     trough_day = serializers.DateField(allow_null=True)
     day_count = serializers.IntegerField()
@@ -91,6 +94,7 @@ class _FeeSerializer(serializers.Serializer[Any]):
 class _OpenSerializer(serializers.Serializer[Any]):
     count = serializers.IntegerField()
     unrealized_pnl = PlainDecimal()
+    fees = PlainDecimal(help_text="Payés à l'achat de ce qui est détenu : les ventes à venir les porteront.")
 
 
 class StatsSummarySerializer(serializers.Serializer[Any]):
@@ -118,7 +122,7 @@ class StatsSummarySerializer(serializers.Serializer[Any]):
     worst_day = _DayResultSerializer(allow_null=True)
     drawdown = _DrawdownSerializer()
     volume = PlainDecimal()
-    fees = PlainDecimal(help_text="En `quote`, ceux payés dans l'actif compris.")
+    fees = PlainDecimal(help_text="Des trades clos, achat et vente, en `quote` ; ceux payés dans l'actif compris.")
     other_fees = _FeeSerializer(many=True, help_text="Payés dans une autre monnaie : hors de `fees` et de `net`.")
     open = _OpenSerializer()
 
@@ -147,27 +151,48 @@ class StatsTradeSerializer(serializers.Serializer[Any]):
     broker = serializers.IntegerField(source="broker_id")
     broker_name = serializers.CharField(source="broker.name")
     quantity = PlainDecimal(source="filled_quantity")
-    entry_price = serializers.SerializerMethodField(help_text="Coût moyen d'une unité vendue, frais compris.")
+    entry_price = serializers.SerializerMethodField(help_text="Prix moyen d'achat de ce qui est vendu, hors frais.")
     exit_price = PlainDecimal(source="average_price", allow_null=True)
-    fee = PlainDecimal()
-    fee_currency = serializers.CharField()
+    fee = serializers.SerializerMethodField(help_text="De l'achat et de la vente, dans la monnaie de cotation.")
+    entry_fee = PlainDecimal(allow_null=True, help_text="La part de l'achat, dans la monnaie de cotation.")
+    other_fee = serializers.SerializerMethodField(
+        help_text="De la vente, payé dans une troisième monnaie ; sinon vide."
+    )
     profit_loss = PlainDecimal()
 
     def get_label(self, trade: Trade) -> str:
         return trade.strategy.name if trade.strategy else ""
 
     def get_entry_price(self, trade: Trade) -> str | None:
-        return amount(entry_price(trade))
+        return amount(closed_trade(trade).entry_price)
+
+    def get_fee(self, trade: Trade) -> str:
+        return amount(closed_trade(trade).fee) or "0"
+
+    def get_other_fee(self, trade: Trade) -> str:
+        return other_fee(trade)
 
 
-def entry_price(trade: Trade) -> Decimal | None:
-    """Return what a unit had cost: what the sale brought, less its result, by unit; 8 places."""
-    if not trade.filled_quantity or trade.average_price is None:
-        return None
-    _, quote = split_symbol(trade.symbol)
-    fee = trade.fee if trade.fee_currency == quote else Decimal(0)
-    cost = trade.filled_quantity * trade.average_price - fee - trade.profit_loss
-    return (cost / trade.filled_quantity).quantize(_RATIO, rounding=ROUND_HALF_EVEN)
+class StatsTradeDetailSerializer(serializers.Serializer[Any]):
+    """A closed trade, and how it went from its first purchase on."""
+
+    trade = StatsTradeSerializer()
+    order = TradeSerializer(source="trade", help_text="L'ordre qui l'a clos.")
+    opened_at = serializers.DateTimeField(allow_null=True, help_text="Premier achat, heure du marché.")
+    closing_reason = serializers.CharField(
+        help_text="user, signal, stop_loss, take_profit, unprotected ; vide : une vente demandée comme telle."
+    )
+    origin = serializers.CharField(help_text="Nom de la source de webhook ; vide sans elle.")
+    orders = TradeSerializer(many=True, help_text="Les ordres exécutés dans la position, dans l'ordre du temps.")
+
+
+def other_fee(trade: Trade) -> str:
+    """Return `0.01 BNB` for a fee that is in neither currency of the market, else nothing."""
+    return (
+        ""
+        if not trade.fee or trade.fee_currency in split_symbol(trade.symbol)
+        else f"{amount(trade.fee)} {trade.fee_currency}"
+    )
 
 
 def moment(value: datetime | None) -> str:

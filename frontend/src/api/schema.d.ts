@@ -1194,6 +1194,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/stats/trades/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One closed trade: its purchases, its sale, and why it was sold. */
+        get: operations["stats_trades_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/stats/trades/export/": {
         parameters: {
             query?: never;
@@ -2455,6 +2472,8 @@ export interface components {
             event: string;
             message: string;
             trace_id: string;
+            /** @description Un ordre, une décision suivie d'une action, une alerte, une erreur. */
+            matters: boolean;
             /** @description Ce que la ligne dit encore. */
             facts: {
                 [key: string]: unknown;
@@ -3364,7 +3383,7 @@ export interface components {
             worst_day: components["schemas"]["_DayResult"] | null;
             drawdown: components["schemas"]["_Drawdown"];
             volume: string;
-            /** @description En `quote`, ceux payés dans l'actif compris. */
+            /** @description Des trades clos, achat et vente, en `quote` ; ceux payés dans l'actif compris. */
             fees: string;
             /** @description Payés dans une autre monnaie : hors de `fees` et de `net`. */
             other_fees: components["schemas"]["_Fee"][];
@@ -3396,12 +3415,33 @@ export interface components {
             broker: number;
             broker_name: string;
             quantity: string;
-            /** @description Coût moyen d'une unité vendue, frais compris. */
+            /** @description Prix moyen d'achat de ce qui est vendu, hors frais. */
             readonly entry_price: string | null;
             exit_price: string | null;
-            fee: string;
-            fee_currency: string;
+            /** @description De l'achat et de la vente, dans la monnaie de cotation. */
+            readonly fee: string;
+            /** @description La part de l'achat, dans la monnaie de cotation. */
+            entry_fee: string | null;
+            /** @description De la vente, payé dans une troisième monnaie ; sinon vide. */
+            readonly other_fee: string;
             profit_loss: string;
+        };
+        /** @description A closed trade, and how it went from its first purchase on. */
+        StatsTradeDetail: {
+            trade: components["schemas"]["StatsTrade"];
+            /** @description L'ordre qui l'a clos. */
+            order: components["schemas"]["Trade"];
+            /**
+             * Format: date-time
+             * @description Premier achat, heure du marché.
+             */
+            opened_at: string | null;
+            /** @description user, signal, stop_loss, take_profit, unprotected ; vide : une vente demandée comme telle. */
+            closing_reason: string;
+            /** @description Nom de la source de webhook ; vide sans elle. */
+            origin: string;
+            /** @description Les ordres exécutés dans la position, dans l'ordre du temps. */
+            orders: components["schemas"]["Trade"][];
         };
         StatsWebhook: {
             trade_count: number;
@@ -3855,7 +3895,14 @@ export interface components {
             net: string;
         };
         _Drawdown: {
-            /** @description Plus forte baisse du gain cumulé, positive. */
+            /**
+             * @description Le pas de la courbe, et celui du calcul.
+             *
+             *     * `trade` - trade
+             *     * `day` - day
+             */
+            step: components["schemas"]["StepEnum"];
+            /** @description Plus forte baisse du gain cumulé, positive : la plus profonde de la courbe. */
             depth: string;
             /** Format: date */
             peak_day: string | null;
@@ -3870,6 +3917,8 @@ export interface components {
         _Open: {
             count: number;
             unrealized_pnl: string;
+            /** @description Payés à l'achat de ce qui est détenu : les ventes à venir les porteront. */
+            fees: string;
         };
         _Point: {
             /** Format: date-time */
@@ -6300,6 +6349,8 @@ export interface operations {
                  */
                 level?: "info" | "warning" | "error";
                 limit?: number;
+                /** @description Seulement ordres, décisions suivies d'une action, alertes et erreurs. */
+                matters?: boolean;
                 since?: string;
                 terminal?: ("web" | "heartbeat" | "heartbeat_secondary" | "trading_engine" | "ccxt_service" | "manage")[];
                 /** @description Contenu de la ligne, sans la casse. */
@@ -7573,6 +7624,45 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PaginatedStatsTradeList"];
+                };
+            };
+            /** @description Refus */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Refus */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    stats_trades_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsTradeDetail"];
                 };
             };
             /** @description Refus */
