@@ -1,15 +1,15 @@
 """The trades of a scope as a file that French spreadsheets open: semicolons, decimal commas, a UTF-8 mark."""
 
-import csv
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
 from django.db.models import QuerySet
 
+from apps.core import spreadsheet
 from apps.orders.events import amount
 from apps.orders.models import Trade
-from apps.stats.serializers import entry_price, moment
+from apps.stats.serializers import entry_price
 
 HEADER = (
     "clôture (UTC)",
@@ -26,34 +26,24 @@ HEADER = (
     "gain net",
     "ordre",
 )
-_MARK = "\ufeff"
-# A cell that begins so would be run as a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-class _Line:
-    """A file for `csv` that gives each line back instead of keeping it."""
-
-    def write(self, text: str) -> str:
-        return text
 
 
 async def lines(trades: "QuerySet[Trade]") -> AsyncIterator[str]:
     """Yield the file line by line, oldest trade first; nothing of it is held in memory."""
-    writer = csv.writer(_Line(), delimiter=";")
-    yield _MARK + writer.writerow(HEADER)
+    writer = spreadsheet.line_writer()
+    yield spreadsheet.MARK + writer(HEADER)
     async for trade in trades.order_by("market_time", "id").aiterator(chunk_size=2_000):
-        yield writer.writerow(_cells(trade))
+        yield writer(_cells(trade))
 
 
 def _cells(trade: Trade) -> list[Any]:
     return [
-        moment(trade.market_time),
+        spreadsheet.moment(trade.market_time),
         trade.symbol,
         "vente" if trade.side == "sell" else "achat",
         trade.source,
-        _text(trade.strategy.name if trade.strategy else ""),
-        _text(trade.broker.name),
+        spreadsheet.text(trade.strategy.name if trade.strategy else ""),
+        spreadsheet.text(trade.broker.name),
         _number(trade.filled_quantity),
         _number(entry_price(trade)),
         _number(trade.average_price),
@@ -65,8 +55,4 @@ def _cells(trade: Trade) -> list[Any]:
 
 
 def _number(value: Decimal | None) -> str:
-    return (amount(value) or "").replace(".", ",")
-
-
-def _text(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return spreadsheet.number(amount(value) or "")

@@ -1,6 +1,5 @@
 """What the page may ask, and the shapes of its panels: amounts are exact strings, absent figures are null."""
 
-from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
@@ -172,8 +171,3 @@ def entry_price(trade: Trade) -> Decimal | None:
     fee = trade.fee if trade.fee_currency == quote else Decimal(0)
     cost = trade.filled_quantity * trade.average_price - fee - trade.profit_loss
     return (cost / trade.filled_quantity).quantize(_RATIO, rounding=ROUND_HALF_EVEN)
-
-
-def moment(value: datetime | None) -> str:
-    """Return a date as people's spreadsheets read it."""
-    return "" if value is None else f"{value:%Y-%m-%d %H:%M:%S}"
