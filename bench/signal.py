@@ -1,7 +1,8 @@
 """`bench signal`: from a signal to the order's arrival at the exchange, for 1 and 20 bots, beside a bare script.
 
-The series (1 bot, 1 bare trader, 20 bots, 20 bare traders, 19 bots beside one that loops) follow each other in
-rounds on one instance, never two at once, so that a change of the machine's load weighs on all of them. Arrival
+The series (1 bare trader, 1 bot, 20 bare traders, 20 bots, 19 bots beside one that loops at two closes of four)
+follow each other in rounds on one instance, never two at once, so that a change of the machine's load weighs on all
+of them. Arrival
 is the wall time that the exchange's own log gives the accepted order; departure is the signal's `sent_at`.
 """
 
@@ -14,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -21,8 +23,8 @@ import httpx
 from bench import cpu, desk
 from bench.bare import Task
 from bench.figures import Outcome
-from bench.series import LOOPED, MANY, Series, outcome
-from bench.strategy import CODE, LOOP
+from bench.series import LOOPED, MANY, RESTING, Series, outcome
+from bench.strategy import CODE, LOOP, loops_at
 from tests.system.instance import ROOT, Instance, wait_until
 from tests.system.judge import query
 from tests.system.trader import Trader
@@ -53,7 +55,8 @@ def run(*, closes: int, rounds: int, speed: int) -> Outcome:
     """Measure.
 
     Args:
-        closes: one-minute closes of each series and round, warm-up not counted.
+        closes: one-minute closes of each series and round, warm-up not counted; beside the loop as many at which
+            it works, and as many at which it rests, up to a multiple of four in all.
         rounds: how many times the series follow each other.
         speed: market seconds per second; a close comes every 60 / speed seconds. Where twenty decisions take the
             machine longer than that, closes pile up and the figures are those of a queue.
@@ -65,11 +68,15 @@ def run(*, closes: int, rounds: int, speed: int) -> Outcome:
             for count in (1, MANY):
                 idle = _run_bare(floor, count, closes, series[f"bare_{count}"])
                 run_bots(floor, count, closes, series[f"bots_{count}"], idle=idle)
-            with _loop(floor):
-                run_bots(
-                    floor, MANY - 1, closes, series[LOOPED], idle=idle
-                )  # the loop is the 20th: no more are allowed
+            with _loop(floor):  # the loop is the 20th: no more are allowed
+                both = _fours(2 * closes)
+                run_bots(floor, MANY - 1, both, series[RESTING], idle=idle, looped=series[LOOPED])
     return outcome(series, speed=speed)
+
+
+def _fours(closes: int) -> int:
+    """Return the next multiple of four: the loop works at two closes of four."""
+    return -(-closes // 4) * 4
 
 
 def open_floor(instance: Instance) -> Floor:
@@ -124,11 +131,20 @@ def _loop(floor: Floor) -> Iterator[None]:
 # bots
 
 
-def run_bots(floor: Floor, count: int, closes: int, series: Series, *, idle: Mapping[str, float]) -> None:
+def run_bots(
+    floor: Floor,
+    count: int,
+    closes: int,
+    series: Series,
+    *,
+    idle: Mapping[str, float],
+    looped: Series | None = None,
+) -> None:
     """Let the first bots trade for a while, then add what they did to the series.
 
     Args:
         idle: CPU ms per second of each service while no bot trades.
+        looped: where the closes at which the loop works go, if it is on.
     """
     newest = _newest_decision(floor)
     began, spent = time.monotonic(), cpu.spent_ms(floor.instance)
@@ -154,14 +170,15 @@ def run_bots(floor: Floor, count: int, closes: int, series: Series, *, idle: Map
     arrivals = _arrivals(floor)
     for bot in ids:
         mine = [row for row in rows if row["bot_id"] == bot]
-        for row in mine[WARM_UP:]:
-            series.add(row, arrivals)
+        for row in mine[WARM_UP : WARM_UP + closes]:
+            beside = looped is not None and loops_at(row["close_time"] - timedelta(minutes=1))
+            (looped if looped is not None and beside else series).add(row, arrivals)
 
 
 def _decisions(floor: Floor, after: int, bots: list[int]) -> list[dict[str, Any]]:
     return query(
         floor.database_url,
-        "SELECT d.bot_id, d.status, t.client_order_id, d.details ->> 'duration_ms' AS evaluation_ms,"
+        "SELECT d.bot_id, d.status, d.close_time, t.client_order_id, d.details ->> 'duration_ms' AS evaluation_ms,"
         " (extract(epoch FROM d.sent_at) * 1000)::float AS sent_ms,"
         " (extract(epoch FROM d.created_at) * 1000)::float AS leased_ms,"
         " (extract(epoch FROM d.decided_at) * 1000)::float AS decided_ms,"

@@ -25,7 +25,7 @@ from launcher.environment import read_env_file
 from launcher.errors import EXIT_USAGE, LauncherError
 from launcher.instance import DATA_FORMAT, Instance
 from launcher.manage import in_virtual_environment, joined
-from launcher.screen import Screen, french_seconds
+from launcher.screen import Screen, counted, french_seconds
 
 BACKUP_FORMAT = 1
 DATABASE, ENVIRONMENT, JOURNAL, UPSTREAM = "database.dump", "env", "simex/journal.jsonl", "simex/upstream.json"
@@ -48,8 +48,8 @@ def run(namespace: argparse.Namespace, data_dir: Path) -> int:
     note_backup(data_dir, path, manifest["taken_at"])
     rows, duration = manifest["rows"], french_seconds(time.monotonic() - began)
     screen.line(
-        f"Sauvegarde écrite : {path} ({megabytes(path.stat().st_size)}, {sum(rows.values())} lignes de "
-        f"{len(rows)} tables, état du {manifest['taken_at']}) en {duration}."
+        f"Sauvegarde écrite : {path} ({megabytes(path.stat().st_size)}, {counted(sum(rows.values()), 'ligne')} de "
+        f"{counted(len(rows), 'table')}, état du {manifest['taken_at']}) en {duration}."
     )
     screen.line(
         "Elle contient SECRET_KEY et les clés chiffrées de vos brokers : gardez-la comme un mot de passe.\n"

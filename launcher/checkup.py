@@ -17,6 +17,7 @@ from launcher.errors import LauncherError
 from launcher.install import ROOT
 from launcher.instance import Instance
 from launcher.schema import known_migrations, unknown_migrations
+from launcher.screen import counted
 
 LAST_BACKUP = "derniere-sauvegarde.json"
 _OLD_AFTER_DAYS = 7
@@ -67,7 +68,10 @@ def _database(data_dir: Path) -> tuple[str, str]:
     newer, missing = unknown_migrations(applied), known_migrations() - set(applied)
     if newer:
         return "Base de données", f"d'une version plus récente ({newer[0]})"
-    return "Base de données (répond)", f"{len(missing)} migrations à faire au prochain démarrage" if missing else ""
+    return (
+        "Base de données (répond)",
+        f"{counted(len(missing), 'migration')} à faire au prochain démarrage" if missing else "",
+    )
 
 
 def _clock(configuration: Mapping[str, str]) -> tuple[str, str]:

@@ -29,6 +29,7 @@ class UpOptions:
     browser: bool = True
     heartbeats: int = 1
     gateways: int = 1
+    beside: bool = False
 
     def arguments(self) -> list[str]:
         """The same options as a command line."""
@@ -37,6 +38,7 @@ class UpOptions:
         line += ["--heartbeats", str(self.heartbeats)] if self.heartbeats > 1 else []
         line += ["--gateways", str(self.gateways)] if self.gateways > 1 else []
         line += ["--dev"] if self.dev else []
+        line += ["--beside"] if self.beside else []
         return line + ([] if self.browser else ["--no-browser"])
 
 
@@ -63,6 +65,9 @@ def add_up_arguments(parser: argparse.ArgumentParser) -> None:
         choices=(1, 2),
         default=1,
         help="2 : un service CCXT de secours (1)",
+    )
+    parser.add_argument(
+        "--beside", action="store_true", help="démarre une copie à côté de son instance d'origine (danger)"
     )
     parser.add_argument("--no-browser", action="store_true", help="n'ouvre pas le navigateur")
 
@@ -103,6 +108,7 @@ def up_options(namespace: argparse.Namespace) -> UpOptions:
         browser=not namespace.no_browser,
         heartbeats=namespace.heartbeats,
         gateways=namespace.gateways,
+        beside=namespace.beside,
     )
 
 

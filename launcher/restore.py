@@ -33,12 +33,20 @@ from launcher.instance import DATA_FORMAT, Instance, check_free_space
 from launcher.manage import django, in_virtual_environment, start_servers
 from launcher.options import UpOptions
 from launcher.schema import unknown_migrations
-from launcher.screen import Screen, french_seconds
+from launcher.screen import Screen, counted, french_seconds
 from launcher.services import Plan
 from launcher.stamps import write_stamp
 from launcher.up import accounts_stamp, migrations_stamp
 
 _MAY_BE_THERE = {"logs", "lock"}
+_TOLD = {
+    "users": "utilisateur",
+    "brokers": "broker",
+    "active_strategies": "bot",
+    "trades": "ordre",
+    "fills": "exécution",
+    "candles": "bougie",
+}
 _SPACE_FACTOR = 2  # a dump against the tables and indexes it becomes
 
 
@@ -221,14 +229,14 @@ class Restoration:
         rows: dict[str, Any] = self._manifest["rows"]
         feed = self._manifest.get("feed", "walk")
         option = "" if feed == "walk" else f" --feed {feed}"
+        held = ", ".join(counted(rows.get(table, 0), name) for table, name in _TOLD.items())
         lines = (
             f"Restauré dans {self._data_dir} en {duration} : l'état du {self._manifest['taken_at']} de la machine "
             f"« {self._manifest['host']} ».",
-            f"  {rows.get('users', 0)} utilisateurs, {rows.get('brokers', 0)} brokers, "
-            f"{rows.get('active_strategies', 0)} bots, {rows.get('trades', 0)} ordres, {rows.get('fills', 0)} "
-            f"exécutions, {rows.get('candles', 0)} bougies ; les lignes de chaque table sont comptées et égales.",
+            f"  {held} ; les lignes de chaque table sont comptées et égales.",
             "DANGER : si l'ancienne instance tourne encore, arrêtez-la AVANT de démarrer celle-ci. Deux instances "
-            "avec les mêmes clés passeraient les ordres en double.",
+            "avec les mêmes clés passeraient les ordres en double. Sur cette machine, le démarrage est refusé tant "
+            "que l'ancienne tourne ; sur une autre, rien ne peut le voir à votre place.",
             "Vos comptes ont pu changer depuis la sauvegarde. Au premier démarrage, ce qui s'y est passé est "
             "recherché et montré ; aucun bot, webhook ni protection n'agit avant votre confirmation dans le "
             "cockpit (« Instance restaurée »).",

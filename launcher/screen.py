@@ -21,6 +21,11 @@ def french_seconds(seconds: float) -> str:
     return f"{seconds:.1f} s".replace(".", ",")
 
 
+def counted(count: int, thing: str) -> str:
+    """Format a number of things as « 0 ordre », « 1 bot », « 2 bots »."""
+    return f"{count} {thing}{'s' if count >= 2 else ''}"
+
+
 class Screen:
     """The terminal. A closed terminal never stops the services, so write errors are dropped."""
 

@@ -9,9 +9,9 @@ import sys
 import time
 import webbrowser
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
-from launcher import real_market
+from launcher import kinship, real_market
 from launcher.environment import load_configuration, read_configuration
 from launcher.errors import EXIT_INTERRUPTED, LauncherError
 from launcher.guardian import run_guarded
@@ -62,8 +62,11 @@ def supervise(options: UpOptions) -> int:
     began = time.monotonic()
     instance = Instance(options.data_dir)
     check_free_space(options.data_dir)
-    with instance.open():
+    with ExitStack() as held:
+        held.enter_context(instance.open())
         configuration = load_configuration(ROOT, options.data_dir, os.environ)
+        if kin := kinship.hold(configuration["SECRET_KEY"], options.data_dir, beside=options.beside):
+            held.enter_context(kin)
         (options.data_dir / "static").mkdir(exist_ok=True)  # Django's, looked at when the web server starts
         screen = Screen(total_steps=count_steps(options, configuration), done_steps=1)
         plan = Plan(options, configuration, free_port())

@@ -10,7 +10,7 @@ from launcher.backup import write
 from launcher.database_copy import migrations_of
 from launcher.errors import EXIT_DATA_VERSION, LauncherError
 from launcher.schema import known_migrations, unknown_migrations
-from launcher.screen import Screen
+from launcher.screen import Screen, counted
 
 FOLDER = "sauvegardes"
 _KEPT = 3
@@ -40,7 +40,9 @@ def save_before_migrating(data_dir: Path, environment: Mapping[str, str], screen
     folder = data_dir / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"avant-mise-a-niveau-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.aristobot"
-    screen.line(f"Version plus récente que la base ({len(missing)} migrations à faire) : sauvegarde dans {path}")
+    screen.line(
+        f"Version plus récente que la base ({counted(len(missing), 'migration')} à faire) : sauvegarde dans {path}"
+    )
     write(path, data_dir, environment, screen)
     for old in sorted(folder.glob("avant-mise-a-niveau-*.aristobot"))[:-_KEPT]:
         old.unlink()

@@ -1,6 +1,6 @@
 """Every account, order, candle and signal against the simulated exchange's own record."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -14,14 +14,14 @@ _PAGE = 1000
 _MINUTE_MS = 60_000
 
 
-def judge_all(desk: Desk) -> dict[str, Verdict]:
-    """Return the verdicts by name; each is to be empty of differences."""
+def judges(desk: Desk) -> Mapping[str, Callable[[], Verdict]]:
+    """Return who judges what, by name; each verdict is to be empty of differences."""
     database, exchange = desk.database_url, desk.simex_url
     return {
-        "ordres": judge_orders(database, exchange),
-        "comptes": judge_conservation(database, exchange, deposits=desk.deposits),
-        "bougies": _judge_candles(desk),
-        "signaux": judge_signals(database),
+        "ordres": lambda: judge_orders(database, exchange),
+        "comptes": lambda: judge_conservation(database, exchange, deposits=desk.deposits),
+        "bougies": lambda: _judge_candles(desk),
+        "signaux": lambda: judge_signals(database),
     }
 
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from bench.memory import rollup_of
 from tests.system.instance import Instance
@@ -61,14 +62,22 @@ def _curve(name: str, samples: Sequence[tuple[float, int, float]], speed: int) -
 
 
 def slope(lives: Sequence[Sequence[tuple[float, float]]]) -> float | None:
-    """Return the common slope of several lives, each around its own mean (least squares), in MB per second."""
-    top = bottom = span = 0.0
-    for life in lives:
-        if len(life) < 3:
-            continue
-        middle = sum(at for at, _ in life) / len(life)
-        mean = sum(weight for _, weight in life) / len(life)
-        top += sum((at - middle) * (weight - mean) for at, weight in life)
-        bottom += sum((at - middle) ** 2 for at, _ in life)
-        span += life[-1][0] - life[0][0]
-    return top / bottom if bottom and span >= _ENOUGH_S else None
+    """Return the slope that several lives have in common, in MB per second; None when they are too short.
+
+    The median of the slopes between any two moments of a life, each weighing as the time between them (Theil
+    and Sen): neither a step that is made once nor a moment's peak passes for growth, and neither hides it.
+    """
+    between = [
+        ((later - earlier) / (then - at), then - at)
+        for life in lives
+        for (at, earlier), (then, later) in combinations(life, 2)
+    ]
+    if sum(life[-1][0] - life[0][0] for life in lives if life) < _ENOUGH_S:
+        return None
+    between.sort()
+    half, passed = sum(weight for _, weight in between) / 2, 0.0
+    for found, weight in between:
+        passed += weight
+        if passed >= half:
+            return found
+    return None

@@ -29,6 +29,8 @@ FAULTS: tuple[Mapping[str, Any], ...] = (
     {"kind": "refuse", "times": 2},
 )
 _WARM_UP_S = 5.0  # the bots' first closes pass undisturbed
+_LONG_S = 120.0
+_KILLING_PART = 2 / 3  # of a long run: afterwards processes live long enough to tell growth from a start
 
 
 @dataclass(frozen=True)
@@ -62,15 +64,17 @@ class Plan:
     def events(self) -> Iterator[Event]:
         """Yield kills and faults in their order: every service is killed before one is killed again."""
         die = random.Random(self.seed)  # noqa: S311 — a repeatable die, no secret
-        every_s = 45.0 if self.wall_s > 120 else 4.0
-        found = [Event(at, kill=name) for at, name in zip(self._moments(die, every_s), _victims(die), strict=False)]
-        faults = self._moments(die, every_s / 4)
+        is_long = self.wall_s > _LONG_S
+        every_s, killing = (45.0, _KILLING_PART) if is_long else (4.0, 1.0)
+        kills = self._moments(die, every_s, until_s=self.wall_s * killing)
+        found = [Event(at, kill=name) for at, name in zip(kills, _victims(die), strict=False)]
+        faults = self._moments(die, every_s / 4, until_s=self.wall_s)
         found += [Event(at, fault=die.choice(FAULTS)) for at in faults]
         yield from sorted(found, key=lambda event: event.after_s)
 
-    def _moments(self, die: random.Random, every_s: float) -> list[float]:
+    def _moments(self, die: random.Random, every_s: float, *, until_s: float) -> list[float]:
         moments, at = [], _WARM_UP_S / 2
-        while (at := at + every_s * die.uniform(0.5, 1.5)) < self.wall_s:
+        while (at := at + every_s * die.uniform(0.5, 1.5)) < until_s:
             moments.append(at)
         return moments
 

@@ -18,6 +18,10 @@ _WATCHED = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+# A statement behind somebody's lock (a migration's, above all) fails like one behind a dead server and is tried
+# again: without an end it would hold a terminal's database thread, and so the terminal's own end, for as long.
+# A process that is paused inside a transaction does not hold its rows for ever either.
+_PATIENCE = "-c lock_timeout=10s -c idle_in_transaction_session_timeout=120s"
 
 
 def database_settings(url: str) -> dict[str, Any]:
@@ -25,7 +29,7 @@ def database_settings(url: str) -> dict[str, Any]:
     settings: dict[str, Any] = dict(environ.Env.db_url_config(_with_hosts_as_options(url)))
     settings["ENGINE"] = "django.db.backends.postgresql"
     options = settings.setdefault("OPTIONS", {})
-    defaults: dict[str, Any] = dict(_WATCHED)
+    defaults: dict[str, Any] = {**_WATCHED, "options": _PATIENCE}
     if "," in str(options.get("host", "")):
         defaults["target_session_attrs"] = "read-write"
     settings["OPTIONS"] = {**defaults, **options}

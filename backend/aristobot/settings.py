@@ -184,6 +184,16 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
+    # Where fields of one name have several choices, or one choice several names.
+    "ENUM_NAME_OVERRIDES": {
+        "BacktestStatusEnum": "apps.backtest.serializers.STATUSES",
+        "LoadStateEnum": "apps.brokers.models.Exchange.LoadState",
+        "LookAheadVerdictEnum": "apps.backtest.serializers.LOOK_AHEAD_VERDICTS",
+        "PairModeEnum": ["oco", "linked", "none"],
+        "ProtectionHolderEnum": "apps.orders.serializers.HOLDERS",
+        "TradingModeEnum": "apps.core.api_fields.TRADING_MODES",
+        "WebhookStatusEnum": "apps.webhooks.models.Webhook.Status",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "apps.core.api_description.describe_refusals",

@@ -41,9 +41,9 @@ class Market:
         rounding = ROUND_CEILING if side is _BUY else ROUND_FLOOR
         return (price / self.tick_size).to_integral_value(rounding) * self.tick_size
 
-    def round_up(self, quote_amount: Decimal) -> Decimal:
+    def round_up(self, amount: Decimal) -> Decimal:
         """Round an amount to set aside up to 8 places (fees are never underestimated)."""
-        return quote_amount.quantize(_EIGHT_PLACES, ROUND_CEILING)
+        return amount.quantize(_EIGHT_PLACES, ROUND_CEILING)
 
     def check(self, *, quantity: Decimal, price: Decimal, exchange: str) -> None:
         """Check the filters for an already rounded quantity at `price`.

@@ -30,10 +30,12 @@ class OrderAbilities:
     Args:
         refusals: the French reason of each type that cannot be sent there; an absent type can.
         market_buy_in_quote: a market buy is sized by what it spends, not by what it buys.
+        buy_fee_in_base: a buy's fee is kept back from what it buys, and costs nothing beside its price.
     """
 
     refusals: Mapping[OrderType, str] = field(default_factory=dict)
     market_buy_in_quote: bool = False
+    buy_fee_in_base: bool = False
     pair: PairMode = PairMode.NONE
     amend: AmendMode = AmendMode.CANCEL_FIRST
 
@@ -46,6 +48,7 @@ class OrderAbilities:
         return {
             "refusals": {kind.value: reason for kind, reason in self.refusals.items()},
             "market_buy_in_quote": self.market_buy_in_quote,
+            "buy_fee_in_base": self.buy_fee_in_base,
             "pair": self.pair.value,
             "amend": self.amend.value,
         }
@@ -56,6 +59,7 @@ class OrderAbilities:
         return cls(
             refusals={OrderType(kind): str(reason) for kind, reason in wire["refusals"].items()},
             market_buy_in_quote=bool(wire["market_buy_in_quote"]),
+            buy_fee_in_base=bool(wire.get("buy_fee_in_base", False)),  # kept before it was known: the cautious sum
             pair=PairMode(wire["pair"]),
             amend=AmendMode(wire["amend"]),
         )

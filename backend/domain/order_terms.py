@@ -32,7 +32,8 @@ _QUOTE_PLACES = Decimal("1e-8")
 class OrderTerms:
     """An order once rounded: what would be sent, what it is worth and what it holds back meanwhile.
 
-    `notional` and `fee` are estimates in quote, at the price that is expected to apply and at the taker's fee.
+    `notional` (quote) and `fee` are estimates, at the price that is expected to apply and at the taker's fee; the
+    fee is in quote, or in base where the exchange keeps it back from what a buy brings.
     `quote_amount`: the order is sized by what it spends, `quantity` is then an estimate.
     """
 
@@ -82,6 +83,8 @@ def order_terms(
         _check_trigger(request, stop_price, reference_price, market, head)
     valued_at = next((value for value in (price, stop_price) if value is not None), reference_price)
     quantity, spent = _sized(request, market, valued_at, abilities, exchange=exchange)
+    fee_in_base = request.side is Side.BUY and abilities is not None and abilities.buy_fee_in_base
+    charged = quantity if fee_in_base else quantity * valued_at
     terms = OrderTerms(
         order_type=request.order_type,
         side=request.side,
@@ -90,8 +93,8 @@ def order_terms(
         stop_price=stop_price,
         quote_amount=spent,
         notional=quantity * valued_at,
-        fee=market.round_up(quantity * valued_at * market.taker_fee_ratio),
-        fee_currency=market.quote,
+        fee=market.round_up(charged * market.taker_fee_ratio),
+        fee_currency=market.base if fee_in_base else market.quote,
         reserved_currency=market.base,
         reserved_amount=quantity,
     )
@@ -174,7 +177,8 @@ def _with_quote_set_aside(terms: OrderTerms, request: OrderRequest, market: Mark
         trigger = Decimal(0) if terms.stop_price is None else terms.stop_price
         highest = max(terms.notional, terms.quantity * trigger)
         margin = Decimal(0) if terms.order_type in _LIMITED_TYPES else MARKET_PRICE_MARGIN
-        needed = highest * (1 + margin) * (1 + market.taker_fee_ratio)
+        extra = market.taker_fee_ratio if terms.fee_currency == market.quote else Decimal(0)
+        needed = highest * (1 + margin) * (1 + extra)
         if request.quote_amount is not None:
             # Somebody who spends an amount means the fee and the price's run to come out of that amount.
             needed = min(needed, max(request.quote_amount, highest))

@@ -70,7 +70,7 @@ def deepest_drawdown(results: Sequence[tuple[date, Decimal]]) -> Drawdown:
     """Return the deepest fall of the cumulated results, the line beginning at zero before the first.
 
     Args:
-        results: (day, result of that day), oldest first. Within a day nothing is known.
+        results: (its day, result), oldest first; one per step of the line, several steps may share a day.
     """
     deepest = Drawdown(ZERO)
     level = peak = ZERO
@@ -82,12 +82,3 @@ def deepest_drawdown(results: Sequence[tuple[date, Decimal]]) -> Drawdown:
         elif peak - level > deepest.depth:
             deepest = Drawdown(peak - level, peak_day, day)
     return deepest
-
-
-def cumulate(results: Sequence[Decimal]) -> list[Decimal]:
-    """Return the running sums, one per result."""
-    level, line = ZERO, []
-    for result in results:
-        level += result
-        line.append(level)
-    return line

@@ -288,8 +288,10 @@ class StrategyHost(Protocol):
 
     async def validate(self, code: str) -> Validation: ...
 
-    async def quick_test(self, job: QuickTestJob, *, timeout_s: float = 20.0) -> QuickTestResult:
-        """Play a strategy over a few hundred candles; raises as `evaluate`."""
+    async def quick_test(
+        self, job: QuickTestJob, *, progress: Callable[[float], None] = lambda ratio: None
+    ) -> QuickTestResult:
+        """Play a strategy over a few hundred candles, telling which share is played; raises as `evaluate`."""
         ...
 
     async def evaluate_alike(self, job: ReplayJob, *, timeout_s: float) -> Sequence[ReplayAnswer]:

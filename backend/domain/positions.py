@@ -12,7 +12,8 @@ no rate is known here.
 
 Dust: once a selling order is over, a remainder that cannot be sold (below the step, or worth less than the
 minimum notional) closes the position. It is not written off: the next position of the same owner starts
-with it and with its cost.
+with it and with its cost. What its purchases had paid in fees goes with the sale that closed the position, so
+that the fees of a position's sales add up to all that it paid.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -59,6 +60,8 @@ class Holding:
     unmatched_sold: Decimal = ZERO  # sold without having been bought here: no cost known, no P&L
     other_fees: Mapping[str, Decimal] = field(default_factory=dict)
     realized_by_fill: tuple[Decimal | None, ...] = ()  # one per fill; None for a buy
+    entry_fees: Decimal = ZERO  # what the purchases of `quantity` paid, in quote, 18 places; part of `cost`
+    entry_fee_by_fill: tuple[Decimal | None, ...] = ()  # the share of it that each sale carries; None for a buy
     opened_at: datetime | None = None
     closed_at: datetime | None = None
 
@@ -118,7 +121,7 @@ def replay(
     for execution in ordered:
         current = apply_execution(current, execution, base=base, quote=quote)
         if _closes(current, execution, dust):
-            positions.append(replace(current, closed_at=execution.fill.executed_at))
+            positions.append(_close(current, at=execution.fill.executed_at))
             current = _start(positions[-1])
     if current.realized_by_fill:
         positions.append(current)
@@ -146,6 +149,13 @@ def _start(previous: Holding | None) -> Holding:
     return Holding() if previous is None else Holding(quantity=previous.quantity, cost=previous.cost)
 
 
+def _close(holding: Holding, *, at: datetime) -> Holding:
+    *before, last = holding.entry_fee_by_fill
+    with localcontext(_EXACT):
+        fees = (*before, (last or ZERO) + holding.entry_fees)
+    return replace(holding, closed_at=at, entry_fee_by_fill=fees, entry_fees=ZERO)
+
+
 def _buy(holding: Holding, fill: FillReport, base: str, quote: str) -> Holding:
     fee_in_quote = fill.fee if fill.fee_currency == quote else ZERO
     fee_in_base = fill.fee if fill.fee_currency == base else ZERO
@@ -154,6 +164,8 @@ def _buy(holding: Holding, fill: FillReport, base: str, quote: str) -> Holding:
         quantity=holding.quantity + fill.quantity - fee_in_base,
         cost=holding.cost + fill.price * fill.quantity + fee_in_quote,
         realized_by_fill=(*holding.realized_by_fill, None),
+        entry_fees=holding.entry_fees + stored(fee_in_quote + fee_in_base * fill.price),
+        entry_fee_by_fill=(*holding.entry_fee_by_fill, None),
     )
 
 
@@ -162,6 +174,7 @@ def _sell(holding: Holding, fill: FillReport, base: str, quote: str) -> Holding:
     leaving = fill.quantity + (fill.fee if fill.fee_currency == base else ZERO)
     matched = min(leaving, holding.quantity)
     cost = holding.cost if matched == holding.quantity else holding.cost * matched / holding.quantity
+    entry_fee = _share(holding.entry_fees, matched, holding.quantity)
     proceeds = fill.price * fill.quantity - fee_in_quote
     realized = (proceeds if matched == leaving else proceeds * matched / leaving) - cost
     return replace(
@@ -171,7 +184,13 @@ def _sell(holding: Holding, fill: FillReport, base: str, quote: str) -> Holding:
         realized_pnl=holding.realized_pnl + realized,
         unmatched_sold=holding.unmatched_sold + leaving - matched,
         realized_by_fill=(*holding.realized_by_fill, realized),
+        entry_fees=holding.entry_fees - entry_fee,
+        entry_fee_by_fill=(*holding.entry_fee_by_fill, entry_fee),
     )
+
+
+def _share(fees: Decimal, part: Decimal, whole: Decimal) -> Decimal:
+    return fees if part == whole else stored(fees * part / whole)
 
 
 def _closes(holding: Holding, execution: Execution, dust: DustRule) -> bool:

@@ -147,7 +147,7 @@ def _rows() -> tuple[User, User, Broker, Broker]:
         name="Simulateur",
         candle_source="simex:test",
         timeframes=["1m", "5m", "1h"],
-        order_abilities=OrderAbilities(pair=PairMode.OCO).to_wire(),
+        order_abilities=OrderAbilities(buy_fee_in_base=True, pair=PairMode.OCO).to_wire(),
     )
     return lea, other, make_broker(lea), make_broker(other)
 

@@ -39,7 +39,7 @@ test('a provider is switched on, its model chosen and tested; the other goes off
 test('an address is added, tested for real, and a refusal is told', async ({ page }) => {
   const card = page.getByRole('region', { name: 'Alertes' })
   const add = async (path: string): Promise<void> => {
-    await card.getByLabel('Adresse Discord ou apprise').fill(`${outside.url.replace('http', 'json')}/${path}`)
+    await card.getByLabel('Adresse où envoyer les alertes').fill(`${outside.url.replace('http', 'json')}/${path}`)
     await card.getByRole('button', { name: 'Ajouter' }).click()
   }
   await add('alerte')

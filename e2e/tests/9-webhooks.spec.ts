@@ -9,7 +9,7 @@ async function makeSource(page: Page, name: string): Promise<string> {
   await sources.getByRole('button', { name: 'Nouvelle source' }).click()
   const dialog = page.getByRole('dialog', { name: 'Nouvelle source' })
   await dialog.getByLabel('Nom').fill(name)
-  await dialog.getByLabel('Plafond par achat').fill('500')
+  await dialog.getByLabel('Plafond de chaque achat').fill('500')
   await dialog.getByLabel('Secret dans le message').fill('sésame')
   await dialog.getByRole('button', { name: 'Créer l’adresse' }).click()
   const shown = page.getByRole('dialog', { name: 'Adresse à copier maintenant' })

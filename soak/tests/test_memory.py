@@ -19,6 +19,24 @@ def test_slope_of_short_lives_is_not_told() -> None:
     assert slope([[(0.0, 1.0), (10.0, 9.0), (20.0, 17.0)]]) is None
 
 
+def test_step_made_once_and_a_peak_are_no_growth() -> None:
+    # 200 s at 50 MB, one peak of 90 MB; then 200 s at 60 MB: a quarter of the weight of all pairs rises.
+    level = [(float(at), 90.0 if at == 100 else 50.0) for at in range(0, 200, 5)]
+    assert slope([level]) == 0
+    assert slope([level + [(float(at), 60.0) for at in range(200, 240, 5)]]) == 0
+
+
+def test_growth_is_told_through_peaks() -> None:
+    life = [(float(at), 50 + 0.01 * at + (20 if at % 50 == 0 else 0)) for at in range(0, 400, 5)]
+    assert slope([life]) == pytest.approx(0.01, rel=0.05)
+
+
+def test_long_plan_leaves_its_last_third_without_kills() -> None:
+    events = list(Plan(hours=24, speed=60, seed=7).events())
+    assert max(event.after_s for event in events if event.kill) < 960  # two thirds of 24 minutes
+    assert max(event.after_s for event in events if event.fault) > 1400
+
+
 def test_plan_kills_every_service_before_one_again_and_repeats_by_its_seed() -> None:
     plan = Plan(hours=24, speed=60, seed=7)
     kills = [event.kill for event in plan.events() if event.kill]

@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.accounts.models import User
+from apps.core.api_fields import TRADING_MODES
 from domain.assistant import PROVIDERS
 
 
@@ -86,7 +87,7 @@ class SessionAssistantSerializer(serializers.Serializer[Any]):
 class SessionSerializer(serializers.Serializer[Any]):
     user = SessionUserSerializer(allow_null=True)
     debug = SessionDebugSerializer()
-    mode = serializers.ChoiceField(choices=["simulation", "testnet", "real"])
+    mode = serializers.ChoiceField(choices=TRADING_MODES)
     prices = serializers.ChoiceField(choices=["simulated", "real"], help_text="Prices the Simulateur trades at.")
     limits = SessionLimitsSerializer()
     assistant = SessionAssistantSerializer()

@@ -45,6 +45,7 @@ def _validated(serializer: type[Serializer[Any]], request: Request) -> dict[str,
 class AlertViewSet(ListModelMixin, GenericViewSet[Alert]):
     """The user's alerts, newest first."""
 
+    queryset = Alert.objects.none()  # tells the API's description the model
     serializer_class = AlertSerializer
     pagination_class = _NewestFirst
 
@@ -55,6 +56,7 @@ class AlertViewSet(ListModelMixin, GenericViewSet[Alert]):
 class AlertAddressViewSet(GenericViewSet[AlertAddress]):
     """Where the user's alerts go."""
 
+    queryset = AlertAddress.objects.none()  # tells the API's description the model
     serializer_class = AlertAddressSerializer
     pagination_class = None
     lookup_value_regex = r"\d+"

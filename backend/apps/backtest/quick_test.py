@@ -20,7 +20,6 @@ from domain.timeframes import Timeframe, to_ms
 
 TESTED = 500
 _CANDLES_WITHIN = timedelta(seconds=12)
-_RUN_WITHIN_S = 20.0
 
 
 class QuickTests:
@@ -73,7 +72,7 @@ class QuickTests:
             initial_amount=_amount(params["amount"], market.quote),
             params=params["params"],
         )
-        return _body(await self._host.quick_test(job, timeout_s=_RUN_WITHIN_S), candles[-TESTED:], job)
+        return _body(await self._host.quick_test(job), candles[-TESTED:], job)
 
 
 def _target(user_id: int, broker_id: int, symbol: str) -> tuple[Market, str, str]:

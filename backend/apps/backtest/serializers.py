@@ -53,6 +53,7 @@ class QuickTestSerializer(serializers.Serializer[Any]):
     profit_ratio = serializers.CharField()
 
 
+LOOK_AHEAD_VERDICTS = ["ok", "biased", "unproven"]
 STATUSES = ["queued", "loading", "running", "done", "cancelled", "failed"]
 TRADE_ORDERINGS = [
     *("number", "entry_time", "exit_time", "quantity", "entry_price", "exit_price"),
@@ -180,7 +181,7 @@ class ColumnDifferenceSerializer(serializers.Serializer[Any]):
 class LookAheadSerializer(serializers.Serializer[Any]):
     """Whether the indicators know the future; `reason` is French."""
 
-    verdict = serializers.ChoiceField(choices=["ok", "biased", "unproven"])
+    verdict = serializers.ChoiceField(choices=LOOK_AHEAD_VERDICTS)
     columns = ColumnDifferenceSerializer(many=True)
     bars_checked = serializers.IntegerField()
     prefixes_checked = serializers.IntegerField()

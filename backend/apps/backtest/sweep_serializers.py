@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.backtest.serializers import BacktestInputSerializer, JobSerializer
+from apps.backtest.serializers import LOOK_AHEAD_VERDICTS, BacktestInputSerializer, JobSerializer
 from apps.backtest.services.search_space import MAX_RUNS
 
 OBJECTIVES = ["sharpe", "sortino", "calmar", "net_return", "profit_factor"]  # names of `domain.backtest.metrics`
@@ -41,7 +41,7 @@ class SweepWindowSerializer(serializers.Serializer[Any]):
     best = serializers.IntegerField(allow_null=True)
     params = serializers.DictField(allow_null=True)
     out_of_sample_return = serializers.FloatField(allow_null=True)
-    verdict = serializers.ChoiceField(choices=["ok", "biased", "unproven"], allow_null=True)
+    verdict = serializers.ChoiceField(choices=LOOK_AHEAD_VERDICTS, allow_null=True)
 
 
 class SweepResultsSerializer(serializers.Serializer[Any]):

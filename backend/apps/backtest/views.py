@@ -43,7 +43,7 @@ from domain.strategies.params import check_params, declared_params
 from domain.strategies.syntax import check_syntax
 from domain.timeframes import Timeframe
 
-_TIMEOUT_S = 40.0
+_TIMEOUT_S = 70.0  # candles, then a run that may take 50 s on a busy machine
 _FORMAT = OpenApiParameter("format", OpenApiTypes.STR, enum=["json", "csv"], description="csv: every trade.")
 
 

@@ -8,6 +8,7 @@ from rest_framework import serializers
 from apps.brokers import selectors
 from apps.brokers.models import Broker, Exchange
 from apps.brokers.services import credentials
+from apps.core.api_fields import TRADING_MODES
 from domain.order_abilities import AmendMode, PairMode
 
 
@@ -52,7 +53,7 @@ class BrokerSerializer(serializers.ModelSerializer[Broker]):
         row = self._exchange(broker)
         return str(row.name) if row is not None else str(broker.exchange)
 
-    @extend_schema_field(serializers.ChoiceField(choices=["simulation", "testnet", "real"]))
+    @extend_schema_field(serializers.ChoiceField(choices=TRADING_MODES))
     def get_mode(self, broker: Broker) -> str:
         return selectors.trading_mode(broker)
 

@@ -44,6 +44,7 @@ def _validated(serializer: type[Serializer[Any]], request: Request) -> dict[str,
 class BrokerViewSet(ReadOnlyModelViewSet[Broker]):
     """The user's accounts at exchanges."""
 
+    queryset = Broker.objects.none()  # tells the API's description the model
     serializer_class = BrokerSerializer
     pagination_class = _ById
     lookup_value_regex = r"\d+"

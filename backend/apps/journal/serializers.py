@@ -17,6 +17,9 @@ class LogQuery(serializers.Serializer[Any]):
 
     terminal = serializers.MultipleChoiceField(choices=TERMINALS, required=False)
     level = serializers.ChoiceField(choices=LEVELS, default="info", help_text="Au moins aussi grave.")
+    matters = serializers.BooleanField(
+        default=False, help_text="Seulement ordres, décisions suivies d'une action, alertes et erreurs."
+    )
     text = serializers.CharField(required=False, max_length=100, help_text="Contenu de la ligne, sans la casse.")
     trace = serializers.CharField(required=False, max_length=TRACE_LENGTH)
     since = serializers.DateTimeField(required=False)
@@ -32,6 +35,7 @@ class LogQuery(serializers.Serializer[Any]):
         return Wanted(
             terminals=frozenset(asked.get("terminal", ())),
             level=asked["level"],
+            matters=asked["matters"],
             text=asked.get("text", ""),
             trace=asked.get("trace", ""),
             since="" if since is None else f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
@@ -49,6 +53,9 @@ class LogLineSerializer(serializers.Serializer[Any]):
     event = serializers.CharField()
     message = serializers.CharField()
     trace_id = serializers.CharField()
+    matters = serializers.BooleanField(
+        help_text="Un ordre, une décision suivie d'une action, une alerte, une erreur."
+    )
     facts = serializers.DictField(help_text="Ce que la ligne dit encore.")
 
 

@@ -1,17 +1,9 @@
 """JSON of symbols and candles: prices and quantities are exact strings."""
 
-from decimal import Decimal
-
 from rest_framework import serializers
 
+from apps.core.api_fields import PlainDecimal
 from apps.market_data.models import Candle, ExchangeSymbol
-
-
-class PlainDecimal(serializers.Field[Decimal, Decimal, str, Decimal]):
-    """A Decimal as text without trailing zeros nor exponent."""
-
-    def to_representation(self, value: Decimal) -> str:
-        return f"{value.normalize():f}"
 
 
 class SymbolSerializer(serializers.ModelSerializer[ExchangeSymbol]):

@@ -54,9 +54,7 @@ def amend(
         InvalidInput: nothing would change, the new terms break a rule, or the money is missing (French, with
             values).
     """
-    if not Trade.objects.filter(id=trade_id, user_id=user_id).exists():
-        raise NotFound(f"Modification impossible : l'ordre {trade_id} n'existe pas.")
-    trade = order_state.locked(trade_id)
+    trade = _own_locked(trade_id, user_id)
     new_id = client_order_id or uuid4().hex
     made = _known(new_id, trade_id, user_id)
     if made is not None:
@@ -64,13 +62,31 @@ def amend(
     _check_amendable(trade)
     total = trade.quantity if quantity is None else quantity
     terms = _new_terms(trade, market, reference_price, total=total, price=price, stop_price=stop_price)
-    total = trade.filled_quantity + terms.quantity
-    if (total, terms.price, terms.stop_price) == (trade.quantity, trade.price, trade.stop_price):
-        raise InvalidInput(f"{_head(trade)} : rien ne change.", code="nothing_to_amend")
+    _check_changes(trade, terms)
     _check_money(trade, terms, admission.Purse(free, balance_as_of))
-    params: dict[str, Any] = {
-        "client_order_id": new_id,
-        "quantity": events.amount(total),
+    command: OrderCommand = OrderCommand.objects.create(
+        trade=trade,
+        kind=OrderCommand.Kind.AMEND,
+        params={
+            "client_order_id": new_id,
+            "valid_until": (now + valid_for).isoformat(),
+            **_params(trade, terms, market, reference_price),
+        },
+    )
+    events.wake_executor()
+    return command
+
+
+def _own_locked(trade_id: int, user_id: int) -> Trade:
+    if not Trade.objects.filter(id=trade_id, user_id=user_id).exists():
+        raise NotFound(f"Modification impossible : l'ordre {trade_id} n'existe pas.")
+    return order_state.locked(trade_id)
+
+
+def _params(trade: Trade, terms: OrderTerms, market: Market, reference_price: Decimal) -> dict[str, Any]:
+    """Return what terminal 5 needs to replace the order; `quantity` is the whole, `planned` what is to come."""
+    return {
+        "quantity": events.amount(trade.filled_quantity + terms.quantity),
         "price": events.amount(terms.price),
         "stop_price": events.amount(terms.stop_price),
         "reference_price": events.amount(reference_price),
@@ -78,11 +94,7 @@ def amend(
         "planned": events.amount(terms.quantity),  # what the reservation below is for
         "reserved_currency": terms.reserved_currency,
         "reserved_amount": str(terms.reserved_amount),
-        "valid_until": (now + valid_for).isoformat(),
     }
-    command: OrderCommand = OrderCommand.objects.create(trade=trade, kind=OrderCommand.Kind.AMEND, params=params)
-    events.wake_executor()
-    return command
 
 
 def _known(client_order_id: str, trade_id: int, user_id: int) -> OrderCommand | None:
@@ -155,6 +167,12 @@ def _new_terms(
     except InvalidInput as exc:
         message = exc.message.replace("Ordre refusé avant envoi", "Modification refusée avant envoi", 1)
         raise InvalidInput(message, details=exc.details, code=exc.error_code) from exc
+
+
+def _check_changes(trade: Trade, terms: OrderTerms) -> None:
+    wanted = (trade.filled_quantity + terms.quantity, terms.price, terms.stop_price)
+    if wanted == (trade.quantity, trade.price, trade.stop_price):
+        raise InvalidInput(f"{_head(trade)} : rien ne change.", code="nothing_to_amend")
 
 
 def _check_money(trade: Trade, terms: OrderTerms, purse: admission.Purse) -> None:

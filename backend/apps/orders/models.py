@@ -60,6 +60,7 @@ class Trade(models.Model):
     fee = models.DecimalField(**AMOUNT, default=0)
     fee_currency = models.CharField(max_length=32, blank=True)
     profit_loss = models.DecimalField(**AMOUNT, null=True)  # realised by this order, quote, net of fees
+    entry_fee = models.DecimalField(**AMOUNT, null=True)  # quote: what the purchases of what it sold had paid
     reserved_currency = models.CharField(max_length=32, blank=True)
     reserved_amount = models.DecimalField(**AMOUNT, default=0)  # counts while the order is not final
     status = models.CharField(max_length=20, choices=_choices(OrderStatus), default=OrderStatus.PENDING.value)
@@ -117,6 +118,7 @@ class Fill(models.Model):
     received_at = models.DateTimeField(auto_now_add=True)
     position = models.ForeignKey("orders.Position", on_delete=models.SET_NULL, null=True, related_name="fills")
     realized_pnl = models.DecimalField(**AMOUNT, null=True)  # closing fills: quote, net of fees
+    entry_fee = models.DecimalField(**AMOUNT, null=True)  # closing fills: the purchases' fees they carry, quote
 
     class Meta:
         db_table = "fills"

@@ -4,7 +4,6 @@ A change replays the fills of the live position (or from the earlier one into wh
 the rows depend on the set of fills and not on the order in which they were learned.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -158,33 +157,33 @@ def _fill_row(row: Position, holding: Holding, fills: Sequence[Fill], *, before:
 
 def _place_fills(fills: Sequence[Fill], holdings: Sequence[Holding], rows: Sequence[Position | None]) -> None:
     places = [
-        (row, realized)
+        (row, realized, entry_fee)
         for row, holding in zip(rows, holdings, strict=True)
-        for realized in holding.realized_by_fill
+        for realized, entry_fee in zip(holding.realized_by_fill, holding.entry_fee_by_fill, strict=True)
     ]
     moved = []
-    for fill, (row, realized) in zip(fills, places, strict=True):
+    for fill, (row, realized, entry_fee) in zip(fills, places, strict=True):
         value = None if realized is None else stored(realized)
         position_id = None if row is None else row.id
-        if (fill.position_id, fill.realized_pnl) != (position_id, value):
-            fill.position_id, fill.realized_pnl = position_id, value
+        if (fill.position_id, fill.realized_pnl, fill.entry_fee) != (position_id, value, entry_fee):
+            fill.position_id, fill.realized_pnl, fill.entry_fee = position_id, value, entry_fee
             moved.append(fill)
-    Fill.objects.bulk_update(moved, ["position", "realized_pnl"])
+    Fill.objects.bulk_update(moved, ["position", "realized_pnl", "entry_fee"])
 
 
 def _update_profits(trade: Trade, fills: Sequence[Fill]) -> None:
     sales = {fill.trade_id for fill in fills if fill.trade.side == Side.SELL}
     if not sales:
         return
-    sums: dict[int, Decimal] = defaultdict(Decimal)
-    for row in Fill.objects.filter(trade_id__in=sales).values("trade_id").annotate(total=Sum("realized_pnl")):
-        sums[row["trade_id"]] = row["total"] or Decimal(0)
+    by_trade = Fill.objects.filter(trade_id__in=sales).values("trade_id")
+    totals = by_trade.annotate(profit=Sum("realized_pnl"), entry_fee=Sum("entry_fee"))
+    sums = {row["trade_id"]: (row["profit"] or Decimal(0), row["entry_fee"] or Decimal(0)) for row in totals}
     if trade.id in sums:
-        trade.profit_loss = sums.pop(trade.id)
+        trade.profit_loss, trade.entry_fee = sums.pop(trade.id)
     for other in Trade.objects.filter(id__in=sums):
-        if other.profit_loss != sums[other.id]:
-            other.profit_loss = sums[other.id]
-            other.save(update_fields=["profit_loss", "updated_at"])
+        if (other.profit_loss, other.entry_fee) != sums[other.id]:
+            other.profit_loss, other.entry_fee = sums[other.id]
+            other.save(update_fields=["profit_loss", "entry_fee", "updated_at"])
             events.trade_changed(other)
 
 

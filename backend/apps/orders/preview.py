@@ -26,7 +26,7 @@ class Preview:
         quantity: base, cut to the step; an estimate when `quote_amount` is given.
         quote_amount: what a market buy would spend, where the exchange sizes it so.
         notional: quote, at the price that is expected to apply.
-        fee: quote, estimated at the taker's fee and rounded up.
+        fee: in `fee_currency`, estimated at the taker's fee and rounded up.
         needed: what is set aside in `needed_currency` until the order ends.
         available: free minus what other orders hold of that currency, None when the balance was not given.
         legs: stop loss and take profit of an OCO, else empty; the other fields are then the stop loss's.

@@ -9,7 +9,9 @@ from django.db.models import QuerySet
 from apps.core import spreadsheet
 from apps.orders.events import amount
 from apps.orders.models import Trade
-from apps.stats.serializers import entry_price
+from apps.stats.selectors import closed_trade
+from apps.stats.serializers import other_fee
+from domain.markets import split_symbol
 
 HEADER = (
     "clôture (UTC)",
@@ -21,11 +23,13 @@ HEADER = (
     "quantité",
     "prix d'entrée",
     "prix de sortie",
-    "frais",
-    "monnaie des frais",
+    "frais (achat et vente)",
     "gain net",
+    "monnaie",
+    "autres frais de la vente",
     "ordre",
 )
+_SOURCES = {"manual": "manuel", "strategy": "stratégie", "webhook": "webhook", "external": "hors Aristobot"}
 
 
 async def lines(trades: "QuerySet[Trade]") -> AsyncIterator[str]:
@@ -37,19 +41,21 @@ async def lines(trades: "QuerySet[Trade]") -> AsyncIterator[str]:
 
 
 def _cells(trade: Trade) -> list[Any]:
+    closed = closed_trade(trade)
     return [
         spreadsheet.moment(trade.market_time),
         trade.symbol,
         "vente" if trade.side == "sell" else "achat",
-        trade.source,
+        _SOURCES[trade.source],
         spreadsheet.text(trade.strategy.name if trade.strategy else ""),
         spreadsheet.text(trade.broker.name),
         _number(trade.filled_quantity),
-        _number(entry_price(trade)),
+        _number(closed.entry_price),
         _number(trade.average_price),
-        _number(trade.fee),
-        trade.fee_currency,
+        _number(closed.fee),
         _number(trade.profit_loss),
+        split_symbol(trade.symbol)[1],
+        spreadsheet.number(other_fee(trade)),
         trade.client_order_id,
     ]
 

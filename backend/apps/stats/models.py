@@ -38,6 +38,7 @@ class DailyResult(models.Model):
     worst_trade = models.DecimalField(**_SUM, null=True)
     fee = models.DecimalField(**_SUM)  # in `fee_currency`
     fee_in_quote = models.DecimalField(**_PRODUCT, null=True)  # None: paid in a third currency, no rate is known
+    closed_fee = models.DecimalField(**_PRODUCT)  # quote: of the trades that were closed, purchase and sale
     volume = models.DecimalField(**_PRODUCT)  # quote
 
     class Meta:

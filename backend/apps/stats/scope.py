@@ -9,12 +9,13 @@ from django.db.models import Q, QuerySet, Sum
 
 from apps.brokers.models import Broker
 from apps.brokers.selectors import own_broker, trading_mode
+from apps.core.api_fields import TRADING_MODES
 from apps.market_data.selectors import market_now
 from apps.stats.models import DailyResult
 from domain.errors import InvalidInput
 from domain.orders import OrderSource
 
-MODES = ("real", "testnet", "simulation")
+MODES = TRADING_MODES[::-1]  # real money comes first
 SOURCES = tuple(source.value for source in OrderSource)
 _DEFAULT_QUOTE = "USDT"
 

@@ -2,23 +2,40 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import groupby
 from typing import Any
 
-from django.db.models import Count, DateTimeField, Max, Min, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce, TruncDate
+from django.db.models import (
+    Case,
+    Count,
+    DateTimeField,
+    DecimalField,
+    F,
+    Max,
+    Min,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.functions import Coalesce, Concat, TruncDate
 
-from apps.orders.models import Position, Trade
+from apps.orders.models import Fill, Position, Trade
 from apps.stats.scope import Scope
 from apps.strategies.models import Strategy
-from domain.orders import OrderSource
-from domain.performance import Tally, cumulate, deepest_drawdown
+from domain.closed_trade import ClosedTrade
+from domain.orders import OrderSource, Side
+from domain.performance import Tally, deepest_drawdown
 
 # Up to here the line has a point for each trade, beyond one for each day.
 MAX_TRADE_POINTS = 2_000
 # When an order was closed on the market's clock; the rollup and an index of `trades` say it in SQL.
 _MOMENT = Coalesce("market_time", "created_at", output_field=DateTimeField())
+_PRODUCT = DecimalField(max_digits=60, decimal_places=36)
 _ZERO = Decimal(0)
 _TALLY = {name: Sum(name) for name in ("trade_count", "win_count", "loss_count", "gross_profit", "gross_loss")}
 
@@ -40,7 +57,7 @@ def summary(scope: Scope) -> dict[str, Any]:
         "worst_trade": min((row["worst"] for row in days if row["trade_count"]), default=None),
         "best_day": max(results, key=lambda day: day["net"], default=None),
         "worst_day": min(results, key=lambda day: day["net"], default=None),
-        "drawdown": deepest_drawdown([(day["day"], day["net"]) for day in results]),
+        "drawdown": _drawdown(scope),
         "open": _open_positions(scope),
     }
 
@@ -55,7 +72,7 @@ def _days(scope: Scope) -> list[Row]:
             order_count=Sum("order_count"),
             refused_count=Sum("refused_count"),
             volume=Sum("volume"),
-            fees=Sum("fee_in_quote"),
+            fees=Sum("closed_fee"),
             best=Max("best_trade"),
             worst=Min("worst_trade"),
         )
@@ -64,15 +81,15 @@ def _days(scope: Scope) -> list[Row]:
 
 
 def daily(scope: Scope) -> list[dict[str, Any]]:
-    """Return each day with a trade or a fee, oldest first."""
-    rows = scope.results().values("day").annotate(**_TALLY, fees=Sum("fee_in_quote")).order_by("day")
+    """Return each day with an order, oldest first."""
+    rows = scope.results().values("day").annotate(**_TALLY, fees=Sum("closed_fee")).order_by("day")
     return [{"day": row["day"], **_group(row)} for row in rows]
 
 
 def by_strategy(scope: Scope) -> list[dict[str, Any]]:
     """Return the results of each strategy, and those of manual and external orders, the best first."""
     rows = scope.results().exclude(source=OrderSource.WEBHOOK.value)
-    rows = rows.values("source", "strategy_id").annotate(**_TALLY, fees=Sum("fee_in_quote")).order_by()
+    rows = rows.values("source", "strategy_id").annotate(**_TALLY, fees=Sum("closed_fee")).order_by()
     names = dict(Strategy.objects.filter(user_id=scope.user_id).values_list("id", "name"))
     found = [
         {
@@ -89,7 +106,7 @@ def by_strategy(scope: Scope) -> list[dict[str, Any]]:
 def by_webhook(scope: Scope) -> list[dict[str, Any]]:
     """Return the results of each webhook source, the best first."""
     rows = scope.results().filter(source=OrderSource.WEBHOOK.value)
-    rows = rows.values("owner").annotate(**_TALLY, fees=Sum("fee_in_quote")).order_by()
+    rows = rows.values("owner").annotate(**_TALLY, fees=Sum("closed_fee")).order_by()
     return _best_first(
         [{"owner": row["owner"], "name": _webhook_name(scope, row["owner"]), **_group(row)} for row in rows]
     )
@@ -97,7 +114,7 @@ def by_webhook(scope: Scope) -> list[dict[str, Any]]:
 
 def by_symbol(scope: Scope) -> list[dict[str, Any]]:
     """Return the results of each market, the best first."""
-    rows = scope.results().values("symbol").annotate(**_TALLY, fees=Sum("fee_in_quote")).order_by()
+    rows = scope.results().values("symbol").annotate(**_TALLY, fees=Sum("closed_fee")).order_by()
     return _best_first([{"symbol": row["symbol"], **_group(row)} for row in rows])
 
 
@@ -108,24 +125,16 @@ def equity(scope: Scope) -> dict[str, Any]:
         `step` ("trade" or "day") and `points`, oldest first: time, net, how far it is below its highest point so
         far (the line begins at zero), and one amount by source.
     """
-    rows = scope.results().values("day", "source").annotate(**_TALLY).order_by("day", "source")
-    by_day = [(row, _tally(row)) for row in rows]
-    if sum(tally.trade_count for _, tally in by_day) <= MAX_TRADE_POINTS:
-        step, moves = "trade", _trade_moves(scope)
-    else:
-        step, moves = "day", [(_end_of(row["day"]), row["source"], tally.net) for row, tally in by_day]
+    step, moves = _moves(scope)
     totals: defaultdict[str, Decimal] = defaultdict(Decimal)
-    peak = _ZERO
+    net = peak = _ZERO
     points: list[dict[str, Any]] = []
-    nets = cumulate([amount for _, _, amount in moves])
-    for (moment, source, amount), net in zip(moves, nets, strict=True):
-        totals[source] += amount
+    for moment, together in groupby(moves, key=lambda move: move.moment):  # of one moment the last state counts
+        for move in together:
+            totals[move.source] += move.amount
+            net += move.amount
         peak = max(peak, net)
-        point = {"time": moment, "net": net, "drawdown": peak - net, "sources": dict(totals)}
-        if points and points[-1]["time"] == moment:
-            points[-1] = point  # of one moment the last state counts
-        else:
-            points.append(point)
+        points.append({"time": moment, "net": net, "drawdown": peak - net, "sources": dict(totals)})
     return {"step": step, "points": points}
 
 
@@ -144,9 +153,34 @@ def trades(scope: Scope) -> "QuerySet[Trade]":
     return found.select_related("strategy", "broker")
 
 
-def _trade_moves(scope: Scope) -> list[tuple[datetime, str, Decimal]]:
-    rows = trades(scope).annotate(moment=_MOMENT).order_by("moment", "id")
-    return list(rows.values_list("moment", "source", "profit_loss"))
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """A step of the line of gains; `day` is the one it is shown under."""
+
+    moment: datetime
+    day: date
+    source: str
+    amount: Decimal
+
+
+def _moves(scope: Scope) -> tuple[str, list[_Move]]:
+    """Return the steps of the line, which its chart and its drawdown share: by trade while there are few."""
+    rows = scope.results().values("day", "source").annotate(**_TALLY).order_by("day", "source")
+    by_day = [(row, _tally(row)) for row in rows]
+    if sum(tally.trade_count for _, tally in by_day) > MAX_TRADE_POINTS:
+        moves = [_Move(_end_of(row["day"]), row["day"], row["source"], tally.net) for row, tally in by_day]
+        return "day", moves
+    closed = trades(scope).annotate(moment=_MOMENT).order_by("moment", "id")
+    found = closed.values_list("moment", "source", "profit_loss")
+    return "trade", [_Move(moment, moment.astimezone(UTC).date(), source, net) for moment, source, net in found]
+
+
+def _drawdown(scope: Scope) -> dict[str, Any]:
+    step, moves = _moves(scope)
+    steps = [list(together) for _, together in groupby(moves, key=lambda move: move.moment)]
+    line = [(step_moves[0].day, sum((move.amount for move in step_moves), _ZERO)) for step_moves in steps]
+    deepest = deepest_drawdown(line)
+    return {"step": step, "day_count": deepest.day_count, **asdict(deepest)}
 
 
 def _end_of(day: date) -> datetime:
@@ -162,7 +196,40 @@ def _open_positions(scope: Scope) -> dict[str, Any]:
     quoted = Q(symbol__endswith=f"/{scope.quote}") | Q(symbol__contains=f"/{scope.quote}:")
     live = Position.objects.filter(quoted, user_id=scope.user_id, broker_id__in=scope.broker_ids)
     sums = live.exclude(status=Position.Status.CLOSED).aggregate(count=Count("id"), total=Sum("unrealized_pnl"))
-    return {"count": sums["count"], "unrealized_pnl": sums["total"] or _ZERO}
+    return {"count": sums["count"], "unrealized_pnl": sums["total"] or _ZERO, "fees": _held_fees(live, scope.quote)}
+
+
+def _held_fees(positions: "QuerySet[Position]", quote: str) -> Decimal:
+    """Return what the purchases of what is held paid in fees, in quote: the sales to come will carry it."""
+    in_base = When(symbol__startswith=Concat("fee_currency", Value("/")), then=F("fee") * F("price"))
+    paid = Case(When(fee_currency=quote, then=F("fee")), in_base, default=Value(_ZERO), output_field=_PRODUCT)
+    fills = Fill.objects.filter(position__in=positions.exclude(status=Position.Status.CLOSED))
+    sums = fills.aggregate(paid=Sum(paid, filter=Q(trade__side=Side.BUY.value)), carried=Sum("entry_fee"))
+    return (sums["paid"] or _ZERO) - (sums["carried"] or _ZERO)
+
+
+def closed_trade(trade: Trade) -> ClosedTrade:
+    """Return an order with a realised result as the domain counts it."""
+    return ClosedTrade(
+        symbol=trade.symbol,
+        quantity=trade.filled_quantity,
+        exit_price=trade.average_price,
+        exit_fee=trade.fee,
+        fee_currency=trade.fee_currency,
+        entry_fee=trade.entry_fee or _ZERO,
+        result=trade.profit_loss or _ZERO,
+    )
+
+
+def position_of(trade: Trade) -> Position | None:
+    """Return the position that an order reduced or closed; None when what it sold was never bought here."""
+    return Position.objects.filter(fills__trade=trade).order_by("-id").first()
+
+
+def orders_of(position: Position) -> "QuerySet[Trade]":
+    """Return every order that was executed in a position, oldest first."""
+    executed = Trade.objects.filter(fills__position=position).distinct()
+    return executed.annotate(moment=_MOMENT).order_by("moment", "id")
 
 
 def _group(row: Row) -> dict[str, Any]:

@@ -13,4 +13,5 @@ urlpatterns = [
     path("stats/by-symbol/", views.BySymbolView.as_view()),
     path("stats/trades/", views.TradesView.as_view()),
     path("stats/trades/export/", views.TradesExportView.as_view()),
+    path("stats/trades/<int:pk>/", views.TradeView.as_view()),
 ]

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework.generics import ListAPIView
+from rest_framework.generics import GenericAPIView, ListAPIView
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 
 from apps.orders.models import Trade
 from apps.stats import exports, selectors
+from apps.stats.detail import detail_of
 from apps.stats.scope import Scope, quotes_of, scope_of
 from apps.stats.serializers import (
     ScopeQuery,
@@ -25,6 +26,7 @@ from apps.stats.serializers import (
     StatsStrategySerializer,
     StatsSummarySerializer,
     StatsSymbolSerializer,
+    StatsTradeDetailSerializer,
     StatsTradeSerializer,
     StatsWebhookSerializer,
 )
@@ -113,6 +115,15 @@ class TradesView(_StatsView, ListAPIView[Trade]):
 
     def get_queryset(self) -> "QuerySet[Trade]":
         return selectors.trades(self.scope(self.request))
+
+
+class TradeView(GenericAPIView[Trade]):
+    serializer_class = StatsTradeDetailSerializer
+    queryset = Trade.objects.none()
+
+    def get(self, request: Request, pk: int) -> Response:
+        """One closed trade: its purchases, its sale, and why it was sold."""
+        return Response(StatsTradeDetailSerializer(detail_of(request.user.pk, pk)).data)
 
 
 class TradesExportView(_StatsView):

@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.core.api_fields import TRADING_MODES
 from apps.orders.serializers import ProtectionSerializer
 from domain.strategies.parity import Cause
 from domain.timeframes import Timeframe
@@ -133,7 +134,7 @@ class BotSerializer(serializers.Serializer[Any]):
     strategy_name = serializers.CharField()
     broker = serializers.IntegerField()
     broker_name = serializers.CharField()
-    mode = serializers.ChoiceField(choices=["simulation", "testnet", "real"])
+    mode = serializers.ChoiceField(choices=TRADING_MODES)
     symbol = serializers.CharField()
     quote_currency = serializers.CharField()
     timeframe = serializers.ChoiceField(choices=TIMEFRAMES)

@@ -59,12 +59,14 @@ class BotViewSet(GenericViewSet[ActiveStrategy]):
 
     @extend_schema(request=BotInputSerializer, responses=BotSerializer)
     def update(self, request: Request, pk: str) -> Response:
-        wanted = _validated(BotInputSerializer(data=request.data))
-        return _answer(bots.update(request.user.pk, int(pk), wanted, now=_now()))
+        return self._change(request, pk, _validated(BotInputSerializer(data=request.data)))
 
     @extend_schema(request=BotInputSerializer(partial=True), responses=BotSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
-        changes = _validated(BotInputSerializer(data=request.data, partial=True))
+        return self._change(request, pk, _validated(BotInputSerializer(data=request.data, partial=True)))
+
+    def _change(self, request: Request, pk: str, changes: dict[str, Any]) -> Response:
+        caps.refuse_change(bots.own_bot(request.user.pk, int(pk)), changes, now=_now())
         return _answer(bots.update(request.user.pk, int(pk), changes, now=_now()))
 
     @extend_schema(responses={204: None})
@@ -89,6 +91,7 @@ class BotViewSet(GenericViewSet[ActiveStrategy]):
     @extend_schema(request=None, responses=BotSerializer)
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, pk: str) -> Response:
+        caps.refuse_resume(bots.own_bot(request.user.pk, int(pk)), now=_now())
         return _answer(bots.resume(request.user.pk, int(pk), now=_now()))
 
     @extend_schema(request=None, responses=BotSerializer)

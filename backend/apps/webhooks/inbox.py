@@ -128,6 +128,8 @@ class Inbox:
     async def _act(self, job: Job) -> None:
         facts = None
         if job.needs_money:
+            if await self._database.run(settling.must_wait, job, now=self._clock.now()):
+                return
             try:
                 facts = await self._ask(job)
             except AristobotError as error:

@@ -4,10 +4,10 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.core.api_fields import TRADING_MODES
 from apps.orders.serializers import TradeSerializer
 from apps.webhooks.models import Webhook
 
-_MODES = ["simulation", "testnet", "real"]
 _AMOUNT = {"max_digits": 30, "decimal_places": 12, "required": False, "allow_null": True}
 _BODY = {"max_length": 65536, "allow_blank": True, "trim_whitespace": False}
 
@@ -44,7 +44,7 @@ class SourceSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     broker = serializers.IntegerField()
     broker_name = serializers.CharField()
-    mode = serializers.ChoiceField(choices=_MODES)
+    mode = serializers.ChoiceField(choices=TRADING_MODES)
     token_hint = serializers.CharField()
     has_secret = serializers.BooleanField()
     tradingview_only = serializers.BooleanField()

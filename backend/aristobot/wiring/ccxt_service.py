@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -21,6 +22,7 @@ from apps.core.adapters.database import close_database
 from apps.core.adapters.market_events import ChannelsMarketPublisher
 from apps.core.adapters.market_stream import CcxtMarketSources
 from apps.core.adapters.presence import Presence
+from apps.core.adapters.rate_budget import RateBudget
 from apps.core.adapters.redis_connection import connect
 from apps.core.adapters.redis_interest import RedisInterests
 from apps.core.adapters.redis_requests import RedisRequestServer
@@ -38,6 +40,7 @@ from apps.orders.live_reports import LiveReports
 from apps.orders.restored_watch import RestoredWatch
 from apps.orders.stream_board import StreamBoard
 from aristobot.wiring.alerts import alert_works, tell_takeover
+from aristobot.wiring.lasting import lasting
 from aristobot.wiring.logs import start_logs
 from domain.errors import Unavailable
 from domain.live_market import exchange_key
@@ -103,31 +106,18 @@ class CcxtService:
             clock=self._clock,
             may_follow=self._may_apply,
         )
-        REGISTRY.register(
-            Gauges(
-                "aristobot_gateway_waiting",
-                "Requests that wait for the budget of their exchange.",
-                ["exchange"],
-                lambda: [((name,), float(budget.waiting)) for name, budget in self._manager.budgets()],
-            )
-        )
-        REGISTRY.register(
-            Gauges(
-                "aristobot_gateway_budget_left_ratio",
-                "Part of an exchange's budget of requests that may be spent now.",
-                ["exchange"],
-                lambda: [((name,), budget.left_ratio) for name, budget in self._manager.budgets()],
-            )
-        )
         requests = GatewayRequests(self._manager, clock=self._clock, wake_orders=self._executor.wake)
         self._server = RedisRequestServer(self._redis, clock=self._clock, handler=requests.handle)
         self._presence = Presence(name="ccxt_service", redis=self._redis, clock=self._clock, details=self._details)
         self._standing_by = Presence(name="ccxt_service_standby", redis=self._redis, clock=self._clock)
+        self._gauges = _budget_gauges(self._manager)
 
     async def run(self) -> None:
         """Stand by until this process may send, then serve. Raises Overtaken, in a group, when another one does."""
         log.info("ccxt_service.started")
         try:
+            for gauge in self._gauges:
+                REGISTRY.register(gauge)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._executor.run())
                 took_over = await self._stand_by()
@@ -138,13 +128,15 @@ class CcxtService:
                 tasks.create_task(self._external.run())
                 tasks.create_task(self._restored.run())
                 for work in alert_works(watched=("trading_engine",), clock=self._clock):
-                    tasks.create_task(work.run())
+                    tasks.create_task(lasting(work, clock=self._clock))
                 tasks.create_task(self._market_feeds.run())
                 tasks.create_task(self._describe_exchanges())
                 tasks.create_task(self._load_brokers())
                 if took_over:
                     tasks.create_task(tell_takeover(clock=self._clock))
         finally:
+            for gauge in self._gauges:  # one that was overtaken starts anew in this process
+                REGISTRY.unregister(gauge)
             await self._manager.close()
             await self._redis.aclose()
             await close_claims()
@@ -240,6 +232,25 @@ class CcxtService:
             return
         if made:
             log.info("ccxt_service.simulateurs_made", count=made)
+
+
+def _budget_gauges(manager: CcxtManager) -> Sequence[Gauges]:
+    """Return what is shown of the exchanges' budgets of requests."""
+
+    def gauge(name: str, documentation: str, figure: Callable[[RateBudget], float]) -> Gauges:
+        def read() -> list[tuple[Any, float]]:
+            return [((exchange,), figure(budget)) for exchange, budget in manager.budgets()]
+
+        return Gauges(f"aristobot_gateway_{name}", documentation, ["exchange"], read)
+
+    return (
+        gauge("waiting", "Requests that wait for the budget of their exchange.", lambda b: float(b.waiting)),
+        gauge(
+            "budget_left_ratio",
+            "Part of an exchange's budget of requests that may be spent now.",
+            lambda b: b.left_ratio,
+        ),
+    )
 
 
 async def _speed_of(exchange: str) -> float:

@@ -38,6 +38,7 @@ from apps.trading_engine.position_watch import PositionWatch
 from apps.webhooks.inbox import Inbox
 from aristobot.wiring.alerts import alert_works, heartbeat_watch, store_watch
 from aristobot.wiring.backtests import BacktestWorks
+from aristobot.wiring.lasting import Work, lasting
 from aristobot.wiring.logs import start_logs
 from aristobot.wiring.outgoing_events import OutgoingEvents, join_wake_up
 from aristobot.wiring.retention import retention_rules
@@ -81,6 +82,110 @@ class GatewayCandles:
         )
 
 
+class TradingTerminal:
+    """The process of terminal 3; `run` works until it is told to stop, then closes everything."""
+
+    def __init__(self) -> None:
+        self._clock = SystemClock()
+        self._host = SandboxedStrategyHost()
+        self._database = Database()
+        self._backtests_database = Database(threads=3)  # its long reads must not keep a bot's waiting
+        self._parity_database = Database(threads=1)
+        self._redis = connect(settings.REDIS_URL)
+        self._gateway = CcxtClient(RedisRequestBus(self._redis, clock=self._clock), clock=self._clock)
+        self._events = OutgoingEvents(ChannelsPublisher(self._clock))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        try:
+            await _start_sandbox(self._host)
+            join_wake_up(self._gateway)
+            beside = [lasting(work, clock=self._clock) for work in self._beside()]
+            await _until(stop, [*(work.run() for work in self._works()), *beside])
+        finally:
+            await self._close()
+
+    def _works(self) -> Sequence[Any]:
+        """What runs side by side. What is told to browsers comes first: the others tell through it."""
+        watch = PositionWatch(gateway=self._gateway, database=self._database, clock=self._clock)
+        engine = self._engine(watch)
+        return (
+            self._events,
+            EventRelay(self._events),
+            engine,
+            watch,
+            self._inbox(),
+            self._strategy_requests(),
+            Presence(
+                name="trading_engine",
+                redis=self._redis,
+                clock=self._clock,
+                details=lambda: _details(engine, self._host),
+            ),
+            self._backtests(),
+        )
+
+    def _beside(self) -> Sequence[Work]:
+        """Works whose failure ends nothing else."""
+        return (
+            ParityWatch(host=self._host, publisher=self._events, database=self._parity_database, clock=self._clock),
+            StatsUpkeep(clock=self._clock),
+            Retention(retention_rules(), clock=self._clock),
+            DailySummaries(clock=self._clock),
+            *alert_works(watched=("ccxt_service",), clock=self._clock),
+            heartbeat_watch(clock=self._clock),
+            store_watch(clock=self._clock),
+        )
+
+    def _engine(self, watch: PositionWatch) -> TradingEngine:
+        return TradingEngine(
+            signals=RedisSignalStream(self._redis),
+            evaluator=Evaluator(
+                gateway=self._gateway,
+                host=self._host,
+                candles=GatewayCandles(self._gateway),
+                database=self._database,
+                clock=self._clock,
+            ),
+            announcer=Announcer(publisher=self._events, database=self._database, clock=self._clock),
+            database=self._database,
+            clock=self._clock,
+            on_minute=watch.wake,
+        )
+
+    def _inbox(self) -> Inbox:
+        return Inbox(
+            gateway=self._gateway,
+            database=self._database,
+            publisher=self._events,
+            wake_up=RedisWakeUp(self._redis, WEBHOOKS_WAITING, clock=self._clock),
+            clock=self._clock,
+        )
+
+    def _strategy_requests(self) -> StrategyRequestServer:
+        quick_tests = QuickTests(gateway=self._gateway, host=self._host, clock=self._clock)
+        return StrategyRequestServer(
+            self._redis, host=self._host, clock=self._clock, handlers={"quick_test": quick_tests.run}
+        )
+
+    def _backtests(self) -> BacktestWorks:
+        return BacktestWorks(
+            wake_up=RedisWakeUp(self._redis, BACKTESTS_WAITING, clock=self._clock),
+            gateway=self._gateway,
+            queries=self._backtests_database,
+            publisher=self._events,
+            clock=self._clock,
+        )
+
+    async def _close(self) -> None:
+        await self._gateway.close()
+        await self._host.close()
+        await self._redis.aclose()
+        await close_database()
+        for database in (self._database, self._backtests_database, self._parity_database):
+            database.close()
+        log.info("trading_engine.stopped")
+
+
 async def run() -> None:
     """Run terminal 3 until SIGTERM or SIGINT."""
     take_short_turns()
@@ -88,71 +193,7 @@ async def run() -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    clock, database, host = SystemClock(), Database(), SandboxedStrategyHost()
-    database_of_backtests = Database(threads=3)  # its long reads must not keep a bot's waiting
-    parity_database = Database(threads=1)
-    redis = connect(settings.REDIS_URL)
-    gateway = CcxtClient(RedisRequestBus(redis, clock=clock), clock=clock)
-    try:
-        await _start_sandbox(host)
-        events = OutgoingEvents(ChannelsPublisher(clock))
-        join_wake_up(gateway)
-        watch = PositionWatch(gateway=gateway, database=database, clock=clock)
-        engine = TradingEngine(
-            signals=RedisSignalStream(redis),
-            evaluator=Evaluator(
-                gateway=gateway, host=host, candles=GatewayCandles(gateway), database=database, clock=clock
-            ),
-            announcer=Announcer(publisher=events, database=database, clock=clock),
-            database=database,
-            clock=clock,
-            on_minute=watch.wake,
-        )
-        presence = Presence(name="trading_engine", redis=redis, clock=clock, details=lambda: _details(engine, host))
-        quick_tests = QuickTests(gateway=gateway, host=host, clock=clock)
-        requests = StrategyRequestServer(redis, host=host, clock=clock, handlers={"quick_test": quick_tests.run})
-        backtests = BacktestWorks(
-            wake_up=RedisWakeUp(redis, BACKTESTS_WAITING, clock=clock),
-            gateway=gateway,
-            queries=database_of_backtests,
-            publisher=events,
-            clock=clock,
-        )
-        relay = EventRelay(events)
-        inbox = Inbox(
-            gateway=gateway,
-            database=database,
-            publisher=events,
-            wake_up=RedisWakeUp(redis, WEBHOOKS_WAITING, clock=clock),
-            clock=clock,
-        )
-        works = (
-            events,
-            relay,
-            engine,
-            watch,
-            inbox,
-            requests,
-            presence,
-            backtests,
-            ParityWatch(host=host, publisher=events, database=parity_database, clock=clock),
-            StatsUpkeep(clock=clock),
-            Retention(retention_rules(), clock=clock),
-            DailySummaries(clock=clock),
-            *alert_works(watched=("ccxt_service",), clock=clock),
-            heartbeat_watch(clock=clock),
-            store_watch(clock=clock),
-        )
-        await _until(stop, [work.run() for work in works])
-    finally:
-        await gateway.close()
-        await host.close()
-        await redis.aclose()
-        await close_database()
-        database.close()
-        database_of_backtests.close()
-        parity_database.close()
-        log.info("trading_engine.stopped")
+    await TradingTerminal().run(stop)
 
 
 async def _start_sandbox(host: SandboxedStrategyHost) -> None:

@@ -5,7 +5,7 @@ they are compared and drawn, never added up.
 """
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
@@ -99,6 +99,35 @@ class HeldPosition(Protocol):
     def take_profit(self) -> Decimal | None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """Positions that a strategy may come to hold, as far as they are known before the run.
+
+    Args:
+        first, last: arrays of first and last bars of the stretches they may live through, both included, before
+            the series' last bar; ascending, no two begin together.
+        leaves: for each, the bar at whose close it surely wants to leave; beyond the last bar = not known, or not
+            sure to be entered.
+        wants: for each bar of the series, the next one (itself included) at whose close it may want to buy.
+        terms: what all entries answer, None = they differ.
+    """
+
+    first: Any
+    last: Any
+    leaves: Any
+    wants: memoryview
+    terms: "FixedTerms | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class FixedTerms:
+    """Entry terms that know nothing of the candles; `size` asks for the one that depends on the balance."""
+
+    size: Callable[[float], float]
+    stop_loss: float
+    take_profit: float
+
+
 class Decisions(Protocol):
     """A strategy seen by the engine. Bar N knows the candles up to N and nothing else.
 
@@ -126,11 +155,8 @@ class Decisions(Protocol):
         """
         ...
 
-    def rides(self) -> tuple[Any, Any] | None:
-        """Return arrays of first and last bars of the stretches that positions are likely to live through, or None.
-
-        It only saves work.
-        """
+    def foreseen(self) -> Foreseen | None:
+        """Return the positions that are likely, or None. It only saves work."""
         ...
 
 

@@ -31,6 +31,7 @@ from domain.backtest.contract import (
 )
 from domain.backtest.entries import Entries, Refused
 from domain.backtest.exits import Exit, Exits
+from domain.backtest.foreseen import ForeseenTrades
 from domain.backtest.ledger import Held, Row, Trades
 from domain.backtest.touches import TouchIndex
 from domain.backtest.units import Units, price_scale, whole_prices
@@ -88,11 +89,20 @@ class _Run:
         opens = whole_prices(self.candles.open, scale)
         self.entries = Entries(self.candles, self.settings, self.units, opens, scale)
         self.exits = Exits(self.candles, self.settings, self.units, opens, scale, self.ambiguous, self.inside)
-        self.touches = TouchIndex(self.candles, self.decisions.rides())
+        foreseen = self.decisions.foreseen()
+        self.touches = TouchIndex(self.candles, foreseen)
         self.per_quote, self.tick = self.units.per_quote, (self.units.tick_over, self.units.tick_under)
         # Bars after which the next candle is missing, and the very last one.
         steps = np.diff(self.candles.open_time_ms)
         self.ends = [int(bar) for bar in np.flatnonzero(steps != self.candles.step_ms)] + [len(self.candles) - 1]
+        self.foreseen = self._foreseen()
+
+    def _foreseen(self) -> ForeseenTrades | None:
+        rides = self.touches.rides
+        terms = None if rides is None else rides.foreseen.terms
+        if rides is None or terms is None:
+            return None
+        return ForeseenTrades(self.units, self.entries, self.exits, rides, terms=terms, ends=self.ends)
 
     def play(self) -> Outcome:
         bar = self.settings.first_bar
@@ -106,6 +116,10 @@ class _Run:
         if self.progress is not None and not self.searches % _TELL_EVERY:
             self.progress(bar)
         self.searches += 1
+        if self.foreseen is not None:
+            bar, self.cash = self.foreseen.play(bar, self.cash, self.rows)
+            if bar > end:
+                return bar
         balance = self.cash / self.per_quote
         signal = self.decisions.next_entry(bar, end, balance)
         if signal is None:

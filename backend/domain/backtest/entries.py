@@ -7,11 +7,14 @@ exchange or the balance would refuse, the live order's own functions decide.
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil, floor, inf
+from typing import Any
+
+import numpy as np
 
 from domain.backtest.contract import BacktestSettings, CandleSeries, EntryTerms
 from domain.backtest.ledger import Held
 from domain.backtest.touches import floats
-from domain.backtest.units import Units, whole_prices
+from domain.backtest.units import Units, times, whole_prices
 from domain.errors import InvalidInput
 from domain.french import number
 from domain.orders import Side
@@ -74,35 +77,54 @@ class Entries:
         Raises:
             Refused: the exchange or the balance would not have it.
         """
-        size, stop, target = terms.position_size, terms.stop_loss, terms.take_profit
+        stop, target = terms.stop_loss, terms.take_profit
         seen, opened = self._whole_closes[signal], self._whole_opens[signal + 1]
-        spend, payable = size if size <= self._cap else self._cap, cash * self._payable
-        if spend > payable * _LESS:
-            if not payable * _MORE < spend <= cash / self._per_quote:
-                return self._by_the_book(signal, terms, cash)
-            spend = payable  # all that there is, less the margin
-        if not seen or not opened or not spend > 0 or not 0 <= stop < 1 or not target >= 0:
-            return self._by_the_book(signal, terms, cash)
-        count = spend / (self._closes[signal] * self._step)
-        steps = int(count)
-        if not _NEAR < count - steps < _FAR or not self._least <= steps <= self._most:
+        steps = self.steps(signal, terms.position_size, cash)
+        if not steps or not opened or not 0 <= stop < 1 or not target >= 0:
             return self._by_the_book(signal, terms, cash)
         low = high = None
         if stop:
             over, under = self._changes.get(-stop) or self._change(-stop)
             low = seen * over // under
-            if steps * low < self._least_stopped:
-                return self._by_the_book(signal, terms, cash)
         if target:
             over, under = self._changes.get(target) or self._change(target)
             high = seen * over // under
         ticks = -(-opened * self._over // self._under)
+        return self.held(signal, steps, ticks, low, high, cash) or self._by_the_book(signal, terms, cash)
+
+    def steps(self, signal: int, size: float, cash: int) -> int:
+        """Return how many steps a size buys, 0 where whole numbers do not tell."""
+        spend, payable = size if size <= self._cap else self._cap, cash * self._payable
+        if spend > payable * _LESS:
+            if not payable * _MORE < spend <= cash / self._per_quote:
+                return 0
+            spend = payable  # all that there is, less the margin
+        if not spend > 0 or not self._whole_closes[signal]:
+            return 0
+        count = spend / (self._closes[signal] * self._step)
+        steps = int(count)
+        return steps if _NEAR < count - steps < _FAR and self._least <= steps <= self._most else 0
+
+    def held(
+        self, signal: int, steps: int, ticks: int, low: int | None, high: int | None, cash: int
+    ) -> Held | None:
+        """Return a position at given prices in ticks, None where a filter or the balance may refuse it."""
         worth = steps * ticks * self._worth
         fee = -(-worth * self._fee_over // self._fee_under)
         spent = worth + fee * self._per_fee
-        if steps * seen < self._least_worth or spent > cash:
-            return self._by_the_book(signal, terms, cash)
+        if steps * self._whole_closes[signal] < self._least_worth or spent > cash:
+            return None
+        if low is not None and steps * low < self._least_stopped:
+            return None
         return Held(signal + 1, steps, ticks, fee, low, high, cash, spent, self._units)
+
+    def bought_at(self, bars: Any) -> Any:
+        """Return the prices of entries at these opens in ticks, 0 where the opens are not whole."""
+        return -times(-np.asarray(self._whole_opens)[bars], self._over, self._under)
+
+    def changed(self, bars: Any, change: float) -> Any:
+        """Return these closes changed by a ratio, in ticks, 0 where they are not whole."""
+        return times(np.asarray(self._whole_closes)[bars], *self._change(change))
 
     def _change(self, change: float) -> tuple[int, int]:
         """Return by what to multiply, and to divide, a whole price for that price changed by a ratio, in ticks."""

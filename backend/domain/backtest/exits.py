@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
+
+import numpy as np
 
 from domain.backtest.contract import BacktestSettings, CandleSeries, ExitReason, HeldPosition, Touch
 from domain.backtest.ledger import Held
 from domain.backtest.touches import Touched, floats
-from domain.backtest.units import Units
+from domain.backtest.units import Units, times
 
 # An enum's attribute is slow to reach, and these are reached for each trade.
 _SIGNAL, _STOPPED, _REACHED = ExitReason.SIGNAL, ExitReason.STOP_LOSS, ExitReason.TAKE_PROFIT
@@ -58,6 +61,10 @@ class Exits:
         opened: int = self._whole_opens[bar]
         ticks = opened * self._over // self._under if opened else self._worse(self._opens[bar])
         return bar, ticks, True, _SIGNAL, False
+
+    def sold_at(self, bars: Any) -> Any:
+        """Return the prices of `at_open` in ticks, 0 where the opens are not whole."""
+        return times(np.asarray(self._whole_opens)[bars], self._over, self._under)
 
     def before_hole(self, bar: int) -> Exit:
         return bar, self._worse(self._closes[bar]), True, ExitReason.HOLE, False

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from domain.backtest import vectors, windowed
-from domain.backtest.contract import CandleSeries, EntryTerms, HeldPosition
+from domain.backtest.contract import CandleSeries, EntryTerms, FixedTerms, Foreseen, HeldPosition
+from domain.backtest.fixed import is_fixed
 from domain.backtest.lanes import Context
 from domain.backtest.literal import LiteralDecisions
 from domain.backtest.snapshot import Key, Snapshot
@@ -57,6 +58,7 @@ class FastDecisions:
         self._view = View(methods, snapshot, candles, window=window, shortest=shortest)
         self._asker = Asker(code, window)
         self._size, self._stop, self._target = (self._view.method(name) for name in METHODS[2:])
+        self._fixed = self._fixed_terms(methods, snapshot)
         self.slow_reason = ""
         self._signals: dict[str, _Signals | None] = {}
         for name, held in (("should_long", False), ("should_short", True)):
@@ -91,15 +93,18 @@ class FastDecisions:
         bar: int = exits.following[first]
         return bar if bar == self._count or exits.answers[bar] == _YES else None
 
-    def rides(self) -> tuple[Any, Any] | None:
+    def foreseen(self) -> Foreseen | None:
         if self._entries is None or self._exits is None:
             return None
         first: Any = self._entries.bars + 1
         first = first[first < self._count - 1]
         for kept in (first, first[np.diff(first, prepend=0) > 1]):  # else those that follow no other
-            last = np.minimum(self._exits.after[kept], np.minimum(kept + _LONGEST_RIDE, self._count) - 2)
+            after = self._exits.after[kept]
+            last = np.minimum(after, np.minimum(kept + _LONGEST_RIDE, self._count) - 2)
             if int((last - kept).sum()) <= _MOST_RIDDEN * self._count:
-                return kept, np.maximum(last, kept)
+                sure = self._exits.are_sure(after) & self._entries.are_sure(kept - 1)
+                leaves = np.where(sure, after, self._count)
+                return Foreseen(kept, np.maximum(last, kept), leaves, self._entries.following, self._fixed)
         return None
 
     def entry_terms(self, bar: int, balance: float) -> EntryTerms:
@@ -124,8 +129,30 @@ class FastDecisions:
         answers = zip(METHODS[2:], (size, stop, target), strict=True)
         return EntryTerms(*(self._asker.number(name, partial(_same, value)) for name, value in answers))
 
+    def _fixed_terms(self, methods: Methods, snapshot: Snapshot) -> FixedTerms | None:
+        size, *protections = METHODS[2:]
+        fixed = not self._view.stateful and is_fixed(methods, snapshot, size, but_for="balance")
+        if not fixed or not all(is_fixed(methods, snapshot, name) for name in protections):
+            return None
+        try:
+            stop, target = self._stop(), self._target()
+        except Exception:  # noqa: BLE001 — the user's code fails here: it is told when an entry meets it
+            return None
+        usual = type(stop) is type(target) is float and 0 <= stop < 1 and 0 <= target < 100
+        return FixedTerms(self._size_of, stop, target) if usual else None
+
+    def _size_of(self, balance: float) -> float:
+        """Return the size asked, NaN for an answer that `entry_terms` has to judge."""
+        self._view.own["balance"] = balance
+        try:
+            size: Any = self._size()
+        except Exception:  # noqa: BLE001 — as in `entry_terms`
+            return math.nan
+        return size if type(size) is float else math.nan
+
     def forget(self) -> None:
         """Let go of the candles; nothing can be asked afterwards."""
+        self._fixed = None  # it holds this object, which holds it
         self._view.forget()
 
     def decides(self, bar: int, balance: float, position: HeldPosition | None) -> bool:
@@ -233,3 +260,8 @@ class _Signals:
 
     def sure(self, bar: int) -> bool:
         return self.answers[bar] == _YES
+
+    def are_sure(self, bars: Any) -> Any:
+        """Tell it of an array of bars; beyond the last one nothing is."""
+        answers: Any = np.append(np.asarray(self.answers), vectors.NO)
+        return answers[bars] == _YES

@@ -3,15 +3,14 @@
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from operator import sub
 from typing import Any, NamedTuple, overload
 
 import numpy as np
 
 from domain.backtest.contract import BacktestTrade, CandleSeries, ExitReason, HeldPosition
 from domain.backtest.metrics import Tally
-from domain.backtest.units import Units
-
-_EXACT = 2**53  # whole numbers under this are floats without a rounding
+from domain.backtest.units import Units, quotients
 
 
 class Held(NamedTuple):
@@ -142,24 +141,19 @@ class Trades(Sequence[BacktestTrade]):
         """
         count = len(closes)
         rides = [row[0] for row in self._rows] + ([] if self._held is None else [self._held])
+        entered, steps, _, _, _, _, before, spent, _ = zip(*rides, strict=True) if rides else [()] * 9
         edges = np.full(2 * len(rides) + 2, count)
         edges[0] = first
-        edges[1:-1:2] = [held.entry_bar for held in rides]
+        edges[1:-1:2] = entered
         edges[2 : 2 * len(self._rows) + 1 : 2] = [row[1] for row in self._rows]
         over, under = self._units.step.as_integer_ratio()
         quantities, cash = np.zeros(len(edges) - 1), np.empty(len(edges) - 1)
-        quantities[1::2] = [held.steps * over / under for held in rides]
-        cash[:-1:2] = self._floats([held.cash for held in rides])
-        cash[1::2] = self._floats([held.cash - held.spent for held in rides])
+        quantities[1::2] = quotients(steps, over, under)
+        cash[:-1:2] = quotients(before, 1, self._units.per_quote)
+        cash[1::2] = quotients(tuple(map(sub, before, spent)), 1, self._units.per_quote)
         cash[-1] = (self._rows[-1][5] if self._rows else self._start) / self._units.per_quote
         lengths = np.diff(edges)
         line: Any = np.repeat(quantities, lengths)
         line *= closes[first:]
         line += np.repeat(cash, lengths)
         return line
-
-    def _floats(self, money: list[int]) -> Any:
-        """Return amounts in quote currency, each rounded once."""
-        if max(money, default=0) < _EXACT:
-            return np.array(money, dtype="float64") / self._units.per_quote
-        return [each / self._units.per_quote for each in money]

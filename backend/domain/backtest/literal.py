@@ -8,7 +8,7 @@ a module's variable would otherwise carry the future into the past.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from domain.backtest.contract import CandleSeries, EntryTerms, HeldPosition
+from domain.backtest.contract import CandleSeries, EntryTerms, Foreseen, HeldPosition
 from domain.strategies.base import Strategy
 from domain.strategies.contract import CandleWindow, Evaluation, PositionView
 from domain.strategies.evaluate import Asked
@@ -60,7 +60,7 @@ class LiteralDecisions:
     def sure_exit(self, first: int) -> int | None:
         return None
 
-    def rides(self) -> tuple[Any, Any] | None:
+    def foreseen(self) -> Foreseen | None:
         return None
 
     def at(self, bar: int, balance: float, position: HeldPosition | None = None) -> Evaluation:

@@ -3,7 +3,7 @@
 It runs in the sandboxed child, the exact way, on a few hundred candles.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,16 @@ from domain.strategies.contract import DEFAULT_WINDOW
 from domain.strategies.loader import check_class, invalid, load
 from domain.strategies.params import declared_params
 
+_SHARES = 50  # how finely progress is told
 
-def quick_test(job: QuickTestJob, scope: Mapping[str, Any]) -> QuickTestResult:
+
+def quick_test(
+    job: QuickTestJob, scope: Mapping[str, Any], *, progress: Callable[[float], None] = lambda ratio: None
+) -> QuickTestResult:
     """Play the strategy over the candles.
+
+    Args:
+        progress: told now and then which share of the tested candles has been decided, 0..1.
 
     Raises:
         StrategyInvalid, StrategyError: the code is not a strategy, or failed; with its line.
@@ -32,17 +39,37 @@ def quick_test(job: QuickTestJob, scope: Mapping[str, Any]) -> QuickTestResult:
     candles = _series(job)
     if not len(candles):
         raise StrategyInvalid("Essai impossible : aucune bougie.")
+    first_bar = max(0, len(candles) - job.tested)
     decisions = LiteralDecisions(
-        lambda: load(job.code, scope), candles, job.params, window=DEFAULT_WINDOW, code=job.code
+        lambda: load(job.code, scope),
+        candles,
+        job.params,
+        window=DEFAULT_WINDOW,
+        code=job.code,
+        tick=_ticker(progress, first=first_bar, last=len(candles) - 1),
     )
     settings = BacktestSettings(
         market=job.market,
         initial_amount=job.initial_amount,
         taker_fee_ratio=job.market.taker_fee_ratio,
         maker_fee_ratio=job.market.maker_fee_ratio,
-        first_bar=max(0, len(candles) - job.tested),
+        first_bar=first_bar,
     )
     return _result(simulate(candles, decisions, settings))
+
+
+def _ticker(progress: Callable[[float], None], *, first: int, last: int) -> Callable[[int], None]:
+    """Return what is told of each bar and passes on the first of each further share."""
+    told = 0
+
+    def tick(bar: int) -> None:
+        nonlocal told
+        share = _SHARES * (bar - first) // max(1, last - first)
+        if share > told:
+            told = share
+            progress(share / _SHARES)
+
+    return tick
 
 
 def _series(job: QuickTestJob) -> CandleSeries:

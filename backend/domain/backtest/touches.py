@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from domain.backtest.contract import CandleSeries
+from domain.backtest.contract import CandleSeries, Foreseen
 
 _BLOCK = 256
 _SHORT = 64  # so few candles are looked through faster one by one
@@ -23,19 +23,19 @@ class Touched:
 class TouchIndex:
     """Searches lows and highs. A stop is met when a low reaches it; a take profit when a high goes through it."""
 
-    def __init__(self, candles: CandleSeries, rides: tuple[Any, Any] | None = None) -> None:
+    def __init__(self, candles: CandleSeries, foreseen: Foreseen | None = None) -> None:
         self._low, self._high = candles.low, candles.high
         self._lows, self._highs = floats(candles.low), floats(candles.high)
         self._block_low = _blocks(candles.low, np.minimum)
         self._block_high = _blocks(candles.high, np.maximum)
-        self._rides = None if rides is None else _Rides(candles, *rides)
+        self.rides = None if foreseen is None else Rides(candles, foreseen)
 
     def first(self, first: int, last: int, low: float, high: float) -> Touched | None:
         """Return the first candle in first..last (inclusive) that met a stop at `low` or a target at `high`.
 
         Infinite ones are never met.
         """
-        rides = self._rides
+        rides = self.rides
         if rides is not None and rides.untouched(first, last, low, high):
             return None
         start = first
@@ -70,25 +70,26 @@ class TouchIndex:
         return Touched(start + offset, bool(stops[offset]), bool(targets[offset]))
 
 
-class _Rides:
+class Rides:
     """The lowest low and highest high of stretches known beforehand, found all at once.
 
-    Args:
-        first, last: of each stretch, both included, before the series' last bar; no two begin together.
+    `number` is that of the stretch that begins at a bar, -1 where none does.
     """
 
-    def __init__(self, candles: CandleSeries, first: Any, last: Any) -> None:
+    def __init__(self, candles: CandleSeries, foreseen: Foreseen) -> None:
+        self.foreseen, first = foreseen, foreseen.first
         numbers: Any = np.full(len(candles), -1, dtype="int32")
         numbers[first] = np.arange(len(first), dtype="int32")
-        self._number = memoryview(numbers)
-        self._last = memoryview(np.ascontiguousarray(last, dtype="int64"))
-        edges = np.stack((first, last + 1), axis=1).ravel()
-        self._low = floats(np.minimum.reduceat(candles.low, edges)[::2] if len(edges) else edges)
-        self._high = floats(np.maximum.reduceat(candles.high, edges)[::2] if len(edges) else edges)
+        self.number = memoryview(numbers)
+        self._last = memoryview(np.ascontiguousarray(foreseen.last, dtype="int64"))
+        edges = np.stack((first, foreseen.last + 1), axis=1).ravel()
+        self.low: Any = np.minimum.reduceat(candles.low, edges)[::2] if len(edges) else edges
+        self.high: Any = np.maximum.reduceat(candles.high, edges)[::2] if len(edges) else edges
+        self._low, self._high = floats(self.low), floats(self.high)
 
     def untouched(self, first: int, last: int, low: float, high: float) -> bool:
         """Tell whether a stretch that begins there is known to have met neither a stop nor a target."""
-        number = self._number[first]
+        number = self.number[first]
         return number >= 0 and self._last[number] >= last and self._low[number] > low and self._high[number] <= high
 
 

@@ -49,8 +49,8 @@ class View:
         self._wants_position = "position" in methods.mentioned
         bodies = {name: self._rewritten(tree, min(window, shortest)) for name, tree in methods.trees.items()}
         self._instance: Any = object.__new__(type(methods.strategy.__name__, (methods.strategy,), bodies))
-        self._state: dict[str, Any] = self._instance.__dict__
-        self._state.update(self._base)
+        self.own: dict[str, Any] = self._instance.__dict__  # what the methods find on self
+        self.own.update(self._base)
         self.should_long: Callable[[], Any] = self._instance.should_long
         self.should_short: Callable[[], Any] = self._instance.should_short
 
@@ -60,7 +60,7 @@ class View:
 
     def stand(self, bar: int, balance: float, position: HeldPosition | None) -> None:
         """Go to a bar; what the methods kept on themselves at another bar is forgotten."""
-        names, state = self._globals, self._state
+        names, state = self._globals, self.own
         names[_BAR] = bar
         names[_LENGTH] = bar + 1 if bar < self._window_size else self._window_size
         if self.stateful:
@@ -76,7 +76,7 @@ class View:
         """Let go of the candles: the methods hold this view, which holds them, until a collection finds it."""
         self._globals.clear()
         self._cuts.clear()
-        self._state.clear()
+        self.own.clear()
 
     def _read(self, column: Any, index: Any) -> Any:
         """Read `.iloc[index]` of the window that ends at the bar."""

@@ -8,6 +8,25 @@ from types import TracebackType
 FILENAME = "<stratégie>"
 MAX_MESSAGE = 500
 MAX_FRAMES = 20
+# What Python says in English, for who does not read it; the first that fits.
+_CAUSES: tuple[tuple[type[BaseException], str], ...] = (
+    (ZeroDivisionError, "division par zéro"),
+    (OverflowError, "nombre trop grand"),
+    (RecursionError, "une fonction s'appelle elle-même sans fin"),
+    (MemoryError, "mémoire épuisée"),
+    (UnboundLocalError, "variable lue avant d'avoir reçu une valeur"),
+    (NameError, "nom inconnu, ni défini ni importé"),
+    (KeyError, "clé ou colonne absente"),
+    (IndexError, "position hors de la liste, souvent par manque de bougies"),
+    (AttributeError, "cet objet n'a pas cet attribut ni cette méthode"),
+    (TypeError, "opération impossible entre ces types de valeurs"),
+    (ImportError, "module absent du bac à sable"),
+    (ValueError, "valeur impossible à cet endroit"),
+    (SyntaxError, "texte qui n'est pas du Python"),
+    (AssertionError, "une vérification de la stratégie a échoué"),
+    (OSError, "accès refusé"),
+    (SystemExit, "la stratégie demande à sortir"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +51,9 @@ def describe(error: BaseException, code: str, *, candle_count: int | None = None
     text = _text(error)
     where = f"ligne {line} : " if line else ""
     hint = _hint(error, text, candle_count)
+    cause = next((said for kind, said in _CAUSES if isinstance(error, kind)), "erreur de Python")
     return Failure(
-        message=f"Erreur dans la stratégie, {where}{name} : {text}{hint}",
+        message=f"Erreur dans la stratégie, {where}{cause} ({name} : {text}){hint}",
         line=line,
         exception=f"{name}: {text}",
         traceback=_render(lines, code, f"{name}: {text}"),

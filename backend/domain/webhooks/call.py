@@ -48,6 +48,7 @@ class Call:
         sent_at: when the sender says it was sent.
         secret: what the body gave as proof, "" when nothing.
         ignored: fields that were there and mean nothing here.
+        is_short: the sender holds a short position, which on spot is none at all.
     """
 
     action: Action
@@ -61,3 +62,4 @@ class Call:
     sent_at: datetime | None = None
     secret: str = ""
     ignored: tuple[str, ...] = ()
+    is_short: bool = False

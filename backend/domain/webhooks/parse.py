@@ -121,6 +121,7 @@ def call_of(fields: Mapping[str, str]) -> Call:
         sent_at=values.moment(fields["time"]) if fields.get("time") else None,
         secret=fields.get("secret", ""),
         ignored=tuple(sorted(key[1:] for key in fields if key.startswith("?"))),
+        is_short=action is Action.TARGET and _is_short(fields),
     )
 
 
@@ -238,6 +239,11 @@ def _unit_of_amount(fields: Mapping[str, str]) -> Unit:
     if not unit or (ticker.endswith(unit) and not ticker.startswith(unit)):
         return Unit.QUOTE
     raise CallRefused(f"Unité « {unit[:20]} » sans rapport avec « {ticker[:40]} ».", code="bad_value")
+
+
+def _is_short(fields: Mapping[str, str]) -> bool:
+    by_size = not fields.get("market_position") and fields.get("position_size", "").strip().startswith(("-", "−"))
+    return by_size or fields.get("market_position", "").lower() == "short"
 
 
 def _target_size(fields: Mapping[str, str]) -> Size:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 
 from domain.backtest.quick_contract import QuickTestJob, QuickTestResult
 from domain.errors import StrategyTimeout
@@ -54,7 +55,9 @@ class FakeStrategyHost:
     async def validate(self, code: str) -> Validation:
         return Validation(valid=True, class_name="Fake", errors=())
 
-    async def quick_test(self, job: QuickTestJob, *, timeout_s: float = 20.0) -> QuickTestResult:
+    async def quick_test(
+        self, job: QuickTestJob, *, progress: Callable[[float], None] = lambda ratio: None
+    ) -> QuickTestResult:
         raise NotImplementedError
 
     async def evaluate_alike(self, job: ReplayJob, *, timeout_s: float) -> list[ReplayAnswer]:

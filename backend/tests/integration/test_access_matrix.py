@@ -190,6 +190,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/api/webhooks/sources/{id}/revoke/"): Route(ADDRESSED, "webhook_source"),
     ("POST", "/api/webhooks/sources/{id}/read/"): Route(ADDRESSED, "webhook_source", {"body": "cancel BTCUSDT"}),
     ("POST", "/api/webhooks/sources/{id}/test/"): Route(ADDRESSED, "webhook_source", {"body": "cancel BTCUSDT"}),
+    ("GET", "/api/stats/trades/{id}/"): Route(ADDRESSED, "trade"),
     **{
         ("GET", f"/api/stats/{panel}/"): Route(NARROWED, body={"broker": "{broker}"}, reads=False)  # sums
         for panel in (
@@ -348,6 +349,7 @@ def _trade(user: User, broker: Broker, bot: Any) -> Trade:
         type="market",
         quantity=Decimal(1),
         status="open",
+        profit_loss=Decimal(1),
         error_message=MARK,
         valid_until=datetime.now(UTC) + timedelta(days=1),
     )

@@ -78,6 +78,38 @@ def test_a_cap_above_the_free_balance_is_refused_at_its_field(
     assert client.post("/api/bots/", {**asked, "is_active": False}, content_type=JSON).status_code == 201
 
 
+def test_a_cap_above_the_free_balance_is_refused_at_a_change_and_a_resume(
+    client: Client, user: User, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bot = make_bot(user, broker, amount=Decimal(240))
+    hold(bot)  # 0.5 BTC bought at 100: 50 of its own, beside the 200 that are free
+    _free_is(monkeypatch, "200")
+    path = f"/api/bots/{bot.id}/"
+
+    refused = client.patch(path, {"amount": "250.01"}, content_type=JSON)
+    assert (refused.status_code, refused.json()["code"]) == (400, "cap_beyond_balance")
+    assert refused.json()["message"] == (
+        "Modification refusée, montant maximal : Au-dessus du solde libre : 250,01 USDT demandés, 200 USDT "
+        f"disponibles chez « {broker.name} », plus 50 USDT déjà engagés par ce bot."
+    )
+    bot.refresh_from_db()
+    assert (bot.amount, bot.is_active) == (Decimal(240), True)
+    assert client.patch(path, {"amount": "250"}, content_type=JSON).status_code == 200
+
+    _free_is(monkeypatch, "100")  # what does not let it spend more is not asked about …
+    assert client.patch(path, {"end_date": "2028-01-01T00:00:00Z"}, content_type=JSON).status_code == 200
+    bots.suspend(user.id, bot.id)
+    assert client.patch(path, {"amount": "240"}, content_type=JSON).status_code == 200
+    for again in (client.post(f"{path}resume/"), client.patch(path, {"is_active": True}, content_type=JSON)):
+        assert (again.status_code, again.json()["code"]) == (400, "cap_beyond_balance")  # … what lets it again, is
+    bot.refresh_from_db()
+    assert not bot.is_active
+    assert "Reprise refusée, montant maximal" in client.post(f"{path}resume/").json()["message"]
+
+    _free_is(monkeypatch, "190")
+    assert client.post(f"{path}resume/").json()["state"] == "running"
+
+
 def _free_is(monkeypatch: pytest.MonkeyPatch, usdt: str) -> None:
     balance = Balance(free={"USDT": Decimal(usdt)}, locked={})
     monkeypatch.setattr(exchange_connection, "read_balance", lambda *_, **__: balance)

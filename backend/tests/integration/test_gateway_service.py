@@ -25,6 +25,7 @@ from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.database import close_database, in_database
 from apps.core.adapters.presence import presence_key
 from apps.core.adapters.rate_budget import RateBudget
+from apps.core.metrics import REGISTRY
 from apps.core.services.ccxt_client import CcxtClient
 from apps.core.services.gateway_access import short_lived_gateway
 from apps.market_data import selectors
@@ -66,6 +67,8 @@ async def terminal_5(user: User) -> AsyncIterator[None]:
     service.cancel()
     await asyncio.wait([service], timeout=10)
     assert service.cancelled()
+    # One that was overtaken starts anew in its process: it must not show its figures twice.
+    assert not [metric.name for metric in REGISTRY.collect() if metric.name.startswith("aristobot_gateway")]
     await close_database()
 
 

@@ -187,6 +187,7 @@ async def test_market_buy_is_sized_as_the_exchange_wants(world: World) -> None:
     assert (report.status, report.filled_quantity) == (OrderStatus.FILLED, Decimal("0.02"))
     fee_currency = "USDT" if world.name == "kraken" else "BTC"
     assert {each.fee_currency for each in report.fills} == {fee_currency}
+    assert world.session.abilities.buy_fee_in_base is (fee_currency == "BTC")
 
 
 async def test_market_buy_in_quote_without_its_amount_is_not_sent(world: World) -> None:

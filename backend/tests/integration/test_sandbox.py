@@ -300,6 +300,35 @@ async def test_child_that_will_not_leave_is_ended_once_it_has_answered(host: San
     await asyncio.wait_for(_gone([int(answer.position_size)]), 5)
 
 
+# With much money it calculates for long; what it would spend is its own priority (19 is the lowest).
+_LAZY_OR_NOT = """
+import os, time
+
+class Calculates(Strategy):  # {name}
+    def should_long(self):
+        start = time.process_time()
+        while self.balance > 500 and time.process_time() < start + 0.25:
+            pass
+        time.sleep(0.05)
+        return True
+
+    def calculate_position_size(self):
+        return float(os.getpriority(os.PRIO_PROCESS, 0))
+"""
+
+
+async def test_text_that_calculated_for_long_starts_behind_the_others(host: SandboxedStrategyHost) -> None:
+    async def priority(name: str, balance: float) -> float:
+        code = _LAZY_OR_NOT.format(name=name)
+        return (await host.evaluate(EvaluationJob(code, sample_window(60), balance), timeout_s=60)).position_size
+
+    usual = await priority("known", 1.0)
+    while_long = await priority("known", 1000.0)
+
+    assert usual < while_long == 19
+    assert (await priority("known", 1.0), await priority("another", 1.0)) == (19, usual)
+
+
 async def test_machine_short_of_processes_fails_one_question_not_the_zygote(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

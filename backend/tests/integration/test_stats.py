@@ -88,6 +88,7 @@ def random_trade(desk: Desk, dice: random.Random) -> Trade:
         fee=Decimal(dice.randint(0, 10**10)) / 10**18,
         fee_currency=dice.choice((base, quote, "BNB", "")),
         profit_loss=dice.choice((None, Decimal(dice.randint(-(10**12), 10**12)) / 10**15)),
+        entry_fee=dice.choice((None, Decimal(dice.randint(0, 10**10)) / 10**18)),
         status=dice.choice(("filled", "open", "cancelled", "rejected", "expired")),
         market_time=dice.choice((None, BEGIN + timedelta(minutes=dice.randint(0, 20_000)))),
     )
@@ -107,10 +108,7 @@ def plain_sums(trades: Iterable[Trade], key: str) -> dict[str, dict[str, Decimal
             group["net"] += trade.profit_loss
             group["trade_count"] += 1
             group["win_count"] += trade.profit_loss > 0
-        if trade.fee_currency == quote:
-            group["fees"] += trade.fee
-        elif trade.fee_currency == base:
-            group["fees"] += trade.fee * price
+            group["fees"] += (trade.entry_fee or 0) + trade.fee * {quote: 1, base: price}.get(trade.fee_currency, 0)
         group["volume"] += trade.filled_quantity * price
     return sums
 
@@ -141,10 +139,13 @@ def assert_equal_to_the_orders(desk: Desk, broker: Broker, quote: str) -> None:
     assert Decimal(summary["net"]) == total["net"]
     assert Decimal(summary["volume"]) == total["volume"]
     assert summary["order_count"] == len(orders)
+    listed = desk.get("trades", limit=500, **query)["results"]
+    assert Decimal(summary["fees"]) == total["fees"] == sum(Decimal(row["fee"]) for row in listed)
     parts = [*desk.get("by-strategy", **query), *desk.get("by-webhook", **query)]
     assert sum(Decimal(part["net"]) for part in parts) == total["net"]
     points = desk.get("equity", **query)["points"]
     assert Decimal(points[-1]["net"] if points else 0) == total["net"]
+    assert Decimal(summary["drawdown"]["depth"]) == max((Decimal(point["drawdown"]) for point in points), default=0)
 
 
 @pytest.mark.django_db
@@ -179,7 +180,7 @@ def test_summary_of_three_trades_by_hand() -> None:
     assert (found["profit_factor"], found["win_ratio"], found["expectancy"]) == ("3", "0.66666667", "2.66666667")
     assert (found["fees"], found["other_fees"]) == ("0.3", [{"currency": "BNB", "amount": "0.01"}])
     assert (found["best_day"], found["worst_day"]["net"]) == ({"day": "2026-01-01", "net": "12"}, "-4")
-    drawdown = {"depth": "4", "peak_day": "2026-01-01", "trough_day": "2026-01-03", "day_count": 2}
+    drawdown = {"step": "trade", "depth": "4", "peak_day": "2026-01-01", "trough_day": "2026-01-03", "day_count": 2}
     assert found["drawdown"] == drawdown
     assert found["volume"] == "600"
 
@@ -197,6 +198,8 @@ def test_line_of_four_trades_by_hand() -> None:
         ("9", "0"),
         ("-1", "10"),
     ]
+    deepest = desk.get("summary")["drawdown"]  # the same line, although one day holds all of it
+    assert (deepest["depth"], deepest["step"], deepest["day_count"]) == ("10", "trade", 0)
 
 
 @pytest.mark.django_db
@@ -278,7 +281,7 @@ def test_open_positions_are_counted_apart() -> None:
     held = {"user": desk.user, "broker": desk.simulated, "quantity": 1, "entry_price": 90, "opened_at": BEGIN}
     Position.objects.create(symbol="BTC/USDT", owner="manual", unrealized_pnl=Decimal("12.5"), **held)
     Position.objects.create(symbol="ETH/USDT", owner="manual", status="closed", unrealized_pnl=None, **held)
-    assert desk.get("summary")["open"] == {"count": 1, "unrealized_pnl": "12.5"}
+    assert desk.get("summary")["open"] == {"count": 1, "unrealized_pnl": "12.5", "fees": "0"}
 
 
 @pytest.mark.django_db
@@ -304,12 +307,20 @@ def test_everybody_is_brought_up_to_date_and_a_deleted_user_leaves_nothing() -> 
 
 
 @pytest.mark.django_db
-def test_entry_price_is_the_cost_of_a_unit_fees_included() -> None:
-    # 2 sold at 100 bring 200 − 0.2 of fee; 7 of it is gain, so they had cost 192.8: 96.4 each.
+def test_prices_and_the_whole_fee_of_a_row_give_its_result() -> None:
+    # 2 bought at 96.3 with 0.2 of fee, sold at 100 with 0.2: 2 × 3.7 − 0.4 = 7.
     desk = Desk()
-    desk.trade()
+    sold = desk.trade(entry_fee=Decimal("0.2"))
     (row,) = desk.get("trades")["results"]
-    assert (row["entry_price"], row["exit_price"], row["quantity"]) == ("96.4", "100", "2")
+    assert (row["entry_price"], row["exit_price"], row["quantity"]) == ("96.3", "100", "2")
+    assert (row["fee"], row["entry_fee"], row["other_fee"], row["profit_loss"]) == ("0.4", "0.2", "", "7")
+    detail = desk.get(f"trades/{sold.id}")
+    assert detail["trade"] == row
+    assert (detail["opened_at"], detail["closing_reason"], [each["id"] for each in detail["orders"]]) == (
+        None,
+        "",
+        [sold.id],
+    )
 
 
 @pytest.mark.django_db(transaction=True)
@@ -331,6 +342,10 @@ def test_export_holds_every_trade_and_no_formula() -> None:
     assert [row["gain net"] for row in rows] == ["-1234,5", "7"]
     assert rows[0]["stratégie"] == "'=HYPERLINK(1)"
     assert rows[0]["clôture (UTC)"] == "2026-01-01 00:00:00"
+    assert [(row["source"], row["frais (achat et vente)"], row["monnaie"]) for row in rows] == [
+        ("stratégie", "0,2", "USDT"),
+        ("manuel", "0,2", "USDT"),
+    ]
 
 
 @pytest.mark.django_db(transaction=True)

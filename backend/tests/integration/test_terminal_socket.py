@@ -130,16 +130,17 @@ async def test_portfolio_without_prices_still_shows_the_assets(world: TerminalWo
 
 async def test_preview_of_a_limit_buy(world: TerminalWorld, page: Page) -> None:
     data = await page.data("preview", broker=world.broker.pk, **LIMIT)
-    # 0.5 at 90 = 45; 0.1 % of it for the fee.
+    # 0.5 at 90 = 45; 0.1 % of the 0.5 bought for the fee, worth 0.045.
     assert (data["quantity"], data["price"], data["notional"], data["quote_amount"]) == ("0.5", "90", "45", "45")
-    assert (data["fee"], data["needed"], data["available"]) == ("0.045", "45.045", "10000")
+    assert (data["fee"], data["needed"], data["available"]) == ("0.0005", "45", "10000")
     assert data["reference_price"] == "100"
     assert data["summary"] == [
         {"label": "Achat limite", "value": "0,5 BTC à 90"},
         {"label": "Valeur", "value": "45 USDT"},
-        {"label": "Frais estimés", "value": "0,045 USDT"},
-        {"label": "Montant retenu", "value": "45,045 USDT"},
-        {"label": "Restera disponible", "value": "9\u202f954,955 USDT"},
+        {"label": "Frais estimés", "value": "0,0005 BTC (≈ 0,045 USDT)"},
+        {"label": "Vous recevrez", "value": "0,4995 BTC"},
+        {"label": "Montant retenu", "value": "45 USDT"},
+        {"label": "Restera disponible", "value": "9\u202f955 USDT"},
     ]
     assert "10 % au-dessous" in data["warnings"][0]
     assert await trades() == []
@@ -249,7 +250,7 @@ async def test_submit_commits_one_manual_order_and_the_event_follows(world: Term
     assert (data["trade"]["status"], data["trade"]["source"]) == ("pending", "manual")
     (row,) = await trades()
     assert (row.client_order_id, row.owner) == (data["trade"]["client_order_id"], "manual")
-    assert (row.quantity, row.price, row.reserved_amount) == (Decimal("0.5"), Decimal(90), Decimal("45.045"))
+    assert (row.quantity, row.price, row.reserved_amount) == (Decimal("0.5"), Decimal(90), Decimal("45"))
 
 
 @pytest.mark.parametrize("restarted", [False, True])

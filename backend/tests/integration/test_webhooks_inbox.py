@@ -204,6 +204,11 @@ async def test_protected_position_is_left_whole_and_not_in_part(world: WebhookWo
     assert len(await world.trades()) == 1  # what remains is sold once the protection has ended
 
 
+async def test_short_of_the_sender_says_that_it_was_taken_for_an_exit(world: WebhookWorld) -> None:
+    (call,) = await world.received({"ticker": "BTCUSDT", "action": "target", "market_position": "short"})
+    assert (call.status, call.reason.count("« short » compris comme une sortie")) == ("nothing", 1)
+
+
 async def test_target_asked_twice_trades_once(world: WebhookWorld) -> None:
     target = {"ticker": "BTCUSDT", "action": "target", "quantity": "0.5"}
     calls = await world.received({**target, "id": "1"})
@@ -278,3 +283,15 @@ async def test_source_taken_away_ends_what_waits(world: WebhookWorld) -> None:
     await world.inbox().drain()
     (call,) = await world.calls()
     assert (call.status, call.code) == ("refused", "disabled")
+
+
+@pytest.mark.parametrize("status", ["pending", "unknown"])
+async def test_call_behind_an_order_costs_the_exchange_nothing(world: WebhookWorld, status: str) -> None:
+    await world.received(BUY)
+    await world.run(lambda: Trade.objects.update(status=status))
+    asked = list(world.gateway.calls)
+    for number in range(5):
+        await world.received({**BUY, "id": str(number)})
+        world.clock.advance(1)
+    assert statuses(await world.calls()) == ["executed"] + ["received"] * 5
+    assert world.gateway.calls == asked

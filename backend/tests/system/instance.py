@@ -192,6 +192,30 @@ def wait_until(
         pause.wait(period_s)
 
 
+def wait_while_it_moves(
+    condition: Callable[[], bool],
+    *,
+    progress: Callable[[], object],
+    standstill_s: float,
+    what: Callable[[], str],
+    period_s: float = 0.5,
+) -> None:
+    """Poll a condition of another process until it holds, for as long as `progress` goes on changing.
+
+    Raises:
+        AssertionError: nothing changed for `standstill_s`.
+    """
+    reached, moved_at = progress(), time.monotonic()
+    pause = threading.Event()
+    while not condition():
+        now, seen = time.monotonic(), progress()
+        if seen != reached:
+            reached, moved_at = seen, now
+        elif now - moved_at > standstill_s:
+            raise AssertionError(f"stands still for {standstill_s:g} s at {reached}: {what()}")
+        pause.wait(period_s)
+
+
 def family_of(pid: int) -> list[int]:
     """Return a process and all its descendants."""
     return [pid, *_descendants(_process_table(), pid)]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -71,3 +72,28 @@ def test_client_of_an_exchange_with_streams_can_watch_with_exact_numbers(exchang
 def test_exchange_without_streams_has_an_ordinary_client() -> None:
     client = client_of("bit2c")
     assert not client.has["watchOrders"]
+
+
+async def test_events_of_an_account_are_not_kept_by_the_thousand() -> None:
+    client = client_of("binance")
+    client.set_markets([spot_market(client)])
+    socket = SimpleNamespace(url="", futures={}, subscriptions={}, resolve=lambda *_: None)
+    for number in range(1, 301):
+        client.handle_message(socket, {"subscriptionId": 1, "event": execution(number)})
+    kept = [order["id"] for order in client.orders]
+    assert (len(kept), kept[-1]) == (100, "300")
+    assert len(client.myTrades) == 100
+
+
+def spot_market(client: Any) -> Any:
+    return client.safe_market_structure(
+        {"id": "BTCUSDT", "symbol": "BTC/USDT", "base": "BTC", "quote": "USDT", "type": "spot", "spot": True}
+        | {"active": True, "precision": {"amount": "0.00001", "price": "0.01"}}
+    )
+
+
+def execution(number: int) -> dict[str, Any]:
+    """Return what Binance tells of an order that is filled at once."""
+    names = {"s": "BTCUSDT", "c": f"c{number}", "S": "BUY", "o": "MARKET", "f": "GTC", "x": "TRADE", "X": "FILLED"}
+    amounts = {"q": "1", "p": "0", "l": "1", "z": "1", "L": "100", "n": "0.1", "N": "USDT", "Z": "100", "Y": "100"}
+    return {"e": "executionReport", "E": number, "T": number, "i": number, "t": number, **names, **amounts}

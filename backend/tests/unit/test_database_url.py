@@ -22,3 +22,9 @@ def test_one_host_is_not_asked_whether_it_writes_and_is_watched_by_the_kernel() 
 def test_socket_folder_in_the_query_keeps_its_case() -> None:
     settings = database_settings("postgresql://postgres@/aristobot?host=/tmp/A-b%2Fc")
     assert settings["OPTIONS"]["host"] == "/tmp/A-b/c"  # noqa: S108 — a path, nothing is written there
+
+
+def test_no_statement_waits_for_a_lock_without_end_unless_the_address_says_otherwise() -> None:
+    assert "lock_timeout=10s" in database_settings("postgres://me@127.0.0.1:5432/aristobot")["OPTIONS"]["options"]
+    settings = database_settings("postgres://me@127.0.0.1:5432/aristobot?options=-c%20lock_timeout%3D1s")
+    assert settings["OPTIONS"]["options"] == "-c lock_timeout=1s"

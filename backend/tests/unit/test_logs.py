@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from apps.core.logs.files import LineFile, file_of
-from apps.core.logs.french import sentence
+from apps.core.logs.french import is_quiet, matters, sentence
 from apps.core.logs.redaction import HIDDEN, Redaction
 from apps.core.tracing import current_trace, decision_trace, following, order_trace, signal_of, webhook_trace
 
@@ -164,7 +164,26 @@ def test_sentence_of_an_order_that_is_open_names_it() -> None:
 
 def test_sentence_without_its_field_is_none() -> None:
     assert sentence("orders.state", {"status": "filled"}) == ""
-    assert sentence("engine.decided", {"action": "none", "bot_id": 1, "signal_id": "5m_1"}) == ""
+    assert sentence("engine.decided", {"action": "none", "bot_id": 1}) == ""
+
+
+@pytest.mark.parametrize(
+    ("level", "event", "fields", "message", "expected"),
+    [
+        ("info", "engine.decided", {"action": "buy"}, "Bot 1 décide d'acheter.", True),
+        ("info", "engine.decided", {"action": "none"}, "Bot 1 décide de ne rien faire.", False),
+        ("info", "heartbeat.signal", {}, "Signal 1m_1 publié.", False),
+        ("info", "orders.submitted", {}, "Ordre enregistré.", True),
+        ("info", "sandbox.ready", {}, "", False),  # a developer's
+        ("warning", "orders.fills_missing", {}, "", True),
+    ],
+)
+def test_what_matters_to_who_trades(
+    level: str, event: str, fields: dict[str, str], message: str, expected: bool
+) -> None:
+    line = {"level": level, "event": event, "fields": fields, "message": message}
+    assert matters(line) is expected
+    assert is_quiet("engine.decided", {"action": "none"})  # the console stays quiet too
 
 
 def test_traces_say_where_they_come_from() -> None:

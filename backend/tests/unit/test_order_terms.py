@@ -106,6 +106,31 @@ def test_a_market_buy_sized_in_quote_says_what_it_spends() -> None:
     assert terms(BUY, OrderType.MARKET).quote_amount is None
 
 
+@pytest.mark.parametrize(
+    ("order_type", "amounts", "fee", "reserved"),
+    [
+        # 2 BTC at 100: 0.1 % of what is bought, and no fee beside the 200 USDT, however the size was typed.
+        (OrderType.LIMIT, {"price": "100"}, "0.002", "200"),
+        (OrderType.LIMIT, {"price": "100", "quantity": None, "quote_amount": "200"}, "0.002", "200"),
+        (OrderType.MARKET, {}, "0.002", "201"),  # 0.5 % of run
+        (STOP, {"stop_price": "110.001"}, "0.002", "221.1201"),
+    ],
+)
+def test_a_fee_kept_back_from_a_purchase_is_counted_in_what_is_bought(
+    order_type: OrderType, amounts: dict[str, Any], fee: str, reserved: str
+) -> None:
+    made = terms(BUY, order_type, OrderAbilities(buy_fee_in_base=True), **amounts)
+    assert (made.fee, made.fee_currency) == (D(fee), "BTC")
+    assert (made.reserved_amount, made.reserved_currency) == (D(reserved), "USDT")
+
+
+def test_a_sale_and_an_exchange_not_known_yet_pay_their_fee_in_quote() -> None:
+    in_base = OrderAbilities(buy_fee_in_base=True)
+    for made in (terms(SELL, OrderType.LIMIT, in_base, price="100"), terms(BUY, OrderType.LIMIT, price="100")):
+        assert (made.fee, made.fee_currency) == (D("0.2"), "USDT")
+    assert terms(BUY, OrderType.LIMIT, price="100").reserved_amount == D("200.2")
+
+
 def pair(abilities: OrderAbilities | None = None, **changes: Any) -> tuple[OrderTerms, OrderTerms]:
     wanted = request(SELL, OrderType.OCO, **({"stop_loss": "90.019", "take_profit": "110.019"} | changes))
     return pair_terms(wanted, BTC_USDT, Decimal(100), exchange="fake", abilities=abilities)

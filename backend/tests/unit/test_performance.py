@@ -3,7 +3,7 @@
 from datetime import date
 from decimal import Decimal
 
-from domain.performance import Drawdown, Tally, cumulate, deepest_drawdown
+from domain.performance import Drawdown, Tally, deepest_drawdown
 
 
 def day(number: int) -> date:
@@ -49,11 +49,3 @@ def test_a_first_loss_is_a_drawdown_from_zero() -> None:
 def test_a_line_that_never_falls_has_no_drawdown() -> None:
     assert deepest_drawdown([(day(1), Decimal(1)), (day(2), Decimal(0))]).depth == 0
     assert deepest_drawdown([]) == Drawdown(Decimal(0))
-
-
-def test_cumulate_gives_the_running_sums() -> None:
-    assert cumulate([Decimal("0.1"), Decimal("0.2"), Decimal("-0.3")]) == [
-        Decimal("0.1"),
-        Decimal("0.3"),
-        Decimal("0.0"),
-    ]

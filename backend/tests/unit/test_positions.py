@@ -172,3 +172,25 @@ def test_dust_carried_from_one_position_to_the_next_loses_nothing(history: list[
     assert with_dust[-1].quantity == without[-1].quantity
     total = sum((one.realized_pnl for one in with_dust), D(0))
     assert abs(total - sum((one.realized_pnl for one in without), D(0))) < D("1e-9")
+
+
+def test_each_sale_carries_its_share_of_the_purchases_fees_and_the_last_one_the_rest() -> None:
+    # 3 bought with 0.10 + 0.002 BTC × 100 = 0.30 of fees, 2.998 held; 1 sold carries 0.3 / 2.998 of it, rounded.
+    (closed,) = positions(
+        execution(1, Side.BUY, "1", "100", "0.10"),
+        execution(2, Side.BUY, "2", "100", "0.002", "BTC"),
+        execution(3, Side.SELL, "1", "110", "0.11"),
+        execution(4, Side.SELL, "1.99", "110", "0.2"),  # 0.008 is left: dust
+        dust=DustRule(step_size=D("0.01")),
+    )
+    first = D("0.100066711140760507")
+    assert closed.entry_fee_by_fill == (None, None, first, D("0.3") - first)
+    assert closed.entry_fees == 0
+    assert closed.closed_at is not None
+
+
+def test_fees_of_what_is_still_held_wait_for_its_sale() -> None:
+    (held,) = positions(
+        execution(1, Side.BUY, "4", "100", "0.4"), execution(2, Side.SELL, "1", "110", "0.01", "BNB")
+    )
+    assert (held.entry_fee_by_fill, held.entry_fees) == ((None, D("0.1")), D("0.3"))

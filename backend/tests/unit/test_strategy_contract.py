@@ -179,7 +179,7 @@ def test_error_in_user_code_has_his_line_and_no_line_of_ours() -> None:
         "  ligne 13, dans helper : return 1 / 0",
         "ZeroDivisionError: division by zero",
     ]
-    assert "ligne 13 : ZeroDivisionError" in caught.value.message
+    assert "ligne 13 : division par zéro (ZeroDivisionError : " in caught.value.message
 
 
 def test_indicator_that_is_none_on_a_short_series_is_explained() -> None:
@@ -192,7 +192,7 @@ def test_indicator_that_is_none_on_a_short_series_is_explained() -> None:
 
 
 def test_exit_and_error_at_import_are_user_errors() -> None:
-    with pytest.raises(StrategyError, match="ligne 2 : SystemExit"):
+    with pytest.raises(StrategyError, match="ligne 2 : la stratégie demande à sortir"):
         load("import sys\nsys.exit()", SCOPE)
 
 

@@ -10,6 +10,8 @@ export type TraceStep = Schemas['TraceStep']
 export interface LogFilter {
   terminal: string
   level: LogLevel
+  /** Only orders, decisions with an action, alerts and errors. */
+  matters: boolean
   text: string
   trace: string
 }
@@ -21,6 +23,7 @@ export const fetchLogs = (filter: LogFilter, before: string | null = null): Prom
       params: {
         query: {
           level: filter.level,
+          matters: filter.matters || undefined,
           terminal: filter.terminal ? [filter.terminal as 'web'] : undefined,
           text: filter.text || undefined,
           trace: filter.trace || undefined,

@@ -1194,6 +1194,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/stats/trades/{id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One closed trade: its purchases, its sale, and why it was sold. */
+        get: operations["stats_trades_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/stats/trades/export/": {
         parameters: {
             query?: never;
@@ -1661,7 +1678,7 @@ export interface components {
             params: {
                 [key: string]: unknown;
             };
-            status: components["schemas"]["Status784Enum"];
+            status: components["schemas"]["BacktestStatusEnum"];
             /** Format: double */
             phase_progress: number;
             cancel_requested: boolean;
@@ -1724,7 +1741,7 @@ export interface components {
             params: {
                 [key: string]: unknown;
             };
-            status: components["schemas"]["Status784Enum"];
+            status: components["schemas"]["BacktestStatusEnum"];
             /** Format: double */
             phase_progress: number;
             cancel_requested: boolean;
@@ -1840,6 +1857,16 @@ export interface components {
             refusals: components["schemas"]["QuickRefusal"][];
             skipped_at_holes: number;
         };
+        /**
+         * @description * `queued` - queued
+         *     * `loading` - loading
+         *     * `running` - running
+         *     * `done` - done
+         *     * `cancelled` - cancelled
+         *     * `failed` - failed
+         * @enum {string}
+         */
+        BacktestStatusEnum: "queued" | "loading" | "running" | "done" | "cancelled" | "failed";
         /** @description One round trip; times are opening times of candles in ms, amounts in quote currency. */
         BacktestTrade: {
             number: number;
@@ -1866,7 +1893,7 @@ export interface components {
             strategy_name: string;
             broker: number;
             broker_name: string;
-            mode: components["schemas"]["ModeEnum"];
+            mode: components["schemas"]["TradingModeEnum"];
             symbol: string;
             quote_currency: string;
             timeframe: components["schemas"]["TimeframeEnum"];
@@ -1989,7 +2016,7 @@ export interface components {
             is_default?: boolean;
             is_testnet?: boolean;
             is_active?: boolean;
-            readonly mode: components["schemas"]["ModeEnum"];
+            readonly mode: components["schemas"]["TradingModeEnum"];
             readonly api_key_hint: string;
             readonly markets: components["schemas"]["MarketsState"];
             readonly active_bots: number;
@@ -2013,7 +2040,7 @@ export interface components {
             source: number | null;
             source_name: string;
             broker_name: string;
-            status: components["schemas"]["StatusC11Enum"];
+            status: components["schemas"]["WebhookStatusEnum"];
             code: string;
             reason: string;
             symbol: string;
@@ -2039,7 +2066,7 @@ export interface components {
             source: number | null;
             source_name: string;
             broker_name: string;
-            status: components["schemas"]["StatusC11Enum"];
+            status: components["schemas"]["WebhookStatusEnum"];
             code: string;
             reason: string;
             symbol: string;
@@ -2109,7 +2136,7 @@ export interface components {
              *     * `linked` - linked
              *     * `none` - none
              */
-            pair: components["schemas"]["PairEnum"];
+            pair: components["schemas"]["PairModeEnum"];
             /**
              * @description how an open order is changed
              *
@@ -2428,13 +2455,6 @@ export interface components {
          */
         LevelEnum: "info" | "warning" | "error";
         /**
-         * @description * `oco` - oco
-         *     * `linked` - linked
-         *     * `none` - none
-         * @enum {string}
-         */
-        LinkModeEnum: "oco" | "linked" | "none";
-        /**
          * @description * `not_loaded` - Not Loaded
          *     * `loading` - Loading
          *     * `loaded` - Loaded
@@ -2452,6 +2472,8 @@ export interface components {
             event: string;
             message: string;
             trace_id: string;
+            /** @description Un ordre, une décision suivie d'une action, une alerte, une erreur. */
+            matters: boolean;
             /** @description Ce que la ligne dit encore. */
             facts: {
                 [key: string]: unknown;
@@ -2464,12 +2486,19 @@ export interface components {
         };
         /** @description Whether the indicators know the future; `reason` is French. */
         LookAhead: {
-            verdict: components["schemas"]["Verdict276Enum"];
+            verdict: components["schemas"]["LookAheadVerdictEnum"];
             columns: components["schemas"]["ColumnDifference"][];
             bars_checked: number;
             prefixes_checked: number;
             reason: string;
         };
+        /**
+         * @description * `ok` - ok
+         *     * `biased` - biased
+         *     * `unproven` - unproven
+         * @enum {string}
+         */
+        LookAheadVerdictEnum: "ok" | "biased" | "unproven";
         Marker: {
             time: number;
             side: components["schemas"]["SideEnum"];
@@ -2479,7 +2508,7 @@ export interface components {
         };
         /** @description How far the markets of the broker's exchange are loaded. */
         MarketsState: {
-            state: components["schemas"]["State126Enum"];
+            state: components["schemas"]["LoadStateEnum"];
             /** @description percent */
             progress: number;
             count: number;
@@ -2491,27 +2520,13 @@ export interface components {
         MessageRequest: {
             body: string;
         };
-        /**
-         * @description * `simulation` - simulation
-         *     * `testnet` - testnet
-         *     * `real` - real
-         * @enum {string}
-         */
-        ModeEnum: "simulation" | "testnet" | "real";
-        /**
-         * @description * `real` - real
-         *     * `testnet` - testnet
-         *     * `simulation` - simulation
-         * @enum {string}
-         */
-        ModesEnum: "real" | "testnet" | "simulation";
         /** @description With the token, once. */
         NewSource: {
             id: number;
             name: string;
             broker: number;
             broker_name: string;
-            mode: components["schemas"]["ModeEnum"];
+            mode: components["schemas"]["TradingModeEnum"];
             token_hint: string;
             has_secret: boolean;
             tradingview_only: boolean;
@@ -2851,7 +2866,7 @@ export interface components {
          *     * `none` - none
          * @enum {string}
          */
-        PairEnum: "oco" | "linked" | "none";
+        PairModeEnum: "oco" | "linked" | "none";
         /** @description A tunable value of `STRATEGY_PARAMS`; bounds and step of numbers, choices of a choice. */
         ParamSpec: {
             name: string;
@@ -3047,11 +3062,19 @@ export interface components {
         };
         /** @description Who holds the two sides of a position's protection, and how to say it. */
         Protection: {
-            stop_loss: components["schemas"]["StopLossEnum"];
-            take_profit: components["schemas"]["TakeProfitEnum"];
+            stop_loss: components["schemas"]["ProtectionHolderEnum"];
+            take_profit: components["schemas"]["ProtectionHolderEnum"];
             /** @description « SL 61 200 · TP 63 900, chez l'exchange » */
             text: string;
         };
+        /**
+         * @description * `none` - none
+         *     * `exchange` - exchange
+         *     * `placing` - placing
+         *     * `engine` - engine
+         * @enum {string}
+         */
+        ProtectionHolderEnum: "none" | "exchange" | "placing" | "engine";
         /**
          * @description * `openrouter` - openrouter
          *     * `ollama` - ollama
@@ -3208,7 +3231,7 @@ export interface components {
         Session: {
             user: components["schemas"]["SessionUser"] | null;
             debug: components["schemas"]["SessionDebug"];
-            mode: components["schemas"]["ModeEnum"];
+            mode: components["schemas"]["TradingModeEnum"];
             /**
              * @description Prices the Simulateur trades at.
              *
@@ -3258,7 +3281,7 @@ export interface components {
             name: string;
             broker: number;
             broker_name: string;
-            mode: components["schemas"]["ModeEnum"];
+            mode: components["schemas"]["TradingModeEnum"];
             token_hint: string;
             has_secret: boolean;
             tradingview_only: boolean;
@@ -3306,14 +3329,6 @@ export interface components {
             max_age_s?: number;
             duplicate_window_s?: number;
         };
-        /**
-         * @description * `not_loaded` - Not Loaded
-         *     * `loading` - Loading
-         *     * `loaded` - Loaded
-         *     * `failed` - Failed
-         * @enum {string}
-         */
-        State126Enum: "not_loaded" | "loading" | "loaded" | "failed";
         StatsDay: {
             trade_count: number;
             win_count: number;
@@ -3343,8 +3358,8 @@ export interface components {
             name: string;
         };
         StatsSummary: {
-            mode: (components["schemas"]["ModeEnum"] | components["schemas"]["NullEnum"]) | null;
-            modes: components["schemas"]["ModesEnum"][];
+            mode: (components["schemas"]["TradingModeEnum"] | components["schemas"]["NullEnum"]) | null;
+            modes: components["schemas"]["TradingModeEnum"][];
             quote: string;
             quotes: string[];
             /** Format: date */
@@ -3368,7 +3383,7 @@ export interface components {
             worst_day: components["schemas"]["_DayResult"] | null;
             drawdown: components["schemas"]["_Drawdown"];
             volume: string;
-            /** @description En `quote`, ceux payés dans l'actif compris. */
+            /** @description Des trades clos, achat et vente, en `quote` ; ceux payés dans l'actif compris. */
             fees: string;
             /** @description Payés dans une autre monnaie : hors de `fees` et de `net`. */
             other_fees: components["schemas"]["_Fee"][];
@@ -3400,12 +3415,33 @@ export interface components {
             broker: number;
             broker_name: string;
             quantity: string;
-            /** @description Coût moyen d'une unité vendue, frais compris. */
+            /** @description Prix moyen d'achat de ce qui est vendu, hors frais. */
             readonly entry_price: string | null;
             exit_price: string | null;
-            fee: string;
-            fee_currency: string;
+            /** @description De l'achat et de la vente, dans la monnaie de cotation. */
+            readonly fee: string;
+            /** @description La part de l'achat, dans la monnaie de cotation. */
+            entry_fee: string | null;
+            /** @description De la vente, payé dans une troisième monnaie ; sinon vide. */
+            readonly other_fee: string;
             profit_loss: string;
+        };
+        /** @description A closed trade, and how it went from its first purchase on. */
+        StatsTradeDetail: {
+            trade: components["schemas"]["StatsTrade"];
+            /** @description L'ordre qui l'a clos. */
+            order: components["schemas"]["Trade"];
+            /**
+             * Format: date-time
+             * @description Premier achat, heure du marché.
+             */
+            opened_at: string | null;
+            /** @description user, signal, stop_loss, take_profit, unprotected ; vide : une vente demandée comme telle. */
+            closing_reason: string;
+            /** @description Nom de la source de webhook ; vide sans elle. */
+            origin: string;
+            /** @description Les ordres exécutés dans la position, dans l'ordre du temps. */
+            orders: components["schemas"]["Trade"][];
         };
         StatsWebhook: {
             trade_count: number;
@@ -3420,26 +3456,6 @@ export interface components {
             name: string;
         };
         /**
-         * @description * `queued` - queued
-         *     * `loading` - loading
-         *     * `running` - running
-         *     * `done` - done
-         *     * `cancelled` - cancelled
-         *     * `failed` - failed
-         * @enum {string}
-         */
-        Status784Enum: "queued" | "loading" | "running" | "done" | "cancelled" | "failed";
-        /**
-         * @description * `received` - Received
-         *     * `executed` - Executed
-         *     * `nothing` - Nothing
-         *     * `duplicate` - Duplicate
-         *     * `stale` - Stale
-         *     * `refused` - Refused
-         * @enum {string}
-         */
-        StatusC11Enum: "received" | "executed" | "nothing" | "duplicate" | "stale" | "refused";
-        /**
          * @description * `trade` - trade
          *     * `day` - day
          * @enum {string}
@@ -3451,14 +3467,6 @@ export interface components {
             /** @description Vendre la position ouverte au marché. */
             sell?: boolean;
         };
-        /**
-         * @description * `none` - none
-         *     * `exchange` - exchange
-         *     * `placing` - placing
-         *     * `engine` - engine
-         * @enum {string}
-         */
-        StopLossEnum: "none" | "exchange" | "placing" | "engine";
         Strategy: {
             readonly id: number;
             name: string;
@@ -3512,7 +3520,7 @@ export interface components {
             params: {
                 [key: string]: unknown;
             };
-            status: components["schemas"]["Status784Enum"];
+            status: components["schemas"]["BacktestStatusEnum"];
             /** Format: double */
             phase_progress: number;
             cancel_requested: boolean;
@@ -3560,7 +3568,7 @@ export interface components {
             params: {
                 [key: string]: unknown;
             };
-            status: components["schemas"]["Status784Enum"];
+            status: components["schemas"]["BacktestStatusEnum"];
             /** Format: double */
             phase_progress: number;
             cancel_requested: boolean;
@@ -3668,7 +3676,7 @@ export interface components {
             } | null;
             /** Format: double */
             out_of_sample_return: number | null;
-            verdict: (components["schemas"]["Verdict276Enum"] | components["schemas"]["NullEnum"]) | null;
+            verdict: (components["schemas"]["LookAheadVerdictEnum"] | components["schemas"]["NullEnum"]) | null;
         };
         Symbol: {
             symbol: string;
@@ -3680,14 +3688,6 @@ export interface components {
             readonly min_notional: string | null;
             active?: boolean;
         };
-        /**
-         * @description * `none` - none
-         *     * `exchange` - exchange
-         *     * `placing` - placing
-         *     * `engine` - engine
-         * @enum {string}
-         */
-        TakeProfitEnum: "none" | "exchange" | "placing" | "engine";
         /**
          * @description * `generate` - generate
          *     * `continue` - continue
@@ -3773,7 +3773,7 @@ export interface components {
             quote_amount: string | null;
             /** @description Commun aux deux ordres d'un stop loss + take profit. */
             link_id: string;
-            link_mode: components["schemas"]["LinkModeEnum"] | components["schemas"]["BlankEnum"];
+            link_mode: components["schemas"]["PairModeEnum"] | components["schemas"]["BlankEnum"];
             /** @description Ordre que celui-ci remplace. */
             replaces: number | null;
             /** Format: decimal */
@@ -3821,6 +3821,13 @@ export interface components {
          * @enum {string}
          */
         TradeTypeEnum: "market" | "limit" | "stop_loss" | "take_profit" | "stop_limit" | "oco";
+        /**
+         * @description * `simulation` - simulation
+         *     * `testnet` - testnet
+         *     * `real` - real
+         * @enum {string}
+         */
+        TradingModeEnum: "simulation" | "testnet" | "real";
         /** @description An earlier exchange, words only. */
         TurnRequest: {
             asked: string;
@@ -3845,19 +3852,22 @@ export interface components {
             errors: components["schemas"]["CodeError"][];
             params: components["schemas"]["ParamSpec"][];
         };
-        /**
-         * @description * `ok` - ok
-         *     * `biased` - biased
-         *     * `unproven` - unproven
-         * @enum {string}
-         */
-        Verdict276Enum: "ok" | "biased" | "unproven";
         Version: {
             number: number;
             code: string;
             /** Format: date-time */
             readonly created_at: string;
         };
+        /**
+         * @description * `received` - Received
+         *     * `executed` - Executed
+         *     * `nothing` - Nothing
+         *     * `duplicate` - Duplicate
+         *     * `stale` - Stale
+         *     * `refused` - Refused
+         * @enum {string}
+         */
+        WebhookStatusEnum: "received" | "executed" | "nothing" | "duplicate" | "stale" | "refused";
         WindowCheck: {
             verdict: components["schemas"]["WindowCheckVerdictEnum"];
             size: number;
@@ -3885,7 +3895,14 @@ export interface components {
             net: string;
         };
         _Drawdown: {
-            /** @description Plus forte baisse du gain cumulé, positive. */
+            /**
+             * @description Le pas de la courbe, et celui du calcul.
+             *
+             *     * `trade` - trade
+             *     * `day` - day
+             */
+            step: components["schemas"]["StepEnum"];
+            /** @description Plus forte baisse du gain cumulé, positive : la plus profonde de la courbe. */
             depth: string;
             /** Format: date */
             peak_day: string | null;
@@ -3900,6 +3917,8 @@ export interface components {
         _Open: {
             count: number;
             unrealized_pnl: string;
+            /** @description Payés à l'achat de ce qui est détenu : les ventes à venir les porteront. */
+            fees: string;
         };
         _Point: {
             /** Format: date-time */
@@ -6330,6 +6349,8 @@ export interface operations {
                  */
                 level?: "info" | "warning" | "error";
                 limit?: number;
+                /** @description Seulement ordres, décisions suivies d'une action, alertes et erreurs. */
+                matters?: boolean;
                 since?: string;
                 terminal?: ("web" | "heartbeat" | "heartbeat_secondary" | "trading_engine" | "ccxt_service" | "manage")[];
                 /** @description Contenu de la ligne, sans la casse. */
@@ -7243,11 +7264,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */
@@ -7298,11 +7319,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */
@@ -7353,11 +7374,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */
@@ -7408,11 +7429,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */
@@ -7463,11 +7484,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */
@@ -7518,11 +7539,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */
@@ -7577,11 +7598,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */
@@ -7625,6 +7646,45 @@ export interface operations {
             };
         };
     };
+    stats_trades_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsTradeDetail"];
+                };
+            };
+            /** @description Refus */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Refus */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     stats_trades_export_retrieve: {
         parameters: {
             query?: {
@@ -7632,11 +7692,11 @@ export interface operations {
                 /**
                  * @description Sans `broker` : ceux de ce mode.
                  *
-                 *     * `real` - real
-                 *     * `testnet` - testnet
                  *     * `simulation` - simulation
+                 *     * `testnet` - testnet
+                 *     * `real` - real
                  */
-                mode?: "real" | "testnet" | "simulation";
+                mode?: "simulation" | "testnet" | "real";
                 /** @description Monnaie des résultats. */
                 quote?: string;
                 /** @description Premier jour (UTC du marché). */

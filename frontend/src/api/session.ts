@@ -1,7 +1,7 @@
 /** Accounts and sessions (backend app `accounts`). */
 import { answer, api, type Schemas } from './client'
 
-export type TradingMode = Schemas['ModeEnum']
+export type TradingMode = Schemas['TradingModeEnum']
 export type User = Schemas['SessionUser']
 export type Session = Schemas['Session']
 export type Preferences = Schemas['PatchedPreferencesRequest']

@@ -8,6 +8,7 @@ export type StatsStrategy = Schemas['StatsStrategy']
 export type StatsWebhook = Schemas['StatsWebhook']
 export type StatsSymbol = Schemas['StatsSymbol']
 export type StatsTrade = Schemas['StatsTrade']
+export type StatsTradeDetail = Schemas['StatsTradeDetail']
 export type Mode = NonNullable<StatsSummary['mode']>
 
 /** What every panel is asked with; an absent member does not narrow. */
@@ -31,6 +32,8 @@ export const fetchDaily = (query: StatsQuery): Promise<StatsDay[]> => answer(api
 export const fetchByStrategy = (query: StatsQuery): Promise<StatsStrategy[]> => answer(api.GET('/api/stats/by-strategy/', { params: { query } }))
 export const fetchByWebhook = (query: StatsQuery): Promise<StatsWebhook[]> => answer(api.GET('/api/stats/by-webhook/', { params: { query } }))
 export const fetchBySymbol = (query: StatsQuery): Promise<StatsSymbol[]> => answer(api.GET('/api/stats/by-symbol/', { params: { query } }))
+
+export const fetchTrade = (id: number): Promise<StatsTradeDetail> => answer(api.GET('/api/stats/trades/{id}/', { params: { path: { id } } }))
 
 /** One page of trades, newest first; `cursor` asks for the next, null when there is none. */
 export async function fetchTrades(query: StatsQuery, cursor: string | null, limit = 100): Promise<TradePage> {

@@ -6,7 +6,8 @@ import { live } from '@/websocket/live'
 
 /** The terminals' lines that the filter lets through: those written already, and each new one as it comes. */
 export function useLogs(first: Partial<LogFilter> = {}) {
-  const filter = reactive<LogFilter>({ terminal: '', level: 'info', text: '', trace: '', ...first })
+  // A trace is followed whole: what did nothing belongs to it too.
+  const filter = reactive<LogFilter>({ terminal: '', level: 'info', matters: !first.trace, text: '', trace: '', ...first })
   const lines = shallowRef<LogLine[]>([])
   const next = ref<string | null>(null)
   const following = ref(true)
@@ -67,6 +68,6 @@ export function useLogs(first: Partial<LogFilter> = {}) {
     clearTimeout(typing)
     stops.forEach((stop) => stop())
   })
-  const filtered = computed(() => Boolean(filter.terminal || filter.text || filter.trace || filter.level !== 'info'))
+  const filtered = computed(() => Boolean(filter.terminal || filter.text || filter.trace || filter.matters || filter.level !== 'info'))
   return { filter, filtered, lines, next, following, waiting, load, choose, more }
 }

@@ -103,6 +103,19 @@ it('reads the candles again when some are missing', async () => {
   await vi.waitFor(() => expect(feed.lastBar).toEqual(bar(2, 1)))
 })
 
+it('closes the current candle at the last trade, as the price above it does', () => {
+  const tape = (at: number, price: string) => server.emit('market/tape', { broker: 1, symbol: 'BTC/USDT', trades: [[at, price, '1', 'buy']] })
+  tape(2 * 60_000 + 500, '5')
+  show()
+  expect(feed.lastBar).toEqual([2 * 60_000, 1, 5, 0.5, 5, 3])
+  candle(bar(2, 4)) // computed before that trade
+  show()
+  expect([feed.lastBar?.[4], feed.last]).toEqual([5, '5'])
+  candle(bar(3, 6)) // the trade belongs to the candle before
+  show()
+  expect(feed.lastBar).toEqual(bar(3, 6))
+})
+
 it('takes the last price from whichever came last, a trade or the ticker, and not from trades sent again', () => {
   const ticker = (last: string) => server.emit('market/ticker', { broker: 1, symbol: 'BTC/USDT', last, change_24h_ratio: null, high: null, low: null, volume: null })
   const tape = (...trades: [number, string][]) => server.emit('market/tape', { broker: 1, symbol: 'BTC/USDT', trades: trades.map(([at, price]) => [at, price, '1', 'buy']) })

@@ -58,6 +58,17 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
     if (trades) tape.value = trades
     if (latest) price.value = latest
     moved.forEach(setBar)
+    const current = bars.value.at(-1)
+    if (trades && current) setBar(current)
+  }
+
+  /** The candle with the last trade in it: exchanges send a candle less often than trades, and one price is shown. */
+  function withLastTrade(bar: Bar): Bar {
+    const newest = tape.value?.trades[0]
+    if (!newest || newest[0] < bar[0] || newest[0] >= bar[0] + timeframeMs(target.timeframe)) return bar
+    const [at, open, high, low, , volume] = bar
+    const close = Number(newest[1])
+    return [at, open, Math.max(high, close), Math.min(low, close), close, volume]
   }
 
   function drawSoon(): void {
@@ -92,7 +103,8 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
     drawSoon()
   }
 
-  function setBar(bar: Bar): void {
+  function setBar(said: Bar): void {
+    const bar = withLastTrade(said)
     const known = bars.value.at(-1)
     const [at] = bar
     if (!known || at < known[0]) return

@@ -3,9 +3,9 @@ import type { LogFilter, LogLine } from '@/api/logs'
 import { delayText, factsText, isWanted, MOST_LINES, pushed } from './logs'
 
 const line = (id: string, over: Partial<LogLine> = {}): LogLine => ({
-  id, time: '2026-11-26T10:00:00Z', level: 'info', terminal: 'ccxt_service', event: 'orders.state', message: 'Ordre exécuté', trace_id: '', facts: {}, ...over,
+  id, time: '2026-11-26T10:00:00Z', level: 'info', terminal: 'ccxt_service', event: 'orders.state', message: 'Ordre exécuté', trace_id: '', matters: true, facts: {}, ...over,
 })
-const all: LogFilter = { terminal: '', level: 'info', text: '', trace: '' }
+const all: LogFilter = { terminal: '', level: 'info', matters: false, text: '', trace: '' }
 
 describe('A line that comes', () => {
   it('is shown when every filter lets it through', () => {

@@ -1,11 +1,18 @@
 import type { LogFilter, LogLevel, LogLine } from '@/api/logs'
 
 export const LEVELS: LogLevel[] = ['info', 'warning', 'error']
-export const LEVEL_WORDS: Record<LogLevel, { label: string; filter: string; tone: string }> = {
-  info: { label: 'Info', filter: 'Tout', tone: '' },
-  warning: { label: 'Attention', filter: 'Attention et erreurs', tone: 'warn' },
-  error: { label: 'Erreur', filter: 'Erreurs', tone: 'bad' },
+export const LEVEL_WORDS: Record<LogLevel, { label: string; tone: string }> = {
+  info: { label: 'Info', tone: '' },
+  warning: { label: 'Attention', tone: 'warn' },
+  error: { label: 'Erreur', tone: 'bad' },
 }
+/** What one wants to read, from a trader's concerns to every line. */
+export const VIEWS: { name: string; help: string; level: LogLevel; matters: boolean }[] = [
+  { name: 'L’essentiel', help: 'Ordres, décisions suivies d’une action, alertes, avertissements et erreurs', level: 'info', matters: true },
+  { name: 'Tout', help: 'Chaque ligne, signaux compris', level: 'info', matters: false },
+  { name: 'Attention et erreurs', help: 'Avertissements et erreurs', level: 'warning', matters: false },
+  { name: 'Erreurs', help: 'Erreurs seulement', level: 'error', matters: false },
+]
 const TERMINALS: Record<string, string> = {
   web: 'Serveur web',
   heartbeat: 'Heartbeat',
@@ -38,6 +45,7 @@ const signalOf = (trace: string): string => /^(.+)\.bot\d+$/.exec(trace)?.[1] ??
 export function isWanted(line: LogLine, filter: LogFilter): boolean {
   if (filter.terminal && line.terminal !== filter.terminal) return false
   if (LEVELS.indexOf(line.level) < LEVELS.indexOf(filter.level)) return false
+  if (filter.matters && !line.matters) return false
   if (filter.trace) {
     const isOfTrace = line.trace_id ? line.trace_id === filter.trace : signalOf(filter.trace) !== '' && line.facts.signal_id === signalOf(filter.trace)
     if (!isOfTrace) return false

@@ -1,5 +1,5 @@
 /** The French words and colours of the statistics. */
-import type { Mode, StatsStrategy, StatsTrade } from '@/api/stats'
+import type { Mode, StatsStrategy, StatsTrade, StatsTradeDetail } from '@/api/stats'
 import type { GainLine } from '@/components/charts/GainChart.vue'
 import type { Source } from '@/stores/stats'
 
@@ -17,6 +17,20 @@ export function strategyName({ source, name }: Pick<StatsStrategy, 'source' | 'n
 export function tradeOrigin({ source, label }: Pick<StatsTrade, 'source' | 'label'>): string {
   if (label) return label
   return { manual: 'Manuel', strategy: 'Stratégie supprimée', webhook: 'Webhook', external: 'Hors Aristobot' }[source]
+}
+
+const REASONS: Record<string, string> = {
+  user: 'Position clôturée à la main', signal: 'Signal de sortie de la stratégie', stop_loss: 'Stop Loss atteint', take_profit: 'Take Profit atteint',
+  unprotected: 'Vendue d’office : sa protection ne pouvait plus être posée',
+}
+const ASKED: Record<Source, string> = {
+  manual: 'Vente demandée à la main', strategy: 'Vente décidée par la stratégie', webhook: 'Vente demandée par un webhook', external: 'Vente faite hors d’Aristobot',
+}
+
+/** Why what was held was sold, in a few words; a reason the server words itself is shown as it is. */
+export function closingWords({ closing_reason: reason, trade }: Pick<StatsTradeDetail, 'closing_reason' | 'trade'>): string {
+  if (!reason) return ASKED[trade.source]
+  return reason === 'signal' && trade.source === 'webhook' ? ASKED.webhook : (REASONS[reason] ?? reason)
 }
 
 /** A ratio (`0.478`) as an unsigned percentage with one decimal, in a form for `formatNumber`. */

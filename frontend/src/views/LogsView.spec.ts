@@ -15,7 +15,7 @@ vi.mock('@/websocket/live', () => ({
 afterEach(cleanup)
 
 const line = (id: string, over: Partial<LogLine> = {}): LogLine => ({
-  id, time: '2026-11-26T10:00:00Z', level: 'info', terminal: 'ccxt_service', event: 'orders.state', message: `Ordre ${id}`, trace_id: '', facts: {}, ...over,
+  id, time: '2026-11-26T10:00:00Z', level: 'info', terminal: 'ccxt_service', event: 'orders.state', message: `Ordre ${id}`, trace_id: '', matters: true, facts: {}, ...over,
 })
 
 async function open(answers: Record<string, Answer>, address = '/journaux') {
@@ -52,6 +52,17 @@ it('asks the server for what the filter wants, and says when that is nothing', a
   expect(server.calls.at(-1)?.search).toContain('level=error')
   await fireEvent.click(screen.getByRole('button', { name: 'Effacer les filtres' }))
   await screen.findByText('Ordre 1')
+})
+
+it('begins with what matters to who trades, and shows every line at one click', async () => {
+  const server = await open({ 'GET /api/logs/': (call) => (page(call.search.includes('matters=true') ? [] : [line('signal', { matters: false })]) as { body: unknown }) })
+  await screen.findByText(/Rien d’essentiel/)
+  expect(screen.getByRole('button', { name: 'L’essentiel' }).getAttribute('aria-pressed')).toBe('true')
+  socket.push?.({ lines: [line('3', { matters: false }), line('4')], dropped: 0 })
+  await waitFor(() => expect(rows()).toEqual(['Ordre 4']))
+  await fireEvent.click(screen.getByRole('button', { name: 'Tout' }))
+  await screen.findByText('Ordre signal')
+  expect(server.calls.at(-1)?.search).not.toContain('matters')
 })
 
 it('explains a failure and tries again', async () => {

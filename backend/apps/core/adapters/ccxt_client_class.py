@@ -28,9 +28,14 @@ EXCHANGE_NAMES = {"simex": "Simulateur", "binance": "Binance", "bitget": "Bitget
 _BINANCE_REST = "https://api.binance.com"
 _FIRST_BACK_OFF_S = 5.0
 _USED_WEIGHT, _WEIGHT_PER_COST = "x-mbx-used-weight-1m", 5.0  # Binance's header; ccxt counts a fifth of it
+# What ccxt keeps of each kind of event (orders, executions), of every account: 1,000 by default, some 10 kB each,
+# all of them gone through at every event. We read events as they come, so the newest are enough.
+_EVENTS_KEPT = 100
 # One request for the markets instead of seven.
 _OPTIONS = {
     "defaultType": "spot",
+    "ordersLimit": _EVENTS_KEPT,
+    "tradesLimit": _EVENTS_KEPT,
     "fetchMarkets": {"types": ["spot"]},
     "fetchCurrencies": False,
     "fetchMargins": False,

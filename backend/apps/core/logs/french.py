@@ -63,7 +63,7 @@ def _state(fields: Fields) -> str:
 
 
 def _decided(fields: Fields) -> str:
-    wish = {"buy": "d'acheter", "sell": "de vendre"}.get(fields["action"])
+    wish = {"buy": "d'acheter", "sell": "de vendre", "none": "de ne rien faire"}.get(fields["action"])
     return f"Bot {fields['bot_id']} décide {wish} ({fields['signal_id']})." if wish else ""
 
 
@@ -94,8 +94,21 @@ def _number(value: Any) -> str:
     return number(Decimal(str(value)))
 
 
-# Said in « Journaux » and not on the screen: they come with every candle.
-QUIET = frozenset({"heartbeat.signal", "engine.signal", "orders.sending"})
+# Said in « Journaux », neither on the screen nor among what matters: they come with every candle.
+_QUIET = frozenset({"heartbeat.signal", "engine.signal", "orders.sending"})
+
+
+def is_quiet(event: str, fields: Fields) -> bool:
+    """Tell whether an event comes with every candle and asks nothing of anybody."""
+    return event in _QUIET or (event == "engine.decided" and fields.get("action") == "none")
+
+
+def matters(line: Mapping[str, Any]) -> bool:
+    """Tell whether a line is for who trades: an order, a decision to act, an alert, anything that failed."""
+    if line["level"] not in ("debug", "info"):
+        return True
+    return bool(line.get("message")) and not is_quiet(line["event"], line["fields"])
+
 
 _SENTENCES: Mapping[str, str | Callable[[Fields], str]] = {
     "web.started": "Serveur web en marche.",

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from apps.core.logs.french import matters
+
 # Fields that lead to a user. `broker_id`, `bot_id` and `source_id` can be resolved; the others cannot.
 RESOLVED = frozenset({"broker_id", "bot_id", "source_id"})
 PERSONAL = RESOLVED | {
@@ -154,5 +156,6 @@ def _body(line: Mapping[str, Any], fields: Mapping[str, Any]) -> Mapping[str, An
         "event": line["event"],
         "message": line.get("message", ""),
         "trace_id": line.get("trace_id", ""),
+        "matters": matters(line),
         "facts": dict(fields),
     }

@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from apps.core.logs.french import matters
 from apps.core.tracing import signal_of
 
 Line = Mapping[str, Any]
@@ -32,6 +33,7 @@ class Wanted:
 
     terminals: frozenset[str] = frozenset()  # empty: all
     level: str = "info"
+    matters: bool = False  # only what is for who trades
     text: str = ""
     trace: str = ""
     since: str = ""
@@ -41,6 +43,8 @@ class Wanted:
         """Tell whether a line is one of those."""
         level = _LOUD.get(str(line["level"]), str(line["level"]))
         if level not in LEVELS or LEVELS.index(level) < LEVELS.index(self.level):
+            return False
+        if self.matters and not matters(line):
             return False
         if self.trace and not self._is_of_trace(line):
             return False

@@ -19,7 +19,7 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 
 from apps.core.logs.files import LineFile, file_of
-from apps.core.logs.french import QUIET, sentence
+from apps.core.logs.french import is_quiet, sentence
 from apps.core.logs.redaction import Redaction
 
 FOLDER = "logs"
@@ -135,7 +135,7 @@ class _Sentences:
         said = sentence(event["event"], event)
         if not said and event["level"] in _LOUD:
             said = f"Erreur interne ({event['event']}), détails dans « Journaux »."
-        if not said or event["event"] in QUIET or self._is_repeated(said):
+        if not said or is_quiet(event["event"], event) or self._is_repeated(said):
             return ""
         return f"{_MARKS.get(event['level'], '')}{said}\n"
 

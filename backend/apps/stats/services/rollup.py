@@ -17,12 +17,17 @@ _DAY = "(COALESCE(market_time, created_at) AT TIME ZONE 'UTC')::date"
 _BASE = "split_part(symbol, '/', 1)"
 _QUOTE = "split_part(split_part(symbol, '/', 2), ':', 1)"
 _EXECUTED = "filled_quantity * COALESCE(average_price, 0)"
+# Nothing in a third currency: no rate is known.
+_FEE_IN_QUOTE = f"""CASE
+        WHEN fee = 0 OR fee_currency = {_QUOTE} THEN fee
+        WHEN fee_currency = {_BASE} THEN fee * COALESCE(average_price, 0)
+    END"""
 
 _COMPUTE = f"""
 INSERT INTO stats_daily (
     user_id, broker_id, day, source, owner, strategy_id, symbol, quote, fee_currency,
     order_count, refused_count, trade_count, win_count, loss_count,
-    gross_profit, gross_loss, best_trade, worst_trade, fee, fee_in_quote, volume
+    gross_profit, gross_loss, best_trade, worst_trade, fee, fee_in_quote, closed_fee, volume
 )
 SELECT
     user_id, broker_id, {_DAY}, source, owner, strategy_id, symbol, {_QUOTE}, fee_currency,
@@ -36,10 +41,8 @@ SELECT
     MAX(profit_loss),
     MIN(profit_loss),
     SUM(fee),
-    SUM(CASE
-        WHEN fee = 0 OR fee_currency = {_QUOTE} THEN fee
-        WHEN fee_currency = {_BASE} THEN fee * COALESCE(average_price, 0)
-    END),
+    SUM({_FEE_IN_QUOTE}),
+    COALESCE(SUM(COALESCE(entry_fee, 0) + COALESCE({_FEE_IN_QUOTE}, 0)) FILTER (WHERE profit_loss IS NOT NULL), 0),
     SUM({_EXECUTED})
 FROM trades
 WHERE user_id = %s AND {_DAY} = ANY(%s)

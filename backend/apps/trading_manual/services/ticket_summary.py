@@ -61,7 +61,7 @@ def _summary(found: Preview, request: OrderRequest, market: Market, available: D
         (f"{side} {TYPE_LABELS[request.order_type]}", f"{number(found.quantity)} {market.base}{price}"),
         *_triggers(found, market),
         ("Valeur", f"{number(found.notional)} {market.quote}"),
-        ("Frais estimés", f"{number(found.fee)} {found.fee_currency}"),
+        *_fee(found, market),
         (
             "Montant retenu" if request.side is Side.BUY else "Quantité retenue",
             f"{number(found.needed)} {found.needed_currency}",
@@ -69,6 +69,18 @@ def _summary(found: Preview, request: OrderRequest, market: Market, available: D
         ("Restera disponible", f"{number(available - found.needed)} {found.needed_currency}"),
     ]
     return [{"label": label, "value": value} for label, value in lines]
+
+
+def _fee(found: Preview, market: Market) -> list[tuple[str, str]]:
+    """Return the fee, and what it leaves of a purchase where it is kept back from it."""
+    taken = f"{number(found.fee)} {found.fee_currency}"
+    if found.fee_currency == market.quote:
+        return [("Frais estimés", taken)]
+    worth = market.round_up(found.notional * market.taker_fee_ratio)
+    return [
+        ("Frais estimés", f"{taken} (≈ {number(worth)} {market.quote})"),
+        ("Vous recevrez", f"{number(found.quantity - found.fee)} {market.base}"),
+    ]
 
 
 def _triggers(found: Preview, market: Market) -> list[tuple[str, str]]:

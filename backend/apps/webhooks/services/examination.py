@@ -159,6 +159,7 @@ def payload_of(call: Call) -> dict[str, Any]:
         "type": call.order_type.value,
         "size": None if size is None else {"value": amount(size.value), "unit": size.unit.value},
         "price": amount(call.price),
+        "is_short": call.is_short or None,
         **{
             name: None if level is None else {"value": amount(level.value), "is_percent": level.is_percent}
             for name, level in levels.items()

@@ -36,7 +36,8 @@ from domain.webhooks.plan import CancelOrders, Holdings, Leave, Nothing, Plan, S
 from domain.webhooks.refusal import CallRefused
 
 ORDER_VALID_FOR = timedelta(seconds=20)
-LOOK_AGAIN_AFTER = timedelta(milliseconds=250)
+LOOK_AGAIN_AFTER = timedelta(milliseconds=100)  # our own rows are looked at, not the exchange
+_SLOW_LOOK_AFTER = timedelta(milliseconds=500)  # what is waited for takes seconds anyway
 _RETRY_AFTER = timedelta(seconds=1)
 
 
@@ -55,6 +56,7 @@ class Wait:
     """The call is looked at again; French."""
 
     reason: str
+    after: timedelta = LOOK_AGAIN_AFTER
 
 
 def settle(job: Job, facts: Facts | None, *, now: datetime) -> bool:
@@ -73,10 +75,40 @@ def settle(job: Job, facts: Facts | None, *, now: datetime) -> bool:
             verdicts.refuse(row, refusal, now=now)
             return True
         if isinstance(outcome, Wait):
-            row.not_before, row.reason = now + LOOK_AGAIN_AFTER, outcome.reason
-            row.save(update_fields=["not_before", "reason"])
+            _wait(row, outcome, now=now)
             return False
         return True
+
+
+def must_wait(job: Job, *, now: datetime) -> bool:
+    """Tell whether there is no use in asking the exchange now: an order of ours is in the way, or it is settled.
+
+    Only a first look: `settle` looks again under its locks. Without it a call behind an order of unknown outcome
+    would ask for the balance, the dearest of reads, at each look.
+    """
+    with transaction.atomic():
+        source, row = _lock(job)
+        if source is None or row is None:
+            return True
+        if Trade.objects.filter(client_order_id=_client_order_id(row.reference)).exists():
+            return False  # made before a crash: `settle` says so
+        try:
+            _check_age(job, source, now=now, waited_for=row.reason)
+        except AristobotError as refusal:
+            verdicts.refuse(row, refusal, now=now)
+            return True
+        owner = owner_of(source.id)
+        obstacle = _obstacle(job, owner, now=now)
+        if obstacle is None:
+            obstacle = _closing_first(job, live_position(job.broker_id, job.market.symbol, owner))
+        if obstacle is not None:
+            _wait(row, obstacle, now=now)
+        return obstacle is not None
+
+
+def _wait(row: Webhook, outcome: Wait, *, now: datetime) -> None:
+    row.not_before, row.reason = now + outcome.after, outcome.reason
+    row.save(update_fields=["not_before", "reason"])
 
 
 def put_off(job: Job, error: AristobotError, *, now: datetime) -> bool:
@@ -126,8 +158,9 @@ def _act(job: Job, facts: Facts | None, source: WebhookSource, row: Webhook, *, 
         return obstacle
     # After the orders: one that ended between the two reads is in the position.
     position = live_position(job.broker_id, job.market.symbol, owner)
-    if position is not None and position.status == Position.Status.CLOSING and job.call.action is not Action.CLOSE:
-        return Wait("la position de cette source se ferme d'abord")
+    closing_first = _closing_first(job, position)
+    if closing_first is not None:
+        return closing_first
     wanted = _plan(job, facts, source, position)
     if isinstance(wanted, Nothing):
         verdicts.nothing(row, reason=f"Rien à faire : {wanted.reason}.", now=now)
@@ -139,6 +172,13 @@ def _act(job: Job, facts: Facts | None, source: WebhookSource, row: Webhook, *, 
         return _leave(job, facts, row, position, now=now)
     _submit(job, facts, row, wanted.request, is_exit=wanted.is_exit, now=now)
     return None
+
+
+def _closing_first(job: Job, position: Position | None) -> Wait | None:
+    is_closing = position is not None and position.status == Position.Status.CLOSING
+    if not is_closing or job.call.action is Action.CLOSE:
+        return None
+    return Wait("la position de cette source se ferme d'abord", after=_SLOW_LOOK_AFTER)
 
 
 def _plan(job: Job, facts: Facts, source: WebhookSource, position: Position | None) -> Plan:
@@ -183,7 +223,9 @@ def _obstacle(job: Job, owner: str, *, now: datetime) -> Wait | None:
     here = (job.broker_id, job.market.symbol)
     unknown = unknown_orders([here]).get(here)
     if unknown is not None:
-        return Wait(f"l'ordre n° {unknown.id} sur {job.market.symbol} est de statut inconnu")
+        return Wait(
+            f"l'ordre n° {unknown.id} sur {job.market.symbol} est de statut inconnu", after=_SLOW_LOOK_AFTER
+        )
     resting = []
     for order in live_orders(broker_id=job.broker_id, symbol=job.market.symbol, owner=owner):
         if order.intent == Trade.Intent.PROTECTION:
@@ -229,7 +271,7 @@ def _leave(job: Job, facts: Facts, row: Webhook, position: Position | None, *, n
         position.id, reason=closing.SIGNAL, price=facts.price, now=now, market_time=facts.market_time
     )
     if progress.step is Step.DELAYED:
-        return Wait("la vente précédente de la position a échoué, nouvel essai")
+        return Wait("la vente précédente de la position a échoué, nouvel essai", after=_RETRY_AFTER)
     row.left_position = position
     first = " ; ses ordres et sa protection s'annulent d'abord" if progress.step is Step.CANCELLING else ""
     told = f"Sortie de la position : {number(position.quantity)} {job.market.base}{first}."

@@ -21,14 +21,17 @@ _KEPT_BODY = 4096  # of a call that came to nothing: TradingView's own limit, an
 AT_THE_DOOR = ("old_token", "revoked", "disabled", "wrong_address", "too_many", "too_long", "bad_secret")
 
 
+SHORT_IS_EXIT = "« short » compris comme une sortie : ce compte est au comptant, rien n'y est vendu à découvert."
+
+
 def executed(row: Webhook, *, reason: str, now: datetime) -> None:
     """Its orders are committed with it."""
-    _settle(row, Webhook.Status.EXECUTED, code="", reason=reason, now=now)
+    _settle(row, Webhook.Status.EXECUTED, code="", reason=_with_note(row, reason), now=now)
 
 
 def nothing(row: Webhook, *, reason: str, now: datetime) -> None:
     """What it asked for was already so."""
-    _settle(row, Webhook.Status.NOTHING, code="", reason=reason, now=now)
+    _settle(row, Webhook.Status.NOTHING, code="", reason=_with_note(row, reason), now=now)
 
 
 def refuse(row: Webhook, refusal: AristobotError, *, now: datetime) -> None:
@@ -75,6 +78,10 @@ def _settle(row: Webhook, status: str, *, code: str, reason: str, now: datetime)
         status=row.status,
         code=row.code,
     )
+
+
+def _with_note(row: Webhook, reason: str) -> str:
+    return f"{reason} {SHORT_IS_EXIT}" if row.payload.get("is_short") else reason
 
 
 def _without_secret(row: Webhook) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from domain.backtest.contract import BacktestSettings, CandleSeries, EntryTerms, HeldPosition
+from domain.backtest.contract import BacktestSettings, CandleSeries, EntryTerms, Foreseen, HeldPosition
 from domain.markets import Market
 
 MINUTE_MS = 60_000
@@ -81,7 +81,7 @@ class Scripted:
     def sure_exit(self, first: int) -> int | None:
         return None
 
-    def rides(self) -> tuple[Any, Any] | None:
+    def foreseen(self) -> Foreseen | None:
         return None
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from domain.backtest.contract import BacktestSettings, CandleSeries, EntryTerms, HeldPosition
+from domain.backtest.contract import BacktestSettings, CandleSeries, EntryTerms, FixedTerms, Foreseen, HeldPosition
 from domain.backtest.engine import MAX_LISTED_REFUSALS, simulate
 from domain.markets import Market
 from tests.unit.backtest.plain import Plain
@@ -48,6 +48,9 @@ class Drawn:
         random = Random(self.seed)
         self.buys = {bar for bar in range(COUNT) if random.random() < 0.3}
         self.sells = {bar for bar in range(COUNT) if random.random() < 0.06}
+        protections = (None, (0.0, 0.0), (0.02, 0.0), (0.0, 0.03), (0.05, 0.04), (random.random(), 0.1))
+        self.protection = random.choice(protections)  # the same for all entries, or None
+        self.share = random.choice((0.1, 1.0, 1 / 1.006005, 0.003, random.random() * 1.1))
 
     def next_entry(self, first: int, last: int, balance: float) -> int | None:
         return next((bar for bar in range(first, last + 1) if bar in self.buys), None)
@@ -56,7 +59,10 @@ class Drawn:
         random = Random(self.seed + bar)
         size = random.choice((balance * 0.1, balance, balance / 1.006005, 100.0, balance * random.random() * 1.1))
         stop = random.choice((0.0, 0.01, 0.02, random.random() * 0.05, random.random()))
-        return EntryTerms(size, stop, random.choice((0.0, 0.02, random.random() * 0.05)))
+        target = random.choice((0.0, 0.02, random.random() * 0.05))
+        if self.protection is not None:
+            return EntryTerms(self.size_of(balance), *self.protection)
+        return EntryTerms(size, stop, target)
 
     def next_exit(self, position: HeldPosition, first: int, last: int, balance: float) -> int | None:
         return next((bar for bar in range(first, last + 1) if bar in self.sells), None)
@@ -66,9 +72,19 @@ class Drawn:
             return None
         return next((bar for bar in range(first, COUNT) if bar in self.sells), COUNT)
 
-    def rides(self) -> tuple[Any, Any] | None:
+    def foreseen(self) -> Foreseen | None:
+        if not self.knows:
+            return None
         first = np.array([bar + 1 for bar in sorted(self.buys) if bar < COUNT - 2], dtype="int64")
-        return (first, np.minimum(first + first % 40, COUNT - 2)) if self.knows else None
+        last = np.minimum(first + first % 40, COUNT - 2)
+        leaves = np.array([COUNT if (found := self.sure_exit(bar)) is None else found for bar in first.tolist()])
+        every = sorted(self.buys)
+        wants: Any = np.array([next((bar for bar in every if bar >= at), COUNT) for at in range(COUNT)])
+        terms = None if self.protection is None else FixedTerms(self.size_of, *self.protection)
+        return Foreseen(first, last, leaves, memoryview(wants), terms)
+
+    def size_of(self, balance: float) -> float:
+        return balance * self.share
 
 
 def drawn_settings(random: Random, *, places: int, start: float) -> BacktestSettings:

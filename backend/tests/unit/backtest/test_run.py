@@ -1,15 +1,18 @@
 """A whole backtest: from the user's text to the report."""
 
+import gc
 from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from domain.backtest.contract import BacktestJob, Hole
+from domain.backtest.contract import BacktestJob, EnginePath, Hole
 from domain.backtest.run import run
+from domain.backtest.snapshot import Snapshot
 from domain.errors import StrategyInvalid
 from tests.unit.backtest.scripted import MINUTE_MS, START_MS, candles, flat, settings
+from tests.unit.backtest.test_causality import market
 
 SCOPE = {"pd": pd, "np": np}
 CODE = """
@@ -79,3 +82,14 @@ def test_progress_never_goes_back_on_a_fast_path_and_reaches_the_end() -> None:
     report = run(job(), candles(*rows), scope=SCOPE, progress=told.append)
     assert report.path == "vectorised"
     assert told == sorted(told)
+
+
+def test_finished_run_lets_go_of_its_columns_without_waiting_for_a_collection() -> None:
+    played = market(400)
+    gc.collect()
+    gc.disable()
+    try:
+        assert run(job(first_bar=150), played, scope=SCOPE).path is EnginePath.VECTORISED
+        assert not [each for each in gc.get_objects() if isinstance(each, Snapshot)]
+    finally:
+        gc.enable()

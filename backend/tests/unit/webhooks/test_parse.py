@@ -72,7 +72,11 @@ READ: dict[str, tuple[str, Call]] = {
     ),
     "a short target leaves the position on spot": (
         '{"ticker": "BTCUSDT", "action": "target", "market_position": "short", "position_size": "-0.3"}',
-        call(Action.TARGET, size=Size(Decimal(0), Unit.BASE)),
+        call(Action.TARGET, size=Size(Decimal(0), Unit.BASE), is_short=True),
+    ),
+    "a short target by its sign alone": (
+        '{"ticker": "BTCUSDT", "action": "target", "position_size": "-0.3"}',
+        call(Action.TARGET, size=Size(Decimal(0), Unit.BASE), is_short=True),
     ),
     "shorthand": ("buy BTCUSDT 100", call(size=HUNDRED)),
     "shorthand with its unit": (

@@ -40,7 +40,7 @@ it('adds an address and tests it at once', async () => {
     'POST /api/alerts/addresses/': { status: 201, body: address() },
     'POST /api/alerts/addresses/1/test/': { body: { elapsed_ms: 640 } },
   })
-  const field = await screen.findByLabelText('Adresse Discord ou apprise')
+  const field = await screen.findByLabelText('Adresse où envoyer les alertes')
   await fireEvent.update(field, 'discord://41742163/a-garder-secret')
   server.set('GET /api/alerts/addresses/', { body: [address({ last_sent_at: '2026-11-22T12:01:00Z' })] })
   await fireEvent.click(screen.getByRole('button', { name: 'Ajouter' }))
@@ -52,7 +52,7 @@ it('adds an address and tests it at once', async () => {
 
 it('says under the field why an address is refused', async () => {
   show([], { 'POST /api/alerts/addresses/': { status: 400, body: { code: 'alert_address_malformed', message: 'Adresse d’alerte refusée', details: {} } } })
-  await fireEvent.update(await screen.findByLabelText('Adresse Discord ou apprise'), 'discord')
+  await fireEvent.update(await screen.findByLabelText('Adresse où envoyer les alertes'), 'discord')
   await fireEvent.click(screen.getByRole('button', { name: 'Ajouter' }))
   expect((await screen.findByRole('alert')).textContent).toBe('Adresse d’alerte refusée')
 })

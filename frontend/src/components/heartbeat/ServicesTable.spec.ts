@@ -14,13 +14,13 @@ describe('ServicesTable', () => {
     const streams = { binance: { up: 2, down: 1 }, kraken: { polling: 1 } }
     useStatus().setHealth({ status: 'ok', services: { ccxt_service: { ...up, details: { streams } } } })
     render(ServicesTable, { props: { detailed: true } })
-    expect(screen.getByText('Comptes : binance 2 à l’écoute, 1 coupé, interrogé · kraken 1 interrogé')).toBeTruthy()
+    expect(screen.getByText(/^Binance : 2\scomptes suivis en direct, 1\scompte au flux coupé, relu par questions · Kraken : 1\scompte relu par questions$/)).toBeTruthy()
   })
 
   it('says nothing of accounts where there are none', () => {
     useStatus().setHealth({ status: 'ok', services: { ccxt_service: { ...up, details: {} } } })
     render(ServicesTable, { props: { detailed: true } })
-    expect(screen.queryByText(/Comptes/)).toBeNull()
+    expect(screen.queryByText(/compte/)).toBeNull()
   })
 
   it('says which walls of the sandbox hold, everywhere when one is missing', () => {

@@ -84,6 +84,7 @@ class OrderDialect:
         return OrderAbilities(
             refusals=refusals,
             market_buy_in_quote=bool(_spot_orders(self.client).get("marketBuyRequiresPrice")),
+            buy_fee_in_base=self.client.fees.get("trading", {}).get("feeSide") == "get",  # of what one receives
             pair=PairMode.NONE,
             amend=AmendMode.CANCEL_FIRST,
         )

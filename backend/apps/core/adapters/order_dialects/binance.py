@@ -42,8 +42,10 @@ class BinanceDialect(OrderDialect):
             kinds = (
                 {OrderType.OCO: reason} if spot else dict.fromkeys(OrderType, f"{self.name} n'a pas de comptant.")
             )
-            return OrderAbilities(refusals=kinds, pair=PairMode.NONE, amend=AmendMode.CANCEL_FIRST)
-        return OrderAbilities(pair=PairMode.OCO, amend=AmendMode.ATOMIC)
+            return OrderAbilities(
+                refusals=kinds, buy_fee_in_base=True, pair=PairMode.NONE, amend=AmendMode.CANCEL_FIRST
+            )
+        return OrderAbilities(buy_fee_in_base=True, pair=PairMode.OCO, amend=AmendMode.ATOMIC)
 
     def market_refusal(self, symbol: str, order_type: OrderType) -> str | None:
         facts = self.client.market(symbol)["info"]

@@ -69,7 +69,9 @@ class BitgetDialect(OrderDialect):
 
     @property
     def abilities(self) -> OrderAbilities:
-        return OrderAbilities(market_buy_in_quote=True, pair=PairMode.LINKED, amend=AmendMode.CANCEL_FIRST)
+        return OrderAbilities(
+            market_buy_in_quote=True, buy_fee_in_base=True, pair=PairMode.LINKED, amend=AmendMode.CANCEL_FIRST
+        )
 
     def market_refusal(self, symbol: str, order_type: OrderType) -> str | None:
         if self.client.options.get("uta") is True:

@@ -4,12 +4,14 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import structlog
 
 from apps.core.adapters.strategy_host import protocol, quick_test_wire, replay_wire
+from apps.core.adapters.strategy_host.slow_texts import SlowTexts
 from apps.core.adapters.strategy_host.zygote_client import ChildProcess, ZygoteClient, ZygoteDied
 from domain.backtest.quick_contract import QuickTestJob, QuickTestResult
 from domain.errors import AristobotError, StrategyError, StrategyMemory, StrategyTimeout, Unavailable
@@ -26,7 +28,31 @@ _VALIDATION_TIMEOUT_S = 8.0
 _READY_TIMEOUT_S = 15.0
 _SLOW_AFTER_S = 1.0  # a question that takes longer no longer keeps the others' spares from being forked
 _REFILL_AFTER_S = 1.0  # by then the orders of the close have left, and the processors with them
-_LOOK_AT_CPU_EVERY_S = 0.03  # what has calculated for long by then gives way (`zygote.LONG_S`)
+_LOOK_AT_CPU_EVERY_S = 0.03
+# Processor time after which a child gives way; an honest question takes some 10 ms, however long it had to wait.
+_LONG_S = 0.1
+_LONG_EACH_S = 0.05  # where one child is asked several
+
+
+@dataclass(frozen=True, slots=True)
+class _Question(Generic[_Answer]):
+    """What one child is asked.
+
+    Args:
+        take: reads a frame of the child's; None when more are to come.
+        decides: the text of a bot's decision: how long it calculated is remembered. Empty for all else.
+        long_s: processor time after which everybody else goes first.
+        silence_s: wall-clock limit of each frame, where it is shorter than `timeout_s`, that of the whole answer.
+        behind: let everybody else go first from the start.
+    """
+
+    request: bytes
+    take: Callable[[bytes], _Answer | None]
+    timeout_s: float
+    decides: str = ""
+    long_s: float = _LONG_S
+    silence_s: float | None = None
+    behind: bool = False
 
 
 class SandboxedStrategyHost:
@@ -56,6 +82,7 @@ class SandboxedStrategyHost:
         self._starting = asyncio.Lock()
         self._zygote: ZygoteClient | None = None
         self._spares: list[ChildProcess] = []
+        self._slow = SlowTexts()
         self._working = 0
         self._at_rest = asyncio.Event()
         self._at_rest.set()
@@ -80,7 +107,8 @@ class SandboxedStrategyHost:
             StrategyError: (Invalid, Timeout, Memory) the code failed; `details` has line and traceback.
             Unavailable: the sandbox itself failed; the strategy is not to blame.
         """
-        return await self._ask(protocol.pack_evaluation(job), protocol.unpack_evaluation, timeout_s)
+        request = protocol.pack_evaluation(job)
+        return await self._soon(_Question(request, protocol.unpack_evaluation, timeout_s, decides=job.code))
 
     async def validate(self, code: str) -> Validation:
         """Return whether the code is a strategy that runs. Raises Unavailable."""
@@ -89,27 +117,42 @@ class SandboxedStrategyHost:
             return Validation(valid=False, class_name=None, errors=problems)
         request = protocol.pack_validation(code)
         try:
-            return await self._ask(request, protocol.unpack_validation, _VALIDATION_TIMEOUT_S)
+            return await self._soon(_Question(request, protocol.unpack_validation, _VALIDATION_TIMEOUT_S))
         except StrategyError as exc:
             error = CodeError(exc.message, line=exc.details.get("line"))
             return Validation(valid=False, class_name=None, errors=(error,))
 
-    async def quick_test(self, job: QuickTestJob, *, timeout_s: float = 20.0) -> QuickTestResult:
-        """Play a strategy over a few hundred candles. Raises as `evaluate`."""
+    async def quick_test(
+        self,
+        job: QuickTestJob,
+        *,
+        timeout_s: float = 50.0,
+        silence_s: float = 20.0,
+        progress: Callable[[float], None] = lambda ratio: None,
+    ) -> QuickTestResult:
+        """Play a strategy over a few hundred candles, behind everybody else. Raises as `evaluate`.
+
+        Args:
+            silence_s: a child that does not get on for that long is taken for an endless loop.
+            progress: told how much of the candles is played, 0..1. Cancelling this call ends the child at once.
+        """
+        take = quick_test_wire.Answer(progress).take
         request = quick_test_wire.pack_quick_test(job)
-        return await self._ask(request, quick_test_wire.unpack_result, timeout_s)
+        return await self._ask(_Question(request, take, timeout_s, silence_s=silence_s, behind=True))
 
     async def evaluate_alike(self, job: ReplayJob, *, timeout_s: float) -> list[ReplayAnswer]:
         """Return the decisions of several bots of one user, asked in one child. Raises as `evaluate`."""
-        unpack = partial(replay_wire.unpack_answers, count=len(job.questions))
-        return await self._ask(replay_wire.pack_replay(job), unpack, timeout_s)
+        count = len(job.questions)
+        unpack = partial(replay_wire.unpack_answers, count=count)
+        long_s = max(_LONG_S, count * _LONG_EACH_S)
+        request = replay_wire.pack_replay(job)
+        return await self._soon(_Question(request, unpack, timeout_s, decides=job.code, long_s=long_s))
 
     async def replay(self, job: ReplayJob, *, timeout_s: float = 60.0) -> list[ReplayAnswer]:
         """Ask again what was decided, behind everybody else. Raises as `evaluate`."""
-        request = replay_wire.pack_replay(job)
         unpack = partial(replay_wire.unpack_answers, count=len(job.questions))
         await self._at_rest.wait()
-        return await self._ask_twice(request, unpack, timeout_s, in_background=True)
+        return await self._ask(_Question(replay_wire.pack_replay(job), unpack, timeout_s, behind=True))
 
     async def close(self) -> None:
         """Stop the zygote and every child."""
@@ -124,10 +167,10 @@ class SandboxedStrategyHost:
             self._zygote.stop()
             self._zygote = None
 
-    async def _ask(self, request: bytes, unpack: Callable[[bytes], _Answer], timeout_s: float) -> _Answer:
+    async def _soon(self, question: "_Question[_Answer]") -> _Answer:
         async with self._slots:
             with self._at_work():
-                return await self._ask_twice(request, unpack, timeout_s)
+                return await self._ask(question)
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
@@ -159,41 +202,31 @@ class SandboxedStrategyHost:
         loop = asyncio.get_running_loop()
         self._refill_timer = loop.call_later(_REFILL_AFTER_S, lambda: self._in_background(self._refill()))
 
-    async def _ask_twice(
-        self,
-        request: bytes,
-        unpack: Callable[[bytes], _Answer],
-        timeout_s: float,
-        *,
-        in_background: bool = False,
-    ) -> _Answer:
-        if len(request) > protocol.MAX_JOB_BYTES:
-            raise StrategyError(f"Question à la stratégie trop longue : {len(request)} octets.")
+    async def _ask(self, question: "_Question[_Answer]") -> _Answer:
+        if len(question.request) > protocol.MAX_JOB_BYTES:
+            raise StrategyError(f"Question à la stratégie trop longue : {len(question.request)} octets.")
         for _ in range(2):  # an evaluation has no effect outside: asking again is safe
             try:
-                child = await self._slowest() if in_background else await self._take()
-                return await self._converse(child, request, unpack, timeout_s)
+                child = await self._new() if question.behind else await self._take()
+                return await self._converse(child, question)
             except ZygoteDied:
                 log.warning("sandbox.asked_again")
         raise Unavailable(
             "Bac à sable des stratégies indisponible : son processus s'est arrêté deux fois de suite."
         )
 
-    async def _converse(
-        self, child: ChildProcess, request: bytes, unpack: Callable[[bytes], _Answer], timeout_s: float
-    ) -> _Answer:
+    async def _converse(self, child: ChildProcess, question: "_Question[_Answer]") -> _Answer:
         watching: asyncio.Task[None] | None = None
         try:
             await ready(child)
-            async with asyncio.timeout(timeout_s):
-                watching = asyncio.get_running_loop().create_task(_watch(child))
-                child.writer.write(request)
-                size = protocol.LENGTH.unpack(await child.reader.readexactly(protocol.LENGTH.size))[0]
-                if size > protocol.MAX_REPLY_BYTES:
-                    raise protocol.BadReply(f"{size} octets, maximum {protocol.MAX_REPLY_BYTES}")
-                return unpack(await child.reader.readexactly(size))
+            async with asyncio.timeout(question.timeout_s):
+                watching = self._keep_in_its_place(child, question)
+                child.writer.write(question.request)
+                while (answer := question.take(await _hear(child, question.silence_s))) is None:
+                    pass
+                return answer
         except TimeoutError as exc:
-            raise _too_slow(timeout_s) from exc
+            raise _too_slow(question.timeout_s) from exc
         except protocol.BadReply as exc:
             raise StrategyError(f"Stratégie arrêtée : sa réponse est refusée ({exc}).") from exc
         except (asyncio.IncompleteReadError, ConnectionError) as exc:
@@ -201,7 +234,14 @@ class SandboxedStrategyHost:
         finally:
             if watching is not None:
                 watching.cancel()
+                self._slow.note(question.decides, was_long=child.was_long)
             child.kill()
+
+    def _keep_in_its_place(self, child: ChildProcess, question: "_Question[_Answer]") -> "asyncio.Task[None]":
+        """Let everybody else go before a child that calculates for long, at once where that is known already."""
+        if question.behind or question.decides in self._slow:
+            child.demote()
+        return asyncio.get_running_loop().create_task(_watch(child, question.long_s))
 
     async def _take(self) -> ChildProcess:
         zygote = await self._living_zygote()
@@ -211,12 +251,9 @@ class SandboxedStrategyHost:
                 return spare
         return await zygote.spawn(warm=False)
 
-    async def _slowest(self) -> ChildProcess:
-        """Return a new child, spares being for decisions, that lets everybody else go first."""
-        zygote = await self._living_zygote()
-        child = await zygote.spawn(warm=False)
-        child.demote()
-        return child
+    async def _new(self) -> ChildProcess:
+        """Return a child that is no spare: those are for decisions."""
+        return await (await self._living_zygote()).spawn(warm=False)
 
     async def _refill(self) -> None:
         if self._refilling:
@@ -264,10 +301,23 @@ class SandboxedStrategyHost:
         task.add_done_callback(self._tasks.discard)
 
 
-async def _watch(child: ChildProcess) -> None:
+async def _watch(child: ChildProcess, long_s: float) -> None:
     while True:
-        child.demote_if_busy()
+        child.demote_if_busy(after_s=long_s)
         await asyncio.sleep(_LOOK_AT_CPU_EVERY_S)
+
+
+async def _hear(child: ChildProcess, within_s: float | None) -> bytes:
+    try:
+        async with asyncio.timeout(within_s) as silence:
+            size = protocol.LENGTH.unpack(await child.reader.readexactly(protocol.LENGTH.size))[0]
+            if size > protocol.MAX_REPLY_BYTES:
+                raise protocol.BadReply(f"{size} octets, maximum {protocol.MAX_REPLY_BYTES}")
+            return await child.reader.readexactly(size)
+    except TimeoutError as exc:
+        if within_s is not None and silence.expired():
+            raise _too_slow(within_s) from exc
+        raise
 
 
 async def ready(child: ChildProcess) -> None:

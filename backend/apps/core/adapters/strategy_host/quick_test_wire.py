@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
@@ -24,6 +24,9 @@ MODE = "quick_test"
 _AMOUNT = re.compile(r"-?\d{1,30}(\.\d{1,40})?")
 _MAX_REFUSALS = 50
 _MAX_MS = 10**14
+_PROGRESS = b"%"  # a frame that begins so says how far the test is; what else comes is the answer
+_MAX_PROGRESS_FRAMES = 1_000  # an honest child says less
+_PROGRESS_BYTES = 16
 
 
 def pack_quick_test(job: QuickTestJob) -> bytes:
@@ -62,6 +65,33 @@ def pack_result(result: QuickTestResult) -> bytes:
     return frame(
         json.dumps({"kind": MODE, **body, "trades": trades, "final_balance": f"{result.final_balance:f}"}).encode()
     )
+
+
+def pack_progress(ratio: float) -> bytes:
+    """Return the framed news of how far the test is."""
+    return frame(_PROGRESS + f"{ratio:.4f}".encode())
+
+
+class Answer:
+    """The child's frames as they come.
+
+    Args:
+        progress: told how far the test is, 0..1.
+    """
+
+    def __init__(self, progress: Callable[[float], None]) -> None:
+        self._progress = progress
+        self._told = 0
+
+    def take(self, payload: bytes) -> QuickTestResult | None:
+        """Return the result, None while there is only progress. Raises as `unpack_result`."""
+        if not payload.startswith(_PROGRESS):
+            return unpack_result(payload)
+        self._told += 1
+        if self._told > _MAX_PROGRESS_FRAMES or len(payload) > _PROGRESS_BYTES:
+            raise BadReply("progression sans fin")
+        self._progress(_ratio(payload))
+        return None
 
 
 def unpack_result(payload: bytes) -> QuickTestResult:
@@ -113,6 +143,14 @@ def _count(body: Mapping[str, Any], name: str) -> int:
     if type(value) is not int or not 0 <= value < _MAX_MS:
         raise BadReply(f"champ « {name} » : entier attendu")
     return value
+
+
+def _ratio(payload: bytes) -> float:
+    try:
+        value = float(payload[len(_PROGRESS) :])
+    except ValueError as exc:
+        raise BadReply("progression illisible") from exc
+    return min(max(value, 0.0), 1.0) if value == value else 0.0  # NaN is no progress
 
 
 def _market(facts: Mapping[str, Any]) -> Market:

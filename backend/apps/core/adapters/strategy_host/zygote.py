@@ -20,7 +20,6 @@ from apps.core.adapters.strategy_host.child import Talk, answer_one, serve, user
 from apps.core.adapters.strategy_host.jail import Jail
 
 MAX_MESSAGE = 4096
-LONG_S = 0.1  # processor time since the question; an honest one takes some 10 ms, however long it had to wait
 _LOWEST_PRIORITY = 19
 _SMALL_SHARE = 10  # a tenth of what anybody else gets: a slow strategy ends in time even where others never rest
 _EXIT_NOT_FORKED = 98
@@ -76,14 +75,17 @@ class Zygote:
         pid = self._pids.get(order["id"])  # None: it is dead and reaped, its pid may be another's by now
         if pid is not None and order["op"] == "kill":
             os.kill(pid, signal.SIGKILL)
-        elif pid is not None and (order["op"] == "demote" or self._has_calculated_long(pid)):
+        elif pid is not None and order["op"] == "demote":
             _give_way(pid)
+        elif pid is not None and self._used_since_question(pid) > order["after_s"]:
+            _give_way(pid)
+            self._send({"op": "long", "id": order["id"]})
         return True
 
-    def _has_calculated_long(self, pid: int) -> bool:
+    def _used_since_question(self, pid: int) -> float:
         """The first look comes with the question: what the child calculated before was its own warming up."""
         used = _cpu_seconds(pid)
-        return used - self._used_before.setdefault(pid, used) > LONG_S
+        return used - self._used_before.setdefault(pid, used)
 
     def _spawn(self, number: int, fd: int, *, warm: bool) -> None:
         parent = os.getpid()

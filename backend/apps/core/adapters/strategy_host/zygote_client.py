@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -51,6 +52,7 @@ class ChildProcess:
         self.number = number
         self.reader = reader
         self.writer = writer
+        self.was_long = False  # whether it was found to calculate for longer than `demote_if_busy` allowed
         self._client = client
         self._exit_news = exit_news
 
@@ -68,9 +70,9 @@ class ChildProcess:
         """Let everybody else go first from now on."""
         self._client.order("demote", self.number)
 
-    def demote_if_busy(self) -> None:
-        """Let everybody else go first from now on, if it has calculated for long."""
-        self._client.order("demote_if_busy", self.number)
+    def demote_if_busy(self, *, after_s: float) -> None:
+        """Let everybody else go first once it has taken that much processor time since the first look."""
+        self._client.order("demote_if_busy", self.number, after_s=after_s)
 
     async def exit_code(self) -> int | None:
         """Return how it ended (negative: a signal's number), None if that is not known in time.
@@ -102,6 +104,7 @@ class ZygoteClient:
         self._on_death = on_death
         self._numbers = itertools.count(1)
         self._exits: dict[int, asyncio.Future[int]] = {}
+        self._children: WeakValueDictionary[int, ChildProcess] = WeakValueDictionary()
         self._ready: asyncio.Future[None] | None = None
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -159,13 +162,14 @@ class ZygoteClient:
             theirs.close()
         exit_news = self._exits[number] = asyncio.get_running_loop().create_future()
         reader, writer = await asyncio.open_unix_connection(sock=ours)
-        return ChildProcess(number, self, reader, writer, exit_news)
+        child = self._children[number] = ChildProcess(number, self, reader, writer, exit_news)
+        return child
 
-    def order(self, op: str, number: int) -> None:
+    def order(self, op: str, number: int, **terms: float) -> None:
         """Send an order about one child; a zygote that is gone has no children left."""
         if self._control is not None:
             try:
-                self._control.send(json.dumps({"op": op, "id": number}).encode())
+                self._control.send(json.dumps({"op": op, "id": number, **terms}).encode())
             except OSError as exc:
                 log.warning("sandbox.order_not_sent", op=op, child=number, error=str(exc))
 
@@ -206,6 +210,8 @@ class ZygoteClient:
                 self._ready.set_result(None)
             case "failed" if self._ready is not None and not self._ready.done():
                 self._ready.set_exception(ZygoteDied(message["reason"]))
+            case "long" if (child := self._children.get(message["id"])) is not None:
+                child.was_long = True
             case "exited":
                 future = self._exits.pop(message["id"], None)
                 if future is not None and not future.done():

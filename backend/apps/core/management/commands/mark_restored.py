@@ -18,7 +18,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         settled = restoration.mark_restored(options["facts"], now=datetime.now(UTC))
         self.stdout.write(
-            f"En cours au moment de la sauvegarde : {settled['orders']} ordres (recherchés au démarrage, jamais "
-            f"renvoyés), {settled['commands']} annulations ou modifications, {settled['webhooks']} webhooks et "
-            f"{settled['alerts']} alertes abandonnés."
+            f"Ordres en cours au moment de la sauvegarde : {settled['orders']} (recherchés au démarrage, jamais "
+            f"renvoyés). Abandonnés : annulations ou modifications {settled['commands']}, webhooks "
+            f"{settled['webhooks']}, alertes {settled['alerts']}."
         )
