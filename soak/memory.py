@@ -9,8 +9,10 @@ from bench.memory import rollup_of
 from tests.system.instance import Instance
 
 TERMINALS = ("web", "heartbeat", "trading_engine", "ccxt_service")
-SETTLING_S = 60.0  # a process that starts loads what it needs; not counted
-_ENOUGH_S = 120.0  # of counted life, below which a slope says nothing
+# A process that starts loads what it needs and fills its bounded caches: neither its first minute nor the first
+# half of its life counts.
+SETTLING_S = 60.0
+_ENOUGH_S = 180.0  # of counted life, below which a slope says nothing
 FLAT_MB_PER_DAY = 24.0  # of market time at the run's speed
 
 
@@ -54,11 +56,17 @@ def _curve(name: str, samples: Sequence[tuple[float, int, float]], speed: int) -
     lives: dict[int, list[tuple[float, float]]] = defaultdict(list)
     for at_s, pid, weight in samples:
         lives[pid].append((at_s, weight))
-    counted = [[each for each in life if each[0] >= life[0][0] + SETTLING_S] for life in lives.values()]
+    counted = [settled(life) for life in lives.values()]
     weights = [weight for _, _, weight in samples]
     per_s = slope(counted)
     per_day = None if per_s is None else per_s * 86_400 / speed
     return Curve(name, weights[0], weights[-1], max(weights), len(lives), per_day)
+
+
+def settled(life: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the part of a life that says whether it grows."""
+    born, died = life[0][0], life[-1][0]
+    return [each for each in life if each[0] >= max(born + SETTLING_S, (born + died) / 2)]
 
 
 def slope(lives: Sequence[Sequence[tuple[float, float]]]) -> float | None:

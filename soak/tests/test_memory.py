@@ -2,7 +2,7 @@
 
 import pytest
 
-from soak.memory import Curve, slope
+from soak.memory import Curve, settled, slope
 from soak.plan import SERVICES, Plan
 from soak.report import Report
 from tests.system.judge import Verdict
@@ -17,6 +17,15 @@ def test_slope_is_common_to_lives_whatever_their_levels() -> None:
 
 def test_slope_of_short_lives_is_not_told() -> None:
     assert slope([[(0.0, 1.0), (10.0, 9.0), (20.0, 17.0)]]) is None
+
+
+def test_cache_that_fills_in_the_first_half_of_a_life_is_no_growth() -> None:
+    # 1 MB per 10 s until 200 s, then flat; the life lasts 480 s, as those after the last kill of a day.
+    life = [(float(at), 100 + min(at, 200) / 10) for at in range(0, 481, 5)]
+    assert settled(life)[0] == (240.0, 120.0)
+    assert slope([settled(life)]) == 0
+    assert slope([settled([(at, 0.01 * at) for at, _ in life])]) == pytest.approx(0.01)
+    assert slope([settled(life[:49])]) is None  # four minutes tell nothing
 
 
 def test_step_made_once_and_a_peak_are_no_growth() -> None:

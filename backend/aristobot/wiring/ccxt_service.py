@@ -31,6 +31,7 @@ from apps.core.metrics import REGISTRY, Gauges
 from apps.core.services.ccxt_manager import CcxtManager
 from apps.core.services.gateway_requests import GatewayRequests
 from apps.core.services.market_feeds import MarketFeeds
+from apps.core.services.tables import wait_for_tables
 from apps.market_data.services.symbols import DjangoMarketStore
 from apps.orders.database import close_claims
 from apps.orders.executor import OrderExecutor
@@ -262,6 +263,7 @@ async def _serve() -> None:
     if task is not None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    await wait_for_tables(clock=SystemClock())
     while True:
         try:
             await CcxtService().run()

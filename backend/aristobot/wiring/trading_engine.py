@@ -25,6 +25,7 @@ from apps.core.adapters.strategy_requests import StrategyRequestServer
 from apps.core.adapters.turns import take_short_turns
 from apps.core.services.ccxt_client import CcxtClient
 from apps.core.services.retention import Retention
+from apps.core.services.tables import wait_for_tables
 from apps.journal.daily_summary import DailySummaries
 from apps.market_data.services.window import ensure_window
 from apps.orders.relay import EventRelay
@@ -193,6 +194,7 @@ async def run() -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await wait_for_tables(clock=SystemClock(), stop=stop)
     await TradingTerminal().run(stop)
 
 

@@ -8,9 +8,16 @@ import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
+from django.db.migrations.recorder import MigrationRecorder
+from structlog.testing import capture_logs
 
+from apps.core.adapters.database import close_database, in_database
 from apps.core.management.commands import migrate
+from apps.core.services.tables import wait_for_tables
 from apps.webhooks.models import Webhook
+from tests.fakes.clock import FakeClock
+
+LAST = ("webhooks", "0003_left_position")
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -40,6 +47,28 @@ def test_migration_lets_a_reader_finish_and_tries_again(monkeypatch: pytest.Monk
     assert has_waited.is_set()
     assert "occupée" in said.getvalue()
     assert Webhook.objects.filter(left_position=None).count() == 0  # the column of the last migration is there
+
+
+class MigratedMeanwhile(FakeClock):
+    """A clock during whose sleep somebody migrates."""
+
+    naps = 0
+
+    async def sleep(self, seconds: float) -> None:
+        self.naps += 1
+        await in_database(lambda: MigrationRecorder(connection).record_applied(*LAST))
+
+
+async def test_terminal_waits_for_the_tables_it_was_written_for_and_says_so(transactional_db: None) -> None:
+    clock = MigratedMeanwhile()
+    await wait_for_tables(clock=clock)
+    assert clock.naps == 0  # nothing is missing
+    await in_database(lambda: MigrationRecorder(connection).record_unapplied(*LAST))
+    with capture_logs() as said:
+        await wait_for_tables(clock=clock)
+    assert clock.naps == 1
+    assert [(each["event"], each["first"]) for each in said] == [("terminal.tables_behind", ".".join(LAST))]
+    await close_database()
 
 
 def test_statement_behind_a_lock_fails_instead_of_holding_its_terminal() -> None:

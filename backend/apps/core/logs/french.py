@@ -112,6 +112,11 @@ def matters(line: Mapping[str, Any]) -> bool:
 
 _SENTENCES: Mapping[str, str | Callable[[Fields], str]] = {
     "web.started": "Serveur web en marche.",
+    "terminal.tables_behind": (
+        "La base n'est pas à jour pour ce programme (il manque {missing} : {first}…) : ce terminal attend "
+        "« manage.py migrate »."
+    ),
+    "terminal.work_failed": "Une tâche annexe ({work}) a échoué, nouvel essai dans {again_in_s} s.",
     "heartbeat.started": "Heartbeat en marche ({source}).",
     "heartbeat.signal": "Signal {signal_id} publié.",
     "heartbeat.disconnected": "Connexion au marché perdue, nouvel essai. Cause : {error}",
