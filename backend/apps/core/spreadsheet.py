@@ -19,7 +19,7 @@ class _Line:
 
 def line_writer() -> Callable[[Iterable[Any]], str]:
     """Return what makes a line of a row's cells."""
-    return csv.writer(_Line(), delimiter=";").writerow  # type: ignore[return-value]  # what _Line.write returns
+    return csv.writer(_Line(), delimiter=";").writerow
 
 
 def number(plain: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import psycopg
@@ -45,7 +46,7 @@ def series(source: str, symbol: str, timeframe: Timeframe, *, since: datetime, u
     candles take their 240 MB and no copy of them.
     """
     places = max(0, -(-(until - since) // timeframe.duration))
-    columns = [np.empty(places, dtype=kind) for kind in _KINDS]
+    columns: list[np.ndarray[tuple[int], np.dtype[Any]]] = [np.empty(places, dtype=kind) for kind in _KINDS]
     count, low = 0, since
     while low < until:
         high = min(low + _CHUNK * timeframe.duration, until)
