@@ -13,7 +13,7 @@ from typing import Any
 from apps.accounts.models import User
 from apps.brokers.models import Broker
 from apps.market_data.models import ExchangeSymbol
-from apps.orders.models import Position
+from apps.orders.models import Position, Trade
 from apps.strategies.models import Strategy
 from apps.trading_engine.announce import Announcer
 from apps.trading_engine.database import Database
@@ -93,6 +93,28 @@ def hold(bot: ActiveStrategy, **fields: Any) -> Position:
         user=bot.user, broker=bot.broker, bot=bot, symbol=bot.symbol, owner=f"bot:{bot.id}", **values
     )
     return position
+
+
+def rest(position: Position) -> Trade:
+    """Let the stop loss of a bot's position rest at the exchange."""
+    trade: Trade = Trade.objects.create(
+        user=position.user,
+        broker=position.broker,
+        bot=position.bot,
+        position=position,
+        source="strategy",
+        owner=position.owner,
+        intent="protection",
+        client_order_id="stop",
+        symbol=position.symbol,
+        side="sell",
+        type="stop_loss",
+        quantity=position.quantity,
+        stop_price=position.stop_loss,
+        status="open",
+        valid_until=position.opened_at,
+    )
+    return trade
 
 
 async def until(check: Callable[[], Awaitable[bool]], *, timeout_s: float = 10.0) -> None:
@@ -191,3 +213,20 @@ class World:
     async def decisions(self) -> list[BotDecision]:
         """Return every decision, by bot then close."""
         return await self.database.run(lambda: list(BotDecision.objects.order_by("bot_id", "close_time")))
+
+    async def trades(self) -> list[Trade]:
+        """Return every order, by age."""
+        return await self.database.run(lambda: list(Trade.objects.order_by("id")))
+
+    async def asked(self, count: int) -> None:
+        """Wait until the sandbox was asked that often."""
+
+        async def enough() -> bool:
+            return len(self.host.jobs) >= count
+
+        await until(enough)
+
+    async def until_decided(self, bot_id: int, *, count: int = 1) -> None:
+        """Wait until a bot has that many decisions."""
+        done = BotDecision.objects.filter(bot_id=bot_id, status="decided")
+        await until(lambda: self.database.run(lambda: done.all().count() >= count))

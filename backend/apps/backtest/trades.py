@@ -107,17 +107,14 @@ def file_name(run: BacktestResult) -> str:
 
 
 class CsvRenderer(BaseRenderer):
-    """Writes a `TradesFile`, or an error's names and values."""
+    """Writes a `TradesFile`."""
 
     media_type = "text/csv"
     format = "csv"
     charset = "utf-8"
 
     def render(self, data: Any, accepted_media_type: Any = None, renderer_context: Any = None) -> bytes:
-        if isinstance(data, TradesFile):
-            return "".join(data.lines()).encode()
-        line = spreadsheet.line_writer()
-        return (spreadsheet.MARK + line(data) + line(str(value) for value in data.values())).encode()
+        return "".join(data.lines()).encode()
 
 
 def _cell(column: str, value: Any) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 import structlog
 from django.db import DataError
 from rest_framework import exceptions
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_handler
 
@@ -13,15 +14,22 @@ from domain.errors import AristobotError
 log = structlog.get_logger(__name__)
 
 
-def handle(error: Exception, context: dict[str, Any]) -> Response | None:
+def handle(error: Exception, context: dict[str, Any]) -> Response:
     """DRF's exception handler. Unknown exceptions are logged with their traceback and answered as 500."""
+    request = context.get("request")
+    if request is not None:  # a refusal is JSON, also where the answer would have been a file
+        request.accepted_renderer, request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
+    return _answer(error, context)
+
+
+def _answer(error: Exception, context: dict[str, Any]) -> Response:
     if isinstance(error, AristobotError):
         return Response(error.as_dict(), status=error.http_status)
     if isinstance(error, DataError):  # a value that passed every check of ours, and that PostgreSQL has no room for
         log.warning("api.value_refused_by_database", view=type(context.get("view")).__name__, error=str(error))
         message = f"Valeur refusée par la base de données : {str(error).splitlines()[0]}"
         return Response({"code": "invalid_input", "message": message, "details": {}}, status=400)
-    response = drf_handler(error, context)
+    response: Response | None = drf_handler(error, context)
     if response is None:
         view = type(context.get("view")).__name__
         log.error("api.unexpected_error", view=view, exc_info=error)

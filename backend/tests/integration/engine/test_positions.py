@@ -1,7 +1,6 @@
 """Protections watched by the engine: reached once, sold once, resumed when an exit came to nothing."""
 
 import asyncio
-from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,26 +10,12 @@ from django.db.models import QuerySet
 
 from apps.orders import selectors
 from apps.orders.models import OrderCommand, Position, Trade
-from apps.trading_engine.database import Database
 from apps.trading_engine.models import ActiveStrategy
 from apps.trading_engine.position_watch import PositionWatch
 from domain.errors import Unavailable
-from tests.engine_world import SYMBOL, World, hold, make_bot, make_broker, make_user, until
+from tests.engine_world import SYMBOL, World, hold, make_bot, rest, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def world(transactional_db: None) -> Iterator[World]:
-    database = Database()
-    yield World(database)
-    database.close()
-
-
-@pytest.fixture
-def bot(world: World) -> ActiveStrategy:
-    user = make_user()
-    return make_bot(user, make_broker(user))
 
 
 def watch(world: World) -> PositionWatch:
@@ -43,27 +28,6 @@ async def exits_of(world: World) -> list[Trade]:
 
 async def protections_of(world: World) -> list[Trade]:
     return await world.database.run(lambda: list(Trade.objects.filter(intent="protection").order_by("id")))
-
-
-def rest(position: Position) -> None:
-    """Let a stop loss rest at the exchange for a position."""
-    Trade.objects.create(
-        user=position.user,
-        broker=position.broker,
-        bot=position.bot,
-        position=position,
-        source="strategy",
-        owner=position.owner,
-        intent="protection",
-        client_order_id="stop",
-        symbol=position.symbol,
-        side="sell",
-        type="stop_loss",
-        quantity=position.quantity,
-        stop_price=position.stop_loss,
-        status="open",
-        valid_until=position.opened_at,
-    )
 
 
 async def position_of(world: World, bot: ActiveStrategy) -> Position:

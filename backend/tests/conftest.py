@@ -1,0 +1,14 @@
+"""What every test of the backend shares."""
+
+from collections.abc import Iterator
+
+import pytest
+from asgiref.sync import SyncToAsync
+from django.db import connections
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """Close the connection of the thread in which async tests call the ORM, before their database is dropped."""
+    yield
+    SyncToAsync.single_thread_executor.submit(connections.close_all).result()
