@@ -262,14 +262,14 @@ def _outcome(
 ) -> Outcome:
     names = ("à froid (le premier de l'instance)", *(f"à chaud, {number}" for number in range(1, len(runs))))
     named = [*zip(names, runs, strict=True), *((f"{size} bougies", each) for size, each in longer.items())]
-    rows = [
-        (
+    rows: list[list[str | float]] = [
+        [
             name,
             *(run[key] for key in ("total_s", "engine_s", "added_s")),
             run["total_s"] / run["engine_s"],
             round(run["worker_mb"]),
             *(run[step] for step in _STEPS),
-        )
+        ]
         for name, run in named
     ]
     cold, least = runs[0]["added_s"], min(run["added_s"] for run in runs[1:] or runs)
