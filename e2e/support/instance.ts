@@ -63,7 +63,7 @@ async function freePort(): Promise<number> {
 
 function environment(): NodeJS.ProcessEnv {
   const own = { ...process.env }
-  for (const name of ['DATABASE_URL', 'REDIS_URL', 'ARISTOBOT_DATA_DIR', 'FRONTEND_DIST', 'HEARTBEAT_SYMBOLS']) delete own[name]
+  for (const name of ['DATABASE_URL', 'REDIS_URL', 'SECRET_KEY', 'ARISTOBOT_DATA_DIR', 'FRONTEND_DIST', 'HEARTBEAT_SYMBOLS']) delete own[name]
   return { ...own, ARISTOBOT_DEV_PASSWORD: PASSWORD, ARISTOBOT_DAC_PASSWORD: PASSWORD, DEBUG_ARISTOBOT: 'True', PYTHONUNBUFFERED: '1' }
 }
 

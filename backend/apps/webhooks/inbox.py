@@ -78,8 +78,7 @@ class Inbox:
     async def _look(self) -> float:
         """Start what can be worked on; return after how many seconds to look again unless called."""
         try:
-            await self._start_workers()
-            is_waiting = await self._database.run(selectors.is_any_waiting)
+            is_waiting = bool(await self._start_workers()) or await self._database.run(selectors.is_any_waiting)
         except Exception:  # boundary of a long-lived task: PostgreSQL may be away for a while
             log.exception("webhooks.inbox_failed")
             return _PERIOD_S
@@ -121,21 +120,25 @@ class Inbox:
         if looked.job is None:
             return False
         with following(webhook_trace(looked.job.webhook_id), user_id=looked.job.user_id):
-            await self._act(looked.job)
-        await self._tell([looked.job.webhook_id])
+            is_news = await self._act(looked.job)
+        if is_news:
+            await self._tell([looked.job.webhook_id])
         return True
 
-    async def _act(self, job: Job) -> None:
+    async def _act(self, job: Job) -> bool:
+        """Act upon a call as far as that goes; return whether there is something to tell about it."""
         facts = None
         if job.needs_money:
-            if await self._database.run(settling.must_wait, job, now=self._clock.now()):
-                return
+            held = await self._database.run(settling.must_wait, job, now=self._clock.now())
+            if held is not None:
+                return held.is_news
             try:
                 facts = await self._ask(job)
             except AristobotError as error:
                 await self._database.run(settling.put_off, job, error, now=self._clock.now())
-                return
+                return True
         await self._database.run(settling.settle, job, facts, now=self._clock.now())
+        return True
 
     async def _ask(self, job: Job) -> Facts:
         asked_at = self._clock.now()

@@ -59,6 +59,13 @@ class Wait:
     after: timedelta = LOOK_AGAIN_AFTER
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A call that the exchange is not asked about. `is_news`: whether its row says another thing than before."""
+
+    is_news: bool
+
+
 def settle(job: Job, facts: Facts | None, *, now: datetime) -> bool:
     """Act upon a call. Returns whether it is settled; False: it waits, or somebody else settled it.
 
@@ -80,8 +87,8 @@ def settle(job: Job, facts: Facts | None, *, now: datetime) -> bool:
         return True
 
 
-def must_wait(job: Job, *, now: datetime) -> bool:
-    """Tell whether there is no use in asking the exchange now: an order of ours is in the way, or it is settled.
+def must_wait(job: Job, *, now: datetime) -> Held | None:
+    """Say why there is no use in asking the exchange now: an order of ours is in the way, or the call is settled.
 
     Only a first look: `settle` looks again under its locks. Without it a call behind an order of unknown outcome
     would ask for the balance, the dearest of reads, at each look.
@@ -89,21 +96,23 @@ def must_wait(job: Job, *, now: datetime) -> bool:
     with transaction.atomic():
         source, row = _lock(job)
         if source is None or row is None:
-            return True
+            return Held(is_news=False)
         if Trade.objects.filter(client_order_id=_client_order_id(row.reference)).exists():
-            return False  # made before a crash: `settle` says so
+            return None  # made before a crash: `settle` says so
         try:
             _check_age(job, source, now=now, waited_for=row.reason)
         except AristobotError as refusal:
             verdicts.refuse(row, refusal, now=now)
-            return True
+            return Held(is_news=True)
         owner = owner_of(source.id)
         obstacle = _obstacle(job, owner, now=now)
         if obstacle is None:
             obstacle = _closing_first(job, live_position(job.broker_id, job.market.symbol, owner))
-        if obstacle is not None:
-            _wait(row, obstacle, now=now)
-        return obstacle is not None
+        if obstacle is None:
+            return None
+        is_news = row.reason != obstacle.reason
+        _wait(row, obstacle, now=now)
+        return Held(is_news=is_news)
 
 
 def _wait(row: Webhook, outcome: Wait, *, now: datetime) -> None:
