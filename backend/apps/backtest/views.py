@@ -33,7 +33,7 @@ from apps.backtest.serializers import (
     TradeQuery,
 )
 from apps.backtest.services import requests
-from apps.backtest.trades import CsvRenderer, ordered_by, page_of
+from apps.backtest.trades import CsvRenderer, TradesFile, file_name, ordered_by, page_of
 from apps.brokers.selectors import own_broker
 from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.strategy_requests import ask_terminal_3
@@ -101,14 +101,13 @@ class BacktestViewSet(GenericViewSet[BacktestResult]):
     def trades(self, request: Request, pk: str) -> Response:
         """One page of trades, or all of them as CSV."""
         asked = validated(TradeQuery, request.query_params)
-        rows = selectors.finished_run(request.user.pk, int(pk), "trades_detail").trades_detail
+        run = selectors.finished_run(request.user.pk, int(pk), "trades_detail")
         if request.accepted_renderer.format == CsvRenderer.format:
-            name = f"backtest-{pk}-trades.csv"
             return Response(
-                ordered_by(rows, asked["ordering"]),
-                headers={"Content-Disposition": f'attachment; filename="{name}"'},
+                TradesFile(ordered_by(run.trades_detail, asked["ordering"]), run.symbol),
+                headers={"Content-Disposition": f'attachment; filename="{file_name(run)}"'},
             )
-        return Response(page_of(rows, **asked))
+        return Response(page_of(run.trades_detail, **asked))
 
     @extend_schema(parameters=[CurveQuery], responses=BacktestCurvesSerializer)
     @action(detail=True, methods=["get"], pagination_class=None)
