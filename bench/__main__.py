@@ -27,7 +27,9 @@ def _measure(options: argparse.Namespace) -> Callable[[], Outcome]:
     if options.name == "backtest" and options.service:
         from bench import backtest_service
 
-        return lambda: backtest_service.run(bars=options.bars, combinations=options.combinations)
+        return lambda: backtest_service.run(
+            bars=options.bars, combinations=options.combinations, sizes=options.sizes
+        )
     if options.name == "backtest" and options.beside_live:
         from bench import backtest_beside_live
 

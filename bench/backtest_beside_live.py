@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from bench import backtest_service, desk, signal
 from bench.backtest_child import CODE
 from bench.backtest_service import Bench
-from bench.figures import Outcome, plain, ratio, spread, table
+from bench.figures import Outcome, Spread, plain, ratio, spread, table
 from bench.series import Series
 
 GOAL = 1.2
@@ -37,11 +37,15 @@ def run(*, bars: int, closes: int, rounds: int, speed: int, bots: int) -> Outcom
         backtest_service.fill(benches[0], bars)
         strategies = [bench.strategy("Backtest à côté", CODE) for bench in benches]
         idle: defaultdict[str, float] = defaultdict(float)
-        for _ in range(rounds):
-            signal.run_bots(floor, bots, closes, alone, idle=idle)
-            with _playing(list(zip(benches, strategies, strict=True)), bars, played):
-                signal.run_bots(floor, bots, closes, beside, idle=idle)
-    return _outcome(alone, beside, played, bars=bars, bots=bots)
+        players = list(zip(benches, strategies, strict=True))
+        turns = []
+        for number in range(2 * rounds):
+            is_beside = number % 4 in (1, 2)  # alone, beside, beside, alone: a drift of the machine weighs on both
+            seen, latest = (beside, len(beside.latencies)) if is_beside else (alone, len(alone.latencies))
+            with _playing(players if is_beside else [], bars, played):
+                signal.run_bots(floor, bots, closes, seen, idle=idle)
+            turns.append((is_beside, spread(seen.latencies[latest:])))
+    return _outcome(alone, beside, turns, played, bars=bars, bots=bots)
 
 
 @contextmanager
@@ -73,10 +77,13 @@ def _play(bench: Bench, strategy: int, bars: int, played: list[float], stop: thr
             bench.person.post(f"/api/backtests/{made['id']}/cancel/")
 
 
-def _outcome(alone: Series, beside: Series, played: list[float], *, bars: int, bots: int) -> Outcome:
+def _outcome(
+    alone: Series, beside: Series, turns: list[tuple[bool, Spread]], played: list[float], *, bars: int, bots: int
+) -> Outcome:
     first, second = spread(alone.latencies), spread(beside.latencies)
     growth = ratio(second, first)
     rows = [("seuls", first.count, first.p50, first.p99), ("à côté de deux", second.count, second.p50, second.p99)]
+    rows += [("  à côté" if is_beside else "  seuls", one.count, one.p50, one.p99) for is_beside, one in turns]
     text = (
         f"{bots} bots, du signal à l'ordre (ms) ; deux utilisateurs lancent des backtests de {bars} bougies, "
         f"{len(played)} terminés.\n\n{table(('', 'ordres', 'p50', 'p99'), rows)}\n\n"
@@ -86,6 +93,7 @@ def _outcome(alone: Series, beside: Series, played: list[float], *, bars: int, b
         "alone_ms": plain(first),
         "beside_ms": plain(second),
         "ratio": plain(growth),
+        "turns": [{"beside": is_beside, **plain(one)} for is_beside, one in turns],
         "backtests": len(played),
         "missed": {"alone": alone.missed, "beside": beside.missed},
         "goal": growth.p99 < GOAL,

@@ -16,5 +16,5 @@ def number(value: Decimal) -> str:
 
 
 def moment(at: datetime) -> str:
-    """Write an aware moment: « 02/03/2026 à 14:05 UTC »."""
-    return f"{at.astimezone(UTC):%d/%m/%Y à %H:%M} UTC"
+    """Write an aware moment as every page does: « 26.03.02_14:05 UTC »."""
+    return f"{at.astimezone(UTC):%y.%m.%d_%H:%M} UTC"

@@ -67,9 +67,10 @@ test('a backtest is run, watched, cancelled, run again, read, sorted, exported a
 
   const download = page.waitForEvent('download')
   await trades.getByRole('link', { name: 'CSV' }).click()
+  expect((await download).suggestedFilename()).toMatch(/^backtest-\d+-croisement-ema-1020-btc-usdt-1m-\d{4}-/)
   const lines = readFileSync(await (await download).path(), 'utf8').trim().split(/\r?\n/)
   expect(lines).toHaveLength(count + 1)
-  expect(lines[0]).toContain('entry_time')
+  expect(lines[0]).toContain('n°;entrée (UTC);sortie (UTC);quantité BTC')
 
   const history = page.getByRole('region', { name: 'Historique' })
   const comparable = history.getByRole('checkbox', { disabled: false })

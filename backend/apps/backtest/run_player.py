@@ -73,21 +73,36 @@ class RunPlayer:
 
     async def play(self, row: BacktestResult, work: Work) -> None:
         """Load, play, write. Raises AristobotError: why it failed, in French."""
-        ready = await self._loader.ready(row, work)
-        result = await self._result(row, ready, work)
+        loading = asyncio.create_task(self._loader.ready(row, work))  # the sandbox opens meanwhile
+        try:
+            result = await self._result(row, loading, work)
+        finally:
+            loading.cancel()
+            await asyncio.gather(loading, return_exceptions=True)
+        ready = loading.result()
         columns = await self._queries.run(results.columns_of, result, ready.target, ready.candles, ready.fees)
+        work.lap("columns")
         await work.write(
             status=Job.Status.DONE, finished_at=self._clock.now(), lease_until=None, phase_progress=1.0, **columns
         )
+        work.lap("write")
 
-    async def _result(self, row: BacktestResult, ready: Ready, work: Work) -> FullResult:
+    async def _result(self, row: BacktestResult, loading: asyncio.Task[Ready], work: Work) -> FullResult:
         try:
-            return await self._in_worker(row, ready, work)
+            return await self._in_worker(row, loading, work)
         except Unavailable as exc:  # not the strategy's fault: once more, in a sandbox of a new start
+            if loading.done() and loading.exception() is not None:
+                raise  # no sandbox mends the loading
             log.warning("backtests.worker_lost", id=row.pk, error=exc.message)
-        return await self._in_worker(row, ready, work)
+        return await self._in_worker(row, loading, work)
 
-    async def _in_worker(self, row: BacktestResult, ready: Ready, work: Work) -> FullResult:
+    async def _in_worker(self, row: BacktestResult, loading: asyncio.Task[Ready], work: Work) -> FullResult:
         async with self._host.worker() as worker:
+            work.lap("sandbox")
+            ready = await asyncio.shield(loading)
+            work.lap("candles")
             await worker.give(ready.candles.series, finer=ready.candles.finer)
-            return await worker.play(ready.job(row, row.params), progress=lambda ratio: work.tell(ratio, ""))
+            work.lap("transfer")
+            result = await worker.play(ready.job(row, row.params), progress=lambda ratio: work.tell(ratio, ""))
+            work.lap("play")
+            return result

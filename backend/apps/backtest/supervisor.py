@@ -107,7 +107,7 @@ class Supervisor:
         try:
             async with work.telling():
                 await self._players[type(row)](row, work)
-            log.info("backtests.done", kind=type(row).__name__, id=row.pk)
+            log.info("backtests.done", kind=type(row).__name__, id=row.pk, seconds=work.seconds)
         except asyncio.CancelledError:
             await self._cancelled(work)
         except ClaimLost:

@@ -1,19 +1,39 @@
 """A run's trades as a page, as a file, and as marks on a chart."""
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from django.utils.text import slugify
 from rest_framework.renderers import BaseRenderer
 
+from apps.backtest.models import BacktestResult
+from apps.core import spreadsheet
+from domain.markets import split_symbol
+
 Trade = Mapping[str, Any]
-COLUMNS = (
-    *("number", "entry_time", "exit_time", "quantity", "entry_price", "exit_price"),
-    *("fees", "profit", "profit_ratio", "balance", "reason", "ambiguous"),
-)
+_HEADS = {
+    "number": "n°",
+    "entry_time": "entrée (UTC)",
+    "exit_time": "sortie (UTC)",
+    "quantity": "quantité {base}",
+    "entry_price": "prix d'entrée",
+    "exit_price": "prix de sortie",
+    "fees": "frais {quote}",
+    "profit": "gain net {quote}",
+    "profit_ratio": "gain net %",
+    "balance": "solde {quote}",
+    "reason": "motif de sortie",
+    "ambiguous": "ambigu",
+}
+_REASONS = {
+    "stop_loss": "Stop Loss",
+    "take_profit": "Take Profit",
+    "signal": "signal de sortie",
+    "hole": "trou dans les bougies",
+}
 _TEXTS = ("reason", "number", "entry_time", "exit_time")
 
 
@@ -63,22 +83,47 @@ def _marks(trade: Trade) -> Iterator[dict[str, Any]]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class TradesFile:
+    """All trades of a run, for a spreadsheet."""
+
+    trades: Sequence[Trade]
+    symbol: str
+
+    def lines(self) -> Iterator[str]:
+        """Yield the file line by line, as the export of Statistiques writes its own."""
+        base, quote = split_symbol(self.symbol)
+        line = spreadsheet.line_writer()
+        yield spreadsheet.MARK + line(head.format(base=base, quote=quote) for head in _HEADS.values())
+        for trade in self.trades:
+            yield line(_cell(column, trade[column]) for column in _HEADS)
+
+
+def file_name(run: BacktestResult) -> str:
+    """Return a name that says which run it is: strategy, market, period."""
+    period = f"{run.start_date:%Y-%m-%d}_{run.end_date:%Y-%m-%d}"
+    market = run.symbol.replace("/", "-")
+    return f"backtest-{run.pk}-{slugify(run.strategy_name)}-{slugify(market)}-{run.timeframe}-{period}.csv"
+
+
 class CsvRenderer(BaseRenderer):
-    """Writes trades as RFC 4180: a header, ISO times in UTC, plain numbers."""
+    """Writes a `TradesFile`."""
 
     media_type = "text/csv"
     format = "csv"
     charset = "utf-8"
 
     def render(self, data: Any, accepted_media_type: Any = None, renderer_context: Any = None) -> bytes:
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(COLUMNS)
-        writer.writerows([_cell(trade, column) for column in COLUMNS] for trade in data)
-        return text.getvalue().encode()
+        return "".join(data.lines()).encode()
 
 
-def _cell(trade: Trade, column: str) -> Any:
+def _cell(column: str, value: Any) -> Any:
     if column in ("entry_time", "exit_time"):
-        return datetime.fromtimestamp(trade[column] / 1000, tz=UTC).isoformat()
-    return trade[column]
+        return spreadsheet.moment(datetime.fromtimestamp(value / 1000, tz=UTC))
+    if column == "reason":
+        return _REASONS.get(value, value)
+    if column == "ambiguous":
+        return "oui" if value else "non"
+    if column == "profit_ratio":
+        value = f"{Decimal(value) * 100:f}"
+    return spreadsheet.number(str(value))

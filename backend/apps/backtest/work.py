@@ -32,6 +32,14 @@ class Work:
         self._clock = clock
         self._advance = Advance()
         self._news: dict[str, Any] | None = None
+        self._lap_began = clock.monotonic()
+        self.seconds: dict[str, float] = {}
+
+    def lap(self, step: str) -> None:
+        """Note that a step is over: `seconds` says how long each took, for the log."""
+        now = self._clock.monotonic()
+        self.seconds[step] = round(self.seconds.get(step, 0.0) + now - self._lap_began, 3)
+        self._lap_began = now
 
     @property
     def progress(self) -> float:

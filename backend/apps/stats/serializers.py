@@ -1,6 +1,5 @@
 """What the page may ask, and the shapes of its panels: amounts are exact strings, absent figures are null."""
 
-from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
@@ -193,8 +192,3 @@ def other_fee(trade: Trade) -> str:
         if not trade.fee or trade.fee_currency in split_symbol(trade.symbol)
         else f"{amount(trade.fee)} {trade.fee_currency}"
     )
-
-
-def moment(value: datetime | None) -> str:
-    """Return a date as people's spreadsheets read it."""
-    return "" if value is None else f"{value:%Y-%m-%d %H:%M:%S}"

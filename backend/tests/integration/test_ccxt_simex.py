@@ -33,16 +33,16 @@ def simex() -> Iterator[SimexProcess]:
         yield process
 
 
-def new_session(simex: SimexProcess, *, timeout_s: float = 12.0) -> CcxtSession:
+def new_session(simex: SimexProcess) -> CcxtSession:
     access = BrokerAccess(1, 1, "simex", False, simex.new_account())
     budget = RateBudget(clock=CLOCK, rate_per_s=1e4, capacity=1e4)
-    return CcxtSession(access, budget=budget, clock=CLOCK, timeout_s=timeout_s)
+    return CcxtSession(access, budget=budget, clock=CLOCK)
 
 
 @pytest.fixture
 async def session(simex: SimexProcess, settings: SettingsWrapper) -> AsyncIterator[CcxtSession]:
     settings.SIMEX_URL = simex.url
-    session = new_session(simex, timeout_s=1.5)
+    session = new_session(simex)
     await session.load_markets()
     yield session
     simex.admin("DELETE", "faults")

@@ -89,9 +89,7 @@ def soon() -> datetime:
 
 def connect(name: str, server: CannedServer, **changes: str) -> CcxtSession:
     access = BrokerAccess(1, 1, name, False, {**CREDENTIALS, **changes})
-    session = CcxtSession(
-        access, budget=RateBudget(clock=CLOCK, rate_per_s=1e4, capacity=1e4), clock=CLOCK, timeout_s=2.0
-    )
+    session = CcxtSession(access, budget=RateBudget(clock=CLOCK, rate_per_s=1e4, capacity=1e4), clock=CLOCK)
     session._client.urls["api"] = _redirected(session._client.urls["api"], server.url)
     return session
 

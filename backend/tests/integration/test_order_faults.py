@@ -96,7 +96,8 @@ async def check_outcomes(room: Room, names: Sequence[tuple[str, str]]) -> None:
     submit = sync_to_async(room.submit)
     trades: dict[tuple[str, str], Trade] = {}
     for start in range(0, len(names), AT_ONCE):
-        chunk = names[start : start + AT_ONCE]
+        # What is valid for a moment only comes last: committing the others must not use its time up.
+        chunk = sorted(names[start : start + AT_ONCE], key=lambda key: CASES[key[0]].valid_for_s, reverse=True)
         made = {key: await submit(brokers[key], key[1], CASES[key[0]].valid_for_s) for key in chunk}
         await run_until_settled(room)
         trades |= made

@@ -88,10 +88,10 @@ export function useRunForm() {
     }
   })
 
-  /** The last backtested strategy, else one at work, else the example. */
+  /** The strategy one worked with last, else the last backtested, else one at work, else the example. */
   function favourite(): number | undefined {
     const has = (id: number | null): id is number => strategies.list.some((one) => one.id === id)
-    const used = [...runs.list.map((run) => run.strategy), ...bots.list.map((bot) => bot.strategy)].find(has)
+    const used = [strategies.touched, ...runs.list.map((run) => run.strategy), ...bots.list.map((bot) => bot.strategy)].find(has)
     return used ?? (strategies.list.find((one) => one.name === EXAMPLE) ?? strategies.list[0])?.id
   }
 
@@ -134,6 +134,7 @@ export function useRunForm() {
   }
 
   watch(strategy, () => {
+    strategies.touch(strategy.value)
     if (chosenStrategy.value) timeframe.value = chosenStrategy.value.timeframe
     params.value = {}
   })

@@ -44,6 +44,7 @@ export function useWorkbench(listeners: Listeners = {}) {
   /** Values of the settings to try, where they differ from the defaults. */
   const chosen = shallowRef<Record<string, ParamValue>>({})
   watch(bench.document, () => (chosen.value = {}))
+  watch(id, (shown) => strategies.touch(shown))
   const reviewed = shallowRef<Review | null>(null)
   function openReview(review: Review): void {
     reviewed.value = review

@@ -2,9 +2,19 @@ import { defineStore } from 'pinia'
 import { ref } from 'vue'
 import { changeStrategy, createStrategy, deleteStrategy, fetchStrategies, type Strategy, type StrategyDraft } from '@/api/strategies'
 
+const TOUCHED_KEY = 'aristobot.strategy'
+
 /** The user's strategies; one object per id, whatever brought it. */
 export const useStrategies = defineStore('strategies', () => {
   const list = ref<Strategy[]>([])
+  /** The strategy one worked with last, on whatever page: what the other pages propose. Survives a reload. */
+  const touched = ref(Number(localStorage.getItem(TOUCHED_KEY)) || null)
+
+  function touch(id: number | null | undefined): void {
+    if (!id) return
+    touched.value = id
+    localStorage.setItem(TOUCHED_KEY, String(id))
+  }
 
   function upsert(strategy: Strategy): Strategy {
     const known = list.value.find((one) => one.id === strategy.id)
@@ -25,5 +35,5 @@ export const useStrategies = defineStore('strategies', () => {
     list.value = list.value.filter((one) => one.id !== id)
   }
 
-  return { list, refresh, create, change, remove }
+  return { list, touched, touch, refresh, create, change, remove }
 })

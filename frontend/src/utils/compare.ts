@@ -51,9 +51,9 @@ export function divergences(runs: readonly Run[], moment: (iso: string) => strin
   return all.filter(({ values }) => new Set(values).size > 1)
 }
 
-/** What tells one of the runs from the others in a legend. */
-export function legend(run: Run): string {
+/** What tells one of the runs from the others in a legend; `labels` names its settings. */
+export function legend(run: Run, labels: Record<string, string> = {}): string {
   const version = run.strategy_version === null ? '' : ` v${run.strategy_version}`
-  const params = paramsText(run.params)
+  const params = paramsText(run.params, labels)
   return `#${run.id} ${run.strategy_name}${version}${params ? ` · ${params}` : ''}`
 }

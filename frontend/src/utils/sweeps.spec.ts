@@ -2,8 +2,8 @@ import { expect, it } from 'vitest'
 import type { SweepRun } from '@/api/backtests'
 import { heatGrid, overfit, proofOf, ranked } from './sweeps'
 
-const played = (number: number, params: Record<string, unknown>, score: number | null, unseen: number | null, window = 0): SweepRun => ({
-  number, window, params, score, in_sample: { sharpe: score }, out_of_sample: { sharpe: unseen }, error: '',
+const played = (number: number, params: Record<string, unknown>, score: number | null, unseen: number | null, window = 0, trades = [120, 40]): SweepRun => ({
+  number, window, params, score, in_sample: { sharpe: score, trade_count: trades[0] }, out_of_sample: { sharpe: unseen, trade_count: trades[1] }, error: '',
 })
 
 it('shows in both maps the combination that ranks best where a third parameter varies', () => {
@@ -31,6 +31,14 @@ it('warns when the best setting does not hold where it was never seen', () => {
   expect(overfit(played(0, {}, 2, 0.5), 'sharpe')?.tone).toBe('warn')
   expect(overfit(played(0, {}, 2, 1.5), 'sharpe')?.tone).toBe('ok')
   expect(overfit(played(0, {}, 2, null), 'sharpe')?.tone).toBe('warn')
+})
+
+it('gives no verdict on a handful of trades, however good they are', () => {
+  const few = overfit(played(0, {}, 4, 3, 0, [2, 2]), 'sharpe')
+  expect(few?.tone).toBe('neutral')
+  expect(few?.text.replace(/[\u00A0\u202F]/g, ' ')).toContain('2 + 2 trades (choix + contrôle), il en faut 30 de chaque côté')
+  expect(overfit(played(0, {}, 4, -3, 0, [120, 29]), 'sharpe')?.tone).toBe('neutral')
+  expect(overfit(played(0, {}, 4, 3, 0, [30, 30]), 'sharpe')?.tone).toBe('ok')
 })
 
 it('says what is proved of the best setting, and nothing before the end', () => {

@@ -1,5 +1,7 @@
 /** A sweep's combinations as a map and as a ranking. */
 import type { Objective, Sweep, SweepRun } from '@/api/backtests'
+import { formatNumber, plural } from './format'
+import { MIN_TRADES } from './verdicts'
 
 export const OBJECTIVES: Record<Objective, string> = {
   sharpe: 'Sharpe',
@@ -61,15 +63,19 @@ export function ranked(runs: readonly SweepRun[], window: number): SweepRun[] {
 }
 
 export interface Overfit {
-  tone: 'ok' | 'warn' | 'bad'
+  tone: 'ok' | 'neutral' | 'warn' | 'bad'
   text: string
 }
+
+/** Whether a part of a combination's run has too few trades for its figures to mean something. */
+export const isSmall = (run: SweepRun, part: Part): boolean => (run[part].trade_count ?? 0) < MIN_TRADES
 
 /** What the control says of the chosen combination, in plain French. */
 export function overfit(best: SweepRun | undefined, objective: Objective): Overfit | null {
   if (!best) return null
   const [seen, unseen] = [valueOf(best, 'in_sample', objective), valueOf(best, 'out_of_sample', objective)]
   if (seen === null || unseen === null) return { tone: 'warn', text: 'Le meilleur réglage n’a pas assez de trades dans la partie de contrôle pour être jugé.' }
+  if (isSmall(best, 'in_sample') || isSmall(best, 'out_of_sample')) return { tone: 'neutral', text: tooFew(best) }
   const neutral = objective === 'profit_factor' ? 1 : 0
   if (seen <= neutral) return { tone: 'bad', text: 'Même le meilleur réglage perd dans la partie qui choisit : cette stratégie ne convient pas à ce marché sur cette période.' }
   if (unseen <= neutral) return { tone: 'bad', text: 'Le meilleur réglage perd sur la partie qu’il n’a jamais vue : c’est du surajustement, ne le suivez pas.' }
@@ -77,13 +83,21 @@ export function overfit(best: SweepRun | undefined, objective: Objective): Overf
   return { tone: 'ok', text: 'Le meilleur réglage tient sur la partie qu’il n’a jamais vue.' }
 }
 
+function tooFew({ in_sample: seen, out_of_sample: unseen }: SweepRun): string {
+  const [chosen, checked] = [formatNumber(seen.trade_count ?? 0), plural(unseen.trade_count ?? 0, 'trade')]
+  return (
+    `Échantillon trop petit pour juger : le meilleur réglage a ${chosen} + ${checked} (choix + contrôle), il en faut ${MIN_TRADES} de chaque côté. ` +
+    'En dessous, quelques trades heureux suffisent à faire un bon chiffre. Allongez la période, ou prenez une unité de temps plus courte.'
+  )
+}
+
 /** What is proved of a sweep's best setting, beside what the control says; null while it is not done. */
 export function proofOf(sweep: Pick<Sweep, 'results' | 'windows'>, window: number): Overfit | null {
   const verdict = sweep.results?.windows.find((one) => one.window === window)?.verdict
   if (!verdict) return null
-  if (verdict === 'ok') return { tone: 'ok', text: 'Le meilleur réglage est prouvé en entier : ses décisions ne lisent pas le futur.' }
-  if (verdict === 'biased') return { tone: 'bad', text: 'Le meilleur réglage lit le futur : ses chiffres sont ceux du calcul honnête, mais corrigez la stratégie avant de le suivre.' }
-  return { tone: 'warn', text: 'Rien ne prouve que le meilleur réglage ignore le futur : lancez-en un backtest avant de le suivre.' }
+  if (verdict === 'ok') return { tone: 'ok', text: 'Causalité prouvée en entier pour le meilleur réglage ; chaque autre essai est revérifié sur un échantillon de bougies.' }
+  if (verdict === 'biased') return { tone: 'bad', text: 'Causalité : le meilleur réglage lit le futur. Ses chiffres sont ceux du calcul honnête, mais corrigez la stratégie avant de le suivre.' }
+  return { tone: 'warn', text: 'Causalité non prouvée pour le meilleur réglage : lancez-en un backtest avant de le suivre.' }
 }
 
 /** The numbers of the walk-forward windows that have been played, in order. */

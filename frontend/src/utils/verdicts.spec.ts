@@ -39,6 +39,20 @@ it('counts the missing candles, and refuses to be calm under 99 %', () => {
   expect(holed(900)?.tone).toBe('bad')
 })
 
+it('says that few trades judge nothing, without calling them bad', () => {
+  const second = findings(run({ total_trades: 4 }))[1]
+  expect([second?.tone, plain(second?.title)]).toEqual(['neutral', 'Échantillon trop petit : 4 trades'])
+  expect(findings(run({ total_trades: 0 }))).toHaveLength(1)
+  expect(findings(run({ total_trades: 30 }))).toHaveLength(1)
+})
+
+it('forbids no long average: it says how far a bot sees it from a chart, and what equals it', () => {
+  const found = findings(checked({ window: { verdict: 'too_short', size: 500, columns: [{ ...difference('ema200'), relative_gap: 0.0034 }] } }))[1]
+  expect(found?.tone).toBe('neutral')
+  expect(plain(found?.text)).toContain('« ema200 » s’en rappelle davantage : sa valeur s’écarte de celle d’un graphique, ici de 0,34 % au plus')
+  expect(found?.todo).toContain('Rien n’est interdit')
+})
+
 it('names four columns at most', () => {
   expect(plain(columnNames(['a', 'b', 'c', 'd', 'e', 'f'].map(difference)))).toBe('a, b, c, d et 2 autres')
 })

@@ -3,7 +3,7 @@ import type { Checks, ColumnDifference, Run } from '@/api/backtests'
 import { formatMoney, formatNumber, formatRatio, plural } from './format'
 
 export interface Finding {
-  tone: 'ok' | 'warn' | 'bad'
+  tone: 'ok' | 'neutral' | 'warn' | 'bad'
   title: string
   text: string
   /** What to do; empty when nothing needs doing. */
@@ -11,6 +11,8 @@ export interface Finding {
 }
 
 const MAX_NAMED = 4
+/** Under that many trades a good figure may be luck: the mean of a small sample says little (the SQN asks for 30 too). */
+export const MIN_TRADES = 30
 
 /** The columns by name, each once. */
 export function columnNames(columns: readonly ColumnDifference[]): string {
@@ -42,10 +44,12 @@ function window({ window: check }: Partial<Checks>): Finding[] {
   if (check.verdict === 'unproven') {
     return [{ tone: 'warn', title: 'Fenêtre non vérifiée', text: `Rien ne prouve que ${formatNumber(check.size)} bougies suffisent aux indicateurs.`, todo: '' }]
   }
+  const gap = Math.max(0, ...check.columns.map((one) => one.relative_gap ?? 0))
+  const apart = gap > 0 ? `, ici de ${formatRatio(gap.toFixed(6)).replace('+', '')} au plus` : ''
   return [{
-    tone: 'warn', title: 'Fenêtre trop courte',
-    text: `« ${columnNames(check.columns)} » a besoin de plus de ${formatNumber(check.size)} bougies pour se stabiliser : un bot verrait d’autres valeurs qu’un graphique.`,
-    todo: 'Raccourcissez l’indicateur ; le résultat montre bien ce qu’un bot aurait fait.',
+    tone: 'neutral', title: 'Indicateur plus long que la fenêtre',
+    text: `À chaque clôture, un bot relit ${formatNumber(check.size)} bougies. « ${columnNames(check.columns)} » s’en rappelle davantage : sa valeur s’écarte de celle d’un graphique${apart}. Ce backtest calcule comme le bot : son résultat est celui qu’il aurait eu.`,
+    todo: 'Rien n’est interdit. Pour les valeurs d’un graphique, prenez l’équivalent sur une unité plus longue : une EMA 200 en 5m est à peu près une EMA 67 en 15m.',
   }]
 }
 
@@ -72,14 +76,25 @@ function ambiguity({ ambiguous_candles: check }: Partial<Checks>, quote: string)
   }]
 }
 
+function sample(count: number | null): Finding[] {
+  if (!count || count >= MIN_TRADES) return []
+  return [{
+    tone: 'neutral', title: `Échantillon trop petit : ${plural(count, 'trade')}`,
+    text: `Sous ${MIN_TRADES} trades, quelques hasards heureux suffisent à faire un bon chiffre, et quelques autres un mauvais : ceux-ci ne jugent pas encore la stratégie.`,
+    todo: 'Allongez la période, ou prenez une unité de temps plus courte.',
+  }]
+}
+
+type Judged = Pick<Run, 'checks' | 'quote_currency' | 'total_trades'>
+
 /** What is to be known before the gain is looked at; the first one is always about the future. */
-export function findings(run: Pick<Run, 'checks' | 'quote_currency'>): Finding[] {
+export function findings(run: Judged): Finding[] {
   const checks: Partial<Checks> = run.checks ?? {}
-  return [lookAhead(checks), ...window(checks), ...coverage(checks), ...ambiguity(checks, run.quote_currency)]
+  return [lookAhead(checks), ...sample(run.total_trades), ...window(checks), ...coverage(checks), ...ambiguity(checks, run.quote_currency)]
 }
 
 /** The worst tone of a run's findings: what its line in the history says. */
-export function trust(run: Pick<Run, 'checks' | 'quote_currency'>): Finding['tone'] {
+export function trust(run: Judged): Finding['tone'] {
   const tones = findings(run).map((finding) => finding.tone)
   return tones.includes('bad') ? 'bad' : run.checks?.look_ahead?.verdict === 'ok' ? 'ok' : 'warn'
 }

@@ -15,6 +15,7 @@ vi.mock('@/components/backtest/RunChartCard.vue', () => ({ default: { template: 
 vi.mock('@/components/charts/CurvesChart.vue', () => ({ default: { template: '<div />' } }))
 vi.mock('@/components/strategies/StrategyDrawer.vue', () => ({ default: { template: '<div />' } }))
 afterEach(cleanup)
+afterEach(() => localStorage.clear())
 
 const page = (results: unknown[]) => ({ body: { results, next: null } })
 const SPEC = { name: 'rapide', label: 'EMA rapide', type: 'int', default: 10, min: 2, max: 50, step: 1, choices: [] }
@@ -78,6 +79,12 @@ it('fills what nobody typed from the account, says where it comes from, and leav
   await waitFor(() => expect(server.calls.some((call) => call.method === 'POST')).toBe(true))
   const sent = server.calls.find((call) => call.method === 'POST')?.body as Record<string, unknown>
   expect([sent['initial_amount'], 'fee_ratio' in sent, sent['slippage_ratio']]).toEqual(['250.5', false, '0.0005'])
+})
+
+it('proposes the strategy one worked with last on any page, before the one backtested last', async () => {
+  localStorage.setItem('aristobot.strategy', '2')
+  await open([run({ id: 1, strategy: 1 })], {}, [STRATEGY, { ...STRATEGY, id: 2, name: 'À peine enregistrée', params: [] }])
+  await waitFor(() => expect(screen.getByRole('combobox', { name: /^Stratégie/ }).textContent).toContain('À peine enregistrée'))
 })
 
 it('asks for an amount when neither the account nor the exchange answers', async () => {

@@ -1,6 +1,5 @@
 """What every canned server does: listens on a free port, logs requests, plays the trouble it was told to."""
 
-import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -51,7 +50,6 @@ class Trouble:
     text: str = ""
     after: bool = False
     cut: bool = False
-    delay_s: float = 0.0
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -124,8 +122,6 @@ class CannedServer:
         return web.json_response(body, status=status)
 
     async def _play(self, trouble: Trouble, request: web.Request) -> web.StreamResponse:
-        if trouble.delay_s:
-            await asyncio.sleep(trouble.delay_s)
         if trouble.cut and request.transport is not None:
             request.transport.abort()
         kind = "application/json" if trouble.text.startswith("{") else "text/html"

@@ -1,5 +1,10 @@
 import { expect, it } from 'vitest'
-import { alongCandles, lastAt } from './runChart'
+import { alongCandles, lastAt, spacedOut } from './runChart'
+
+it('writes a gain only where the one before leaves room', () => {
+  const places: Record<string, number | null> = { a: 0, b: 30, c: 60, hidden: null, d: 110 }
+  expect([...spacedOut(Object.keys(places), (name) => places[name] ?? null, 54)]).toEqual(['a', 'c'])
+})
 
 it('finds the last element at or before an instant', () => {
   const times = [10, 20, 30]

@@ -44,8 +44,8 @@ export interface Reading extends CurveAt {
 
 /** More arrows than that on screen hide the candles: then they are counted instead. */
 const MAX_MARKS = 240
-/** Up to here each exit also bears its gain. */
-const MAX_TEXTS = 40
+/** A gain is written where the one before leaves that much room. */
+const TEXT_PX = 54
 const AROUND = 40
 const seconds = (ms: number): UTCTimestamp => Math.floor(ms / 1000) as UTCTimestamp
 
@@ -77,6 +77,19 @@ export function alongCandles(candles: readonly ChartCandle[], curve: Curve): Cur
     }
     return deepest === null ? known : { ...known, drawdown: -deepest }
   })
+}
+
+/** The items, in order, that stand at least `room` pixels after the one kept before; those without a place are left out. */
+export function spacedOut<T>(items: readonly T[], placeOf: (item: T) => number | null, room: number): Set<T> {
+  const kept = new Set<T>()
+  let last = -Infinity
+  for (const item of items) {
+    const place = placeOf(item)
+    if (place === null || place - last < room) continue
+    kept.add(item)
+    last = place
+  }
+  return kept
 }
 
 export class RunChart {
@@ -204,7 +217,8 @@ export class RunChart {
     const seen = this.trades.filter((trade) => trade.exit >= from && trade.entry <= to)
     const shown = seen.length > MAX_MARKS ? [] : seen
     this.onMarks(seen.length, shown.length)
-    const key = `${shown[0]?.entry}:${shown.at(-1)?.exit}:${shown.length}`
+    // Zooming makes room for more texts among the same arrows.
+    const key = `${shown[0]?.entry}:${shown.at(-1)?.exit}:${shown.length}:${Math.round(range.to - range.from)}`
     if (key === this.drawn) return
     this.drawn = key
     this.markers.setMarkers(this.arrows(shown))
@@ -213,12 +227,13 @@ export class RunChart {
   private arrows(trades: readonly ChartTrade[]): SeriesMarker<Time>[] {
     const tokens = themes[this.theme]
     const time = (ms: number) => seconds(this.bars[this.indexOf(ms)]?.[0] ?? ms)
+    const written = spacedOut(trades, (trade) => this.chart.timeScale().timeToCoordinate(time(trade.exit)), TEXT_PX)
     return trades
       .flatMap((trade): SeriesMarker<Time>[] => [
         { time: time(trade.entry), position: 'belowBar', shape: 'arrowUp', color: tokens['c-line'] },
         { time: time(trade.exit), position: 'aboveBar', shape: 'arrowDown', color: tokens['c-ind-1'] },
         // An arrow and its text share one colour in this library: the gain is a second mark without a shape.
-        ...(trades.length > MAX_TEXTS ? [] : [{ time: time(trade.exit), position: 'aboveBar', shape: 'circle', size: 0, color: tokens[trade.won ? 'success-text' : 'danger-text'], text: trade.text } as const]),
+        ...(!written.has(trade) ? [] : [{ time: time(trade.exit), position: 'aboveBar', shape: 'circle', size: 0, color: tokens[trade.won ? 'success-text' : 'danger-text'], text: trade.text } as const]),
       ])
       .sort((a, b) => Number(a.time) - Number(b.time))
   }

@@ -1,5 +1,8 @@
 """The zygote of backtests: its children have more memory and time, and give way to everything that is live.
 
+It imports pandas at the priority of everybody else, for that ends in seconds, and gives way before its first child:
+at the lowest priority the import alone would keep the first run of a busy machine waiting for half a minute.
+
 Run by `backtest_host`: `python -m apps.core.adapters.strategy_host.backtest_zygote FD MEMORY CPU NICENESS`.
 """
 
@@ -25,5 +28,4 @@ def give_way(niceness: int) -> None:
 
 
 if __name__ == "__main__":
-    give_way(int(sys.argv[4]))
-    main(sys.argv[1:4], talk=converse)
+    main(sys.argv[1:4], talk=converse, prepared=lambda: give_way(int(sys.argv[4])))

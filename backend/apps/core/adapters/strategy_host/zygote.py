@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from apps.core.adapters.strategy_host.child import Talk, answer_one, serve, user_scope, warm_up
@@ -180,11 +180,12 @@ def count_threads() -> int:
     return len(os.listdir("/proc/self/task"))
 
 
-def main(arguments: list[str], *, talk: Talk = answer_one) -> None:
+def main(arguments: list[str], *, talk: Talk = answer_one, prepared: Callable[[], None] = lambda: None) -> None:
     """Prepare everything that children inherit, then serve.
 
     Args:
         talk: what each child says with the host, inside its jail.
+        prepared: called once the imports are done, before the first fork.
     """
     control = socket.socket(fileno=int(arguments[0]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the launcher's affair: we end with the host
@@ -198,6 +199,7 @@ def main(arguments: list[str], *, talk: Talk = answer_one) -> None:
         control.send(json.dumps({"op": "failed", "reason": failure}).encode())
         return
     jail = Jail(memory_bytes=int(arguments[1]), cpu_seconds=int(arguments[2]))
+    prepared()
     gc.collect()
     gc.freeze()  # children then do not touch, hence do not copy, the pages of what is already loaded
     Zygote(control, jail, scope, talk).run()
