@@ -247,6 +247,7 @@ async def open_room(simex: SimexProcess) -> AsyncIterator[Room]:
     yield room
     await asyncio.gather(*(session.close() for session in room.sessions.values()))
     simex.admin("DELETE", "faults")
+    await close_claims()
     await sync_to_async(connections.close_all)()
 
 
