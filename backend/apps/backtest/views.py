@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
@@ -28,6 +29,7 @@ from apps.backtest.serializers import (
     CurveQuery,
     OfferQuery,
     OfferSerializer,
+    QuickTestCancelSerializer,
     QuickTestInputSerializer,
     QuickTestSerializer,
     TradePageSerializer,
@@ -37,7 +39,7 @@ from apps.backtest.services import requests
 from apps.backtest.trades import CsvRenderer, TradesFile, file_name, ordered_by, page_of
 from apps.brokers.selectors import own_broker
 from apps.core.adapters.clock import SystemClock
-from apps.core.adapters.strategy_requests import ask_terminal_3
+from apps.core.adapters.strategy_requests import ask_terminal_3, take_back
 from domain.strategies.loader import invalid
 from domain.strategies.params import check_params, declared_params
 from domain.strategies.syntax import check_syntax
@@ -120,7 +122,10 @@ class BacktestViewSet(GenericViewSet[BacktestResult]):
 class QuickTestView(APIView):
     @extend_schema(request=QuickTestInputSerializer, responses=QuickTestSerializer)
     def post(self, request: Request) -> Response:
-        """Try unsaved code on the last 500 candles of a market, in the sandbox of terminal 3."""
+        """Try unsaved code on the last 500 candles of a market, in the sandbox of terminal 3.
+
+        With an `id`, the topic `backtests` tells by `quick_test` events how far it is, and it can be cancelled.
+        """
         asked = QuickTestInputSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         wanted = asked.validated_data
@@ -128,8 +133,10 @@ class QuickTestView(APIView):
         problems = check_syntax(wanted["code"])
         if problems:
             raise invalid(problems)
+        test_id = wanted.get("id")
         params = {
             "user_id": request.user.pk,
+            "number": "" if test_id is None else str(test_id),
             "broker_id": wanted["broker"],
             "code": wanted["code"],
             "symbol": wanted["symbol"],
@@ -144,8 +151,23 @@ class QuickTestView(APIView):
             action="Stratégie non essayée",
             clock=SystemClock(),
             timeout_s=_TIMEOUT_S,
+            number=None if test_id is None else _number(request, test_id),
         )
         return Response(answer)
+
+
+class QuickTestCancelView(APIView):
+    @extend_schema(request=QuickTestCancelSerializer, responses={204: None})
+    def post(self, request: Request) -> Response:
+        """End one's quick test of that id, whatever it does; its own answer then says `cancelled`."""
+        asked = _validated(QuickTestCancelSerializer(data=request.data))
+        async_to_sync(take_back)(settings.REDIS_URL, _number(request, asked["id"]))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _number(request: Request, test_id: UUID) -> str:
+    """Return what names a test in terminal 3: nobody reaches another user's by its id."""
+    return f"{request.user.pk}:{test_id}"
 
 
 def _validated(serializer: Any) -> dict[str, Any]:

@@ -52,6 +52,8 @@ it('tells a protection that waits from a sale at market', () => {
   ] }))
   const prices = screen.getAllByRole('row').slice(1).map((row) => within(row).getAllByRole('cell')[2].textContent?.trim())
   expect(prices).toEqual(['Marché', 'TP\u00A044\u202F879,43', 'SL\u00A042\u202F290,23', '42\u202F288,10'])
+  const sold = screen.getByText('Vente', { ignore: 'span', exact: false, selector: 'td:has(span)' })
+  expect([sold.textContent, sold.closest('tr')?.title]).toEqual(['Vente\u00A0SL', 'Vendu par le stop loss posé à 42\u202F290,23'])
 })
 
 it('warns about an order whose fate is unknown', () => {
@@ -76,6 +78,16 @@ it('asks before stopping on an open position', async () => {
   expect(orders(server)).toHaveLength(0)
   await fireEvent.click(within(dialog).getByRole('button', { name: 'Arrêter' }))
   await waitFor(() => expect(orders(server)[0]?.body).toEqual({ confirm: true, sell: false }))
+})
+
+it('sees a position that its protection closes while it asks', async () => {
+  const card = show(bot({ position: position() }))
+  await fireEvent.click(screen.getByRole('button', { name: 'Stop' }))
+  const dialog = await screen.findByRole('dialog')
+  await card.rerender({ bot: bot({ position: null }) })
+  await waitFor(() => expect(dialog.textContent).toContain('La position vient d’être fermée'))
+  expect(within(dialog).queryByRole('button', { name: 'Vendre au marché et arrêter' })).toBeNull()
+  expect(within(dialog).getByRole('button', { name: 'Arrêter' })).toBeDefined()
 })
 
 it('asks too when only the server knows of the position', async () => {
