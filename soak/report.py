@@ -47,7 +47,8 @@ class Report:
         lines += [f"    ✗ {each}" for each in self.differences[:_SHOWN]]
         lines += [_of_curve(curve) for curve in self.curves]
         lines += [f"  ✗ {failure}" for failure in self.failures]
-        lines.append("Verdict : tout concorde." if self.is_clean else "Verdict : ÉCHEC.")
+        unjudged = "" if any(curve.slope is not None for curve in self.curves) else " ; mémoire non jugée"
+        lines.append(f"Verdict : tout concorde{unjudged}." if self.is_clean else "Verdict : ÉCHEC.")
         if not self.is_clean:
             lines.append(
                 f"Pour refaire : ./aristobot soak --hours {plan.hours:g} --speed {plan.speed} --seed {plan.seed}"

@@ -56,6 +56,7 @@ class Ticker:
     high: Decimal | None
     low: Decimal | None
     volume: Decimal | None  # in base
+    at_ms: int | None = None  # market time
 
     def to_wire(self) -> dict[str, Any]:
         return {
@@ -65,6 +66,7 @@ class Ticker:
             "high": _optional_text(self.high),
             "low": _optional_text(self.low),
             "volume": _optional_text(self.volume),
+            "at": self.at_ms,
         }
 
 

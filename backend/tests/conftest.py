@@ -5,6 +5,11 @@ from collections.abc import Iterator
 import pytest
 from asgiref.sync import SyncToAsync
 from django.db import connections
+from hypothesis import settings
+
+# Hypothesis counts the clock's milliseconds of each example: on a busy machine that says nothing of the code.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")

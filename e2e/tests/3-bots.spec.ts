@@ -48,14 +48,14 @@ test('an open position: its gain moves with the market, and Stop asks first', as
   await expect(latent).not.toHaveText(before, { timeout: CLOSE_TIMEOUT })
 
   await card.getByRole('button', { name: 'Stop' }).click()
-  const dialog = page.getByRole('dialog', { name: `Arrêter « ${BUY_AND_HOLD.name} » ?` })
+  const dialog = page.getByRole('dialog', { name: `Arrêter « ${BUY_AND_HOLD.name} » sur BTC/USDT ?` })
   await expect(dialog).toContainText('Une position est ouverte')
   await dialog.getByRole('button', { name: 'Annuler' }).click()
   await expect(dialog).toBeHidden()
   await expect(card.getByText('Actif', { exact: true })).toBeVisible()
 
   await card.getByRole('button', { name: 'Stop' }).click()
-  await dialog.getByRole('button', { name: 'Vendre et arrêter' }).click()
+  await dialog.getByRole('button', { name: 'Vendre au marché et arrêter' }).click()
   await expect(dialog).toBeHidden()
   await page.getByRole('button', { name: /Afficher \d+ bots? arrêtés?/ }).click()
   await expect(card.getByText('Arrêté', { exact: true }).first()).toBeVisible()

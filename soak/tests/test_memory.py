@@ -66,5 +66,11 @@ def test_report_is_clean_only_without_difference_and_flat(
     assert ("graine 7" in report.french(), "tout concorde" in report.french()) == (True, clean)
 
 
+def test_report_says_when_no_life_was_long_enough_to_judge_memory() -> None:
+    report = Report(Plan(hours=1, speed=60, seed=7), verdicts={"ordres": Verdict()})
+    report.curves = [Curve("web", 100, 101, 105, 2, None)]
+    assert "tout concorde ; mémoire non jugée." in report.french()
+
+
 def test_report_of_a_run_that_judged_nothing_is_a_failure() -> None:
     assert not Report(Plan(hours=1, speed=60, seed=1)).is_clean

@@ -1,34 +1,77 @@
-"""Terminal 3's side of the quick test: the last candles of a market, then the strategy in the sandbox."""
+"""Terminal 3's side of the quick test: the last candles of a market, then the strategy in the sandbox.
 
-from collections.abc import Mapping, Sequence
+Nothing of it is kept: it ends with its answer, its time, or when its user takes it back (`strategy_requests`).
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from apps.backtest.announce import TOPIC
 from apps.brokers.models import Broker
 from apps.core.adapters.database import read_database
 from apps.market_data import selectors
 from apps.market_data.services.window import ensure_window
 from domain.backtest.quick_contract import QuickTestJob, QuickTestResult
 from domain.candles import Candle
-from domain.errors import InvalidInput, NotFound, Unavailable
+from domain.errors import InvalidInput, LimitReached, NotFound, Unavailable
 from domain.markets import Market
-from domain.ports import Clock, Gateway, StrategyHost
+from domain.ports import Clock, Gateway, Publisher, StrategyHost
 from domain.strategies.contract import DEFAULT_WINDOW
 from domain.strategies.window import candle_window
 from domain.timeframes import Timeframe, to_ms
 
 TESTED = 500
 _CANDLES_WITHIN = timedelta(seconds=12)
+_AT_ONCE = 2  # of one user: two loops of his must not keep the others' tests waiting
+_TOLD_EVERY_S = 0.15
+
+
+class _News:
+    """How far one test is, told to its user's browsers now and then; a test without a number is not told of."""
+
+    def __init__(self, *, number: str, user_id: int, publisher: Publisher, clock: Clock) -> None:
+        self.phase, self.progress = "loading", 0.0
+        self._number = number
+        self._user_id = user_id
+        self._publisher = publisher
+        self._clock = clock
+
+    def playing(self, progress: float) -> None:
+        self.phase, self.progress = "running", progress
+
+    @asynccontextmanager
+    async def telling(self) -> AsyncIterator[None]:
+        """Publish for the length of a block."""
+        ticking = asyncio.create_task(self._tick())
+        try:
+            yield
+        finally:
+            ticking.cancel()
+
+    async def _tick(self) -> None:
+        told = None
+        while self._number:
+            news = {"id": self._number, "phase": self.phase, "progress": round(self.progress, 4)}
+            if news != told:
+                await self._publisher.publish(TOPIC, "quick_test", news, user_id=self._user_id)
+                told = news
+            await self._clock.sleep(_TOLD_EVERY_S)
 
 
 class QuickTests:
     """Serves the requests of kind `quick_test`."""
 
-    def __init__(self, *, gateway: Gateway, host: StrategyHost, clock: Clock) -> None:
+    def __init__(self, *, gateway: Gateway, host: StrategyHost, publisher: Publisher, clock: Clock) -> None:
         self._gateway = gateway
         self._host = host
+        self._publisher = publisher
         self._clock = clock
+        self._at_work: Counter[int] = Counter()  # by user
 
     async def run(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
         """Try `code` on the last candles of `symbol` at the user's broker.
@@ -37,10 +80,28 @@ class QuickTests:
             The tested candles ([open time in ms, open, high, low, close] floats), the trades and the refusals.
 
         Raises:
+            LimitReached: he has as many tests at work as one user may.
             NotFound, InvalidInput: not his broker, unknown symbol or timeframe.
             StrategyError: the code failed; `details` has the line.
             Unavailable, ExchangeError: the candles could not be had.
         """
+        user_id = int(params["user_id"])
+        if self._at_work[user_id] >= _AT_ONCE:
+            raise LimitReached(
+                f"Essai refusé : {_AT_ONCE} essais de votre compte sont déjà en cours ; annulez-en un, ou attendez "
+                "sa fin.",
+                code="too_many_quick_tests",
+            )
+        number = str(params.get("number", ""))
+        news = _News(number=number, user_id=user_id, publisher=self._publisher, clock=self._clock)
+        self._at_work[user_id] += 1
+        try:
+            async with news.telling():
+                return await self._run(params, news)
+        finally:
+            self._at_work[user_id] -= 1
+
+    async def _run(self, params: Mapping[str, Any], news: _News) -> Mapping[str, Any]:
         timeframe = Timeframe.parse(str(params["timeframe"]))
         market, source, exchange = await read_database(
             _target, int(params["user_id"]), int(params["broker_id"]), str(params["symbol"])
@@ -72,7 +133,8 @@ class QuickTests:
             initial_amount=_amount(params["amount"], market.quote),
             params=params["params"],
         )
-        return _body(await self._host.quick_test(job), candles[-TESTED:], job)
+        news.playing(0.0)
+        return _body(await self._host.quick_test(job, progress=news.playing), candles[-TESTED:], job)
 
 
 def _target(user_id: int, broker_id: int, symbol: str) -> tuple[Market, str, str]:

@@ -17,6 +17,14 @@ class QuickTestInputSerializer(serializers.Serializer[Any]):
     timeframe = serializers.ChoiceField(choices=TIMEFRAMES)
     amount = serializers.DecimalField(max_digits=30, decimal_places=12, default=1000)
     params = serializers.DictField(default=dict)
+    id = serializers.UUIDField(
+        required=False,
+        help_text="chosen by the caller: names it in `quick_test` events and in its cancellation",
+    )
+
+
+class QuickTestCancelSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
 
 
 class QuickTradeSerializer(serializers.Serializer[Any]):

@@ -1,7 +1,7 @@
 """`/api/backtests/`: strategies played over past candles; one's own runs only, another user's is a 404."""
 
 from datetime import UTC, datetime
-from typing import Any
+from uuid import UUID
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
@@ -28,6 +28,7 @@ from apps.backtest.serializers import (
     CurveQuery,
     OfferQuery,
     OfferSerializer,
+    QuickTestCancelSerializer,
     QuickTestInputSerializer,
     QuickTestSerializer,
     TradePageSerializer,
@@ -37,7 +38,8 @@ from apps.backtest.services import requests
 from apps.backtest.trades import CsvRenderer, TradesFile, file_name, ordered_by, page_of
 from apps.brokers.selectors import own_broker
 from apps.core.adapters.clock import SystemClock
-from apps.core.adapters.strategy_requests import ask_terminal_3
+from apps.core.adapters.strategy_requests import ask_terminal_3, take_back
+from apps.core.api_input import validated
 from domain.strategies.loader import invalid
 from domain.strategies.params import check_params, declared_params
 from domain.strategies.syntax import check_syntax
@@ -56,7 +58,7 @@ class BacktestViewSet(GenericViewSet[BacktestResult]):
     @extend_schema(parameters=[BacktestQuery], responses=BacktestSerializer(many=True))
     def list(self, request: Request) -> Response:
         rows = selectors.runs_of(request.user.pk)
-        page = self.paginate_queryset(rows.filter(**_validated(BacktestQuery(data=request.query_params))))
+        page = self.paginate_queryset(rows.filter(**validated(BacktestQuery, request.query_params)))
         return self.get_paginated_response([run_body(row) for row in page or []])
 
     @extend_schema(responses=BacktestDetailSerializer)
@@ -66,7 +68,7 @@ class BacktestViewSet(GenericViewSet[BacktestResult]):
 
     @extend_schema(request=BacktestInputSerializer, responses={201: BacktestSerializer})
     def create(self, request: Request) -> Response:
-        wanted = _validated(BacktestInputSerializer(data=request.data))
+        wanted = validated(BacktestInputSerializer, request.data)
         run = requests.create_run(request.user.pk, wanted, now=datetime.now(UTC))
         tell_and_wake(run)
         return Response(run_body(run), status=status.HTTP_201_CREATED)
@@ -75,7 +77,7 @@ class BacktestViewSet(GenericViewSet[BacktestResult]):
     @action(detail=False, methods=["get"], pagination_class=None)
     def offer(self, request: Request) -> Response:
         """What a form proposes for a market: the account's fees and balance, limits, candles that are kept."""
-        asked = _validated(OfferQuery(data=request.query_params))
+        asked = validated(OfferQuery, request.query_params)
         broker = own_broker(request.user, asked["broker"])
         timeframe = Timeframe.parse(asked["timeframe"])
         return Response(offer.offer(broker, asked["symbol"], timeframe, now=datetime.now(UTC)))
@@ -100,7 +102,7 @@ class BacktestViewSet(GenericViewSet[BacktestResult]):
     @action(detail=True, methods=["get"], renderer_classes=[JSONRenderer, CsvRenderer], pagination_class=None)
     def trades(self, request: Request, pk: str) -> Response:
         """One page of trades, or all of them as CSV."""
-        asked = _validated(TradeQuery(data=request.query_params))
+        asked = validated(TradeQuery, request.query_params)
         run = selectors.finished_run(request.user.pk, int(pk), "trades_detail")
         if request.accepted_renderer.format == CsvRenderer.format:
             return Response(
@@ -113,14 +115,17 @@ class BacktestViewSet(GenericViewSet[BacktestResult]):
     @action(detail=True, methods=["get"], pagination_class=None)
     def equity(self, request: Request, pk: str) -> Response:
         """Equity, drawdown, buy and hold, and the candles under the trades, as many as a screen shows."""
-        asked = _validated(CurveQuery(data=request.query_params))
+        asked = validated(CurveQuery, request.query_params)
         return Response(curves.body(request.user.pk, int(pk), **asked))
 
 
 class QuickTestView(APIView):
     @extend_schema(request=QuickTestInputSerializer, responses=QuickTestSerializer)
     def post(self, request: Request) -> Response:
-        """Try unsaved code on the last 500 candles of a market, in the sandbox of terminal 3."""
+        """Try unsaved code on the last 500 candles of a market, in the sandbox of terminal 3.
+
+        With an `id`, the topic `backtests` tells by `quick_test` events how far it is, and it can be cancelled.
+        """
         asked = QuickTestInputSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         wanted = asked.validated_data
@@ -128,8 +133,10 @@ class QuickTestView(APIView):
         problems = check_syntax(wanted["code"])
         if problems:
             raise invalid(problems)
+        test_id = wanted.get("id")
         params = {
             "user_id": request.user.pk,
+            "number": "" if test_id is None else str(test_id),
             "broker_id": wanted["broker"],
             "code": wanted["code"],
             "symbol": wanted["symbol"],
@@ -144,11 +151,20 @@ class QuickTestView(APIView):
             action="Stratégie non essayée",
             clock=SystemClock(),
             timeout_s=_TIMEOUT_S,
+            number=None if test_id is None else _number(request, test_id),
         )
         return Response(answer)
 
 
-def _validated(serializer: Any) -> dict[str, Any]:
-    serializer.is_valid(raise_exception=True)
-    validated: dict[str, Any] = serializer.validated_data
-    return validated
+class QuickTestCancelView(APIView):
+    @extend_schema(request=QuickTestCancelSerializer, responses={204: None})
+    def post(self, request: Request) -> Response:
+        """End one's quick test of that id, whatever it does; its own answer then says `cancelled`."""
+        asked = validated(QuickTestCancelSerializer, request.data)
+        async_to_sync(take_back)(settings.REDIS_URL, _number(request, asked["id"]))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _number(request: Request, test_id: UUID) -> str:
+    """Return what names a test in terminal 3: nobody reaches another user's by its id."""
+    return f"{request.user.pk}:{test_id}"

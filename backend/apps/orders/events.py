@@ -1,6 +1,6 @@
 """Events of the orders room: how rows look to a browser, and their sending once the transaction is committed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -92,10 +92,14 @@ def position_body(position: Position, legs: Sequence[Trade] | None = None) -> di
     }
 
 
-def trade_changed(trade: Trade) -> None:
-    """Send the trade to its user's browsers after the commit, and the position that it protects."""
+def trade_changed(trade: Trade, *, told: Collection[int] = ()) -> None:
+    """Send the trade to its user's browsers after the commit, and the position that it protects.
+
+    Args:
+        told: positions that were sent as they are now.
+    """
     _emit("orders", "trade", trade_body(trade), trade.user_id)
-    if trade.position_id is not None and trade.intent == Trade.Intent.PROTECTION:
+    if trade.position_id is not None and trade.position_id not in told and trade.intent == Trade.Intent.PROTECTION:
         position = Position.objects.filter(id=trade.position_id).first()
         if position is not None:
             position_changed(position)

@@ -16,8 +16,8 @@ from django.db import connection, transaction
 from apps.core.tracing import current_trace
 from apps.orders import events, order_state, pair_book
 from apps.orders.models import Fill, Position, Trade
-from apps.orders.order_state import locked, log_state
-from apps.orders.position_book import fill_report, update_positions
+from apps.orders.order_state import locked, locked_pair, log_state, twin_of
+from apps.orders.position_book import fill_report, tell_positions, update_positions
 from domain.errors import AristobotError, InvalidInput
 from domain.markets import split_symbol
 from domain.orders import OrderReport, OrderStatus, Side, may_become
@@ -47,23 +47,26 @@ def apply_report(
         NotFound: the order was deleted with its user.
         InvalidInput: the report is not about this order, or contradicts it.
     """
-    trade = locked(trade_id)
+    trade, twin = locked_pair(trade_id)
     _check_same_order(trade, report)
-    before = _facts(trade)
-    new_fills = _insert_fills(trade, report)
-    known = _fold_fills(trade, report)
+    before, needs_nothing = _facts(trade), _is_settled(trade)
+    fills = list(trade.fills.all())
+    new = _new_fills(trade, report, known=fills)
+    known = _fold_fills(trade, report, [*fills, *new])
     _acknowledge(trade, report, now=now)
     became_final = _move(trade, _reported_status(trade, report, known), now=now)
-    if new_fills or became_final:
-        update_positions(trade)
-    changed = new_fills or _facts(trade) != before
+    moved = update_positions(trade, new) if new or became_final else ()
+    changed = bool(new) or _facts(trade) != before
+    if needs_nothing and not changed:  # most of what streams tell is known from the reply
+        return Applied(OrderStatus(trade.status), changed, fills_missing=known < trade.filled_quantity)
     trade.check_count = 0 if changed else trade.check_count + 1
     trade.next_check_at = None if OrderStatus(trade.status).is_final else now + check_after
     trade.save()
+    told = tell_positions(trade, moved)
     if changed:
-        events.trade_changed(trade)
+        events.trade_changed(trade, told=told)
         log_state(trade)
-        pair_book.follow(trade, now=now)
+        pair_book.follow(trade, twin, now=now)
     return Applied(OrderStatus(trade.status), changed, fills_missing=known < trade.filled_quantity)
 
 
@@ -255,32 +258,31 @@ def _check_same_order(trade: Trade, report: OrderReport) -> None:
         )
 
 
-def _insert_fills(trade: Trade, report: OrderReport) -> bool:
+def _new_fills(trade: Trade, report: OrderReport, *, known: Sequence[Fill]) -> list[Fill]:
+    """Return what the report tells that is not known yet; `update_positions` stores it, with its place."""
     offered = {fill.exchange_trade_id: fill for fill in report.fills}
-    known = set(trade.fills.values_list("exchange_trade_id", flat=True)) if offered else set()
-    rows = [
+    ids = {fill.exchange_trade_id for fill in known}
+    return [
         Fill(
             trade=trade,
             broker_id=trade.broker_id,
             symbol=trade.symbol,
             exchange_trade_id=fill.exchange_trade_id,
-            price=fill.price,
-            quantity=fill.quantity,
-            fee=fill.fee,
+            price=stored(fill.price),
+            quantity=stored(fill.quantity),
+            fee=stored(fill.fee),
             fee_currency=fill.fee_currency,
             is_maker=fill.is_maker,
             executed_at=fill.executed_at,
         )
         for fill in offered.values()
-        if fill.exchange_trade_id not in known and fill.exchange_order_id in ("", report.exchange_order_id)
+        if fill.exchange_trade_id not in ids and fill.exchange_order_id in ("", report.exchange_order_id)
     ]
-    Fill.objects.bulk_create(rows)
-    return bool(rows)
 
 
-def _fold_fills(trade: Trade, report: OrderReport) -> Decimal:
+def _fold_fills(trade: Trade, report: OrderReport, rows: Sequence[Fill]) -> Decimal:
     """Set the sums that follow from the fills; return the quantity they account for."""
-    fills = [fill_report(row) for row in trade.fills.all()]
+    fills = [fill_report(row) for row in rows]
     known = sum((fill.quantity for fill in fills), Decimal(0))
     filled = max(trade.filled_quantity, report.filled_quantity, known)
     if filled > trade.quantity and trade.quote_amount is None:
@@ -335,8 +337,14 @@ def _move(trade: Trade, new: OrderStatus, *, now: datetime) -> bool:
 
 def _finish(trade: Trade, status: OrderStatus, *, code: str, message: str, now: datetime) -> OrderStatus:
     if order_state.finish(trade, status, code=code, message=message, now=now):
-        pair_book.follow(trade, now=now)
+        pair_book.follow(trade, twin_of(trade), now=now)
     return OrderStatus(trade.status)
+
+
+def _is_settled(trade: Trade) -> bool:
+    """Tell whether nothing more is expected of an order: a report that changes nothing need not be noted."""
+    is_final = OrderStatus(trade.status).is_final
+    return is_final and trade.acknowledged_at is not None and trade.next_check_at is None
 
 
 def _facts(trade: Trade) -> tuple[object, ...]:

@@ -16,7 +16,12 @@ log = structlog.get_logger(__name__)
 
 
 def locked(trade_id: int) -> Trade:
-    """Lock an order and the other leg of its pair, if it is one, in the order of their ids; return the order.
+    """Lock an order and the other leg of its pair, if it is one; return the order. Raises as `locked_pair`."""
+    return locked_pair(trade_id)[0]
+
+
+def locked_pair(trade_id: int) -> tuple[Trade, Trade | None]:
+    """Lock an order and the other leg of its pair, if it is one, in the order of their ids; return both.
 
     Both, because what happens to one leg is written into the other: whoever locks one holds both.
 
@@ -25,10 +30,11 @@ def locked(trade_id: int) -> Trade:
     """
     own_link = Trade.objects.filter(id=trade_id).exclude(link_id="").values("link_id")
     rows = Trade.objects.select_for_update().filter(Q(id=trade_id) | Q(link_id=Subquery(own_link)))
-    found: Trade | None = next((row for row in rows.order_by("id") if row.id == trade_id), None)
-    if found is None:
+    found = {row.id: row for row in rows.order_by("id")}
+    trade = found.pop(trade_id, None)
+    if trade is None:
         raise NotFound(f"L'ordre {trade_id} n'existe plus.")
-    return found
+    return trade, next(iter(found.values()), None)
 
 
 def lock_all(trade_ids: Collection[int]) -> None:

@@ -20,9 +20,8 @@ from domain.orders import OrderStatus, OrderType
 _NAMES = {OrderType.STOP_LOSS: "stop loss", OrderType.TAKE_PROFIT: "take profit"}
 
 
-def follow(trade: Trade, *, now: datetime) -> None:
-    """Bring the other leg in line with a leg that just changed; an order that is no leg is left alone."""
-    twin = order_state.twin_of(trade)
+def follow(trade: Trade, twin: Trade | None, *, now: datetime) -> None:
+    """Bring the other leg in line with a leg that just changed; an order that is no leg (None) is left alone."""
     if twin is None:
         return
     if trade.filled_quantity + twin.filled_quantity > trade.quantity:

@@ -1,14 +1,15 @@
 """Derives the rows of `positions` from fills; part of the ledger, called inside its transaction only.
 
 A change replays the fills of the live position (or from the earlier one into which a late fill belongs), so
-the rows depend on the set of fills and not on the order in which they were learned.
+the rows depend on the set of fills and not on the order in which they were learned. A fill is stored with its
+place: none without one outlives the transaction that brought it.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import Min, Q, QuerySet, Sum
+from django.db.models import Q, Sum
 
 from apps.orders import events, selectors
 from apps.orders.locks import lock_position_key
@@ -18,25 +19,37 @@ from domain.orders import FillReport, OrderStatus, Side
 from domain.positions import DustRule, Execution, Holding, execution_order, replay, stored
 
 
-def update_positions(trade: Trade) -> None:
-    """Bring the positions of this order's owner in line with the fills; `trade.profit_loss` is set, not saved."""
+def update_positions(trade: Trade, new: Sequence[Fill]) -> Sequence[Position]:
+    """Bring the positions of this order's owner in line with the fills, and store those that are new.
+
+    `trade.profit_loss` is set, not saved.
+
+    Returns:
+        The rows written, for `tell_positions` once the order is saved.
+    """
     lock_position_key(broker_id=trade.broker_id, symbol=trade.symbol, owner=trade.owner)
-    affected, fills = _to_replay(trade)
+    affected, carried = _affected(trade, since=min((fill.executed_at for fill in new), default=None))
+    fills = _to_replay(trade, affected, new)
     if not fills:
-        return
+        return ()
     base, quote = split_symbol(trade.symbol)
     dust = DustRule(step_size=trade.step_size, min_notional=trade.min_notional)
-    holdings = replay(
-        _executions(fills, trade), base=base, quote=quote, dust=dust, carried=_carried(trade, affected)
-    )
+    holdings = replay(_executions(fills, trade), base=base, quote=quote, dust=dust, carried=carried)
     rows = _write_rows(trade, affected, holdings, fills)
-    _place_fills(fills, holdings, rows)
-    _update_profits(trade, fills)
-    total = None if trade.bot_id is None else _bot_total(trade)
-    for row in rows:
-        if row is not None:
-            events.position_changed(row, bot_realized_pnl=total)
+    moved = _place_fills(fills, holdings, rows)
+    _update_profits(trade, moved)
     events.wake_executor()  # what protects or leaves the position follows what is held
+    return [row for row in rows if row is not None]
+
+
+def tell_positions(trade: Trade, rows: Sequence[Position]) -> set[int]:
+    """Tell of the rows that an order's fills moved, now that its own row is saved; return their ids."""
+    if not rows:
+        return set()
+    total = None if trade.bot_id is None else selectors.realized_pnl(bot_id=trade.bot_id)
+    for row in rows:
+        events.position_changed(row, bot_realized_pnl=total)
+    return {row.pk for row in rows}
 
 
 def fill_report(fill: Fill) -> FillReport:
@@ -53,42 +66,47 @@ def fill_report(fill: Fill) -> FillReport:
     )
 
 
-def _of_key(trade: Trade) -> "QuerySet[Position]":
-    return Position.objects.filter(broker_id=trade.broker_id, symbol=trade.symbol, owner=trade.owner)
+def _affected(trade: Trade, *, since: datetime | None) -> tuple[list[Position], Holding | None]:
+    """Return the positions that may change, oldest first, and what the last one before them left over.
+
+    Args:
+        since: when the first new fill was executed, if there is any.
+    """
+    of_key = Position.objects.filter(broker_id=trade.broker_id, symbol=trade.symbol, owner=trade.owner)
+    before = Q(status=Position.Status.CLOSED)
+    wanted = Q(closed_at__isnull=True)
+    if since is not None:
+        before &= Q(closed_at__lt=since)
+        wanted |= Q(closed_at__gte=since)
+    last_before = of_key.filter(before).order_by("-closed_at", "-id").values("id")[:1]
+    rows = list(of_key.filter(wanted | Q(id__in=last_before)).order_by("opened_at", "id"))
+    affected = [row for row in rows if row.closed_at is None or (since is not None and row.closed_at >= since)]
+    previous = next((row for row in rows if row not in affected), None)
+    if previous is None or previous.quantity == 0:
+        return affected, None
+    return affected, Holding(quantity=previous.quantity, cost=previous.quantity * previous.entry_price)
 
 
-def _to_replay(trade: Trade) -> tuple[list[Position], list[Fill]]:
-    """Return the positions that may change, oldest first, and their fills in order of execution."""
+def _to_replay(trade: Trade, affected: Sequence[Position], new: Sequence[Fill]) -> list[Fill]:
+    """Return the fills of these positions and the new ones, in order of execution."""
+    wanted = Q(position__in=affected)
+    if new:  # sales whose purchase was not known yet
+        wanted |= Q(position__isnull=True, executed_at__gte=min(fill.executed_at for fill in new))
     of_owner = Fill.objects.filter(
         trade__broker_id=trade.broker_id, trade__symbol=trade.symbol, trade__owner=trade.owner
     )
-    unplaced = Q(position__isnull=True, realized_pnl__isnull=True)
-    earliest: datetime | None = of_owner.filter(unplaced).aggregate(first=Min("executed_at"))["first"]
-    wanted = Q(closed_at__isnull=True)
-    if earliest is not None:
-        wanted |= Q(closed_at__gte=earliest)
-        unplaced |= Q(position__isnull=True, executed_at__gte=earliest)  # sales whose purchase was not known yet
-    affected = list(_of_key(trade).filter(wanted).order_by("opened_at", "id"))
-    fills = list(of_owner.filter(unplaced | Q(position__in=affected)).select_related("trade"))
-    return affected, sorted(fills, key=lambda fill: execution_order(fill_report(fill)))
+    fills = [*of_owner.filter(wanted).select_related("trade"), *new]
+    return sorted(fills, key=lambda fill: execution_order(fill_report(fill)))
 
 
 def _executions(fills: Sequence[Fill], trade: Trade) -> list[Execution]:
-    last_of_order = {fill.trade_id: fill.id for fill in fills}
+    last_of_order = {fill.trade_id: fill for fill in fills}
     result = []
     for fill in fills:
         order = trade if fill.trade_id == trade.id else fill.trade
-        ends = last_of_order[fill.trade_id] == fill.id and OrderStatus(order.status).is_final
+        ends = last_of_order[fill.trade_id] is fill and OrderStatus(order.status).is_final
         result.append(Execution(side=Side(order.side), fill=fill_report(fill), ends_order=ends))
     return result
-
-
-def _carried(trade: Trade, affected: Sequence[Position]) -> Holding | None:
-    closed = _of_key(trade).filter(status=Position.Status.CLOSED).exclude(id__in=[row.id for row in affected])
-    previous = closed.order_by("-closed_at", "-id").first()
-    if previous is None or previous.quantity == 0:
-        return None
-    return Holding(quantity=previous.quantity, cost=previous.quantity * previous.entry_price)
 
 
 def _write_rows(
@@ -155,39 +173,38 @@ def _fill_row(row: Position, holding: Holding, fills: Sequence[Fill], *, before:
         row.status = Position.Status.OPEN
 
 
-def _place_fills(fills: Sequence[Fill], holdings: Sequence[Holding], rows: Sequence[Position | None]) -> None:
+def _place_fills(fills: Sequence[Fill], holdings: Sequence[Holding], rows: Sequence[Position | None]) -> list[Fill]:
+    """Store each fill's position and profit; return those that are new or moved."""
     places = [
         (row, realized, entry_fee)
         for row, holding in zip(rows, holdings, strict=True)
         for realized, entry_fee in zip(holding.realized_by_fill, holding.entry_fee_by_fill, strict=True)
     ]
-    moved = []
+    new: list[Fill] = []
+    moved: list[Fill] = []
     for fill, (row, realized, entry_fee) in zip(fills, places, strict=True):
-        value = None if realized is None else stored(realized)
-        position_id = None if row is None else row.id
-        if (fill.position_id, fill.realized_pnl, fill.entry_fee) != (position_id, value, entry_fee):
-            fill.position_id, fill.realized_pnl, fill.entry_fee = position_id, value, entry_fee
-            moved.append(fill)
+        place = (None if row is None else row.id, None if realized is None else stored(realized), entry_fee)
+        is_new = fill.pk is None
+        if is_new or (fill.position_id, fill.realized_pnl, fill.entry_fee) != place:
+            fill.position_id, fill.realized_pnl, fill.entry_fee = place
+            (new if is_new else moved).append(fill)
+    Fill.objects.bulk_create(new)
     Fill.objects.bulk_update(moved, ["position", "realized_pnl", "entry_fee"])
+    return [*new, *moved]
 
 
-def _update_profits(trade: Trade, fills: Sequence[Fill]) -> None:
-    sales = {fill.trade_id for fill in fills if fill.trade.side == Side.SELL}
+def _update_profits(trade: Trade, moved: Sequence[Fill]) -> None:
+    sales = {fill.trade_id for fill in moved if fill.trade.side == Side.SELL}
     if not sales:
         return
-    by_trade = Fill.objects.filter(trade_id__in=sales).values("trade_id")
-    totals = by_trade.annotate(profit=Sum("realized_pnl"), entry_fee=Sum("entry_fee"))
-    sums = {row["trade_id"]: (row["profit"] or Decimal(0), row["entry_fee"] or Decimal(0)) for row in totals}
-    if trade.id in sums:
-        trade.profit_loss, trade.entry_fee = sums.pop(trade.id)
-    for other in Trade.objects.filter(id__in=sums):
-        if (other.profit_loss, other.entry_fee) != sums[other.id]:
-            other.profit_loss, other.entry_fee = sums[other.id]
-            other.save(update_fields=["profit_loss", "entry_fee", "updated_at"])
-            events.trade_changed(other)
-
-
-def _bot_total(trade: Trade) -> Decimal:
-    stored_total = selectors.realized_pnl(bot_id=trade.bot_id)
-    before = Trade.objects.filter(id=trade.id).values_list("profit_loss", flat=True).get()
-    return stored_total - (before or Decimal(0)) + (trade.profit_loss or Decimal(0))
+    sums = Trade.objects.filter(id__in=sales).annotate(
+        profit_now=Sum("fills__realized_pnl"), entry_fee_now=Sum("fills__entry_fee")
+    )
+    for order in sums:
+        now = (order.profit_now or Decimal(0), order.entry_fee_now or Decimal(0))
+        if order.id == trade.id:
+            trade.profit_loss, trade.entry_fee = now
+        elif (order.profit_loss, order.entry_fee) != now:
+            order.profit_loss, order.entry_fee = now
+            order.save(update_fields=["profit_loss", "entry_fee", "updated_at"])
+            events.trade_changed(order)

@@ -6,6 +6,7 @@ from datetime import datetime
 from apps.orders.models import Position, Trade
 from apps.stats import selectors
 from domain.errors import NotFound
+from domain.orders import OrderSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ def detail_of(user_id: int, trade_id: int) -> TradeDetail:
         NotFound: the order is not this user's, or it realised no result.
     """
     owned = Trade.objects.filter(id=trade_id, user_id=user_id, profit_loss__isnull=False)
-    trade: Trade | None = owned.select_related("strategy", "broker", "webhook").first()
+    trade: Trade | None = owned.select_related("strategy", "broker").first()
     if trade is None:
         raise NotFound(f"Trade clos {trade_id} introuvable.", details={"trade": trade_id})
     position = selectors.position_of(trade)
@@ -41,7 +42,7 @@ def detail_of(user_id: int, trade_id: int) -> TradeDetail:
         trade=trade,
         opened_at=None if position is None else position.opened_at,
         closing_reason=_reason(trade, position),
-        origin=trade.webhook.source if trade.webhook else "",
+        origin=selectors.webhook_name(user_id, trade.owner) if trade.source == OrderSource.WEBHOOK else "",
         orders=[trade] if position is None else list(selectors.orders_of(position)),
     )
 

@@ -108,7 +108,7 @@ def by_webhook(scope: Scope) -> list[dict[str, Any]]:
     rows = scope.results().filter(source=OrderSource.WEBHOOK.value)
     rows = rows.values("owner").annotate(**_TALLY, fees=Sum("closed_fee")).order_by()
     return _best_first(
-        [{"owner": row["owner"], "name": _webhook_name(scope, row["owner"]), **_group(row)} for row in rows]
+        [{"owner": row["owner"], "name": webhook_name(scope.user_id, row["owner"]), **_group(row)} for row in rows]
     )
 
 
@@ -245,9 +245,9 @@ def _group(row: Row) -> dict[str, Any]:
     }
 
 
-def _webhook_name(scope: Scope, owner: str) -> str:
+def webhook_name(user_id: int, owner: str) -> str:
     """Return what the source was called at its latest order; sources are few."""
-    orders = Trade.objects.filter(user_id=scope.user_id, owner=owner, webhook__isnull=False).order_by("-created_at")
+    orders = Trade.objects.filter(user_id=user_id, owner=owner, webhook__isnull=False).order_by("-created_at")
     return orders.values_list("webhook__source", flat=True).first() or ""
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import F, Prefetch, QuerySet, Sum, Window
+from django.db.models import F, Prefetch, Q, QuerySet, Sum, Window
 from django.db.models.functions import RowNumber
 
 from apps.market_data.selectors import market_now
@@ -13,6 +13,7 @@ from apps.orders.events import amount
 from apps.orders.models import Position, Trade
 from apps.trading_engine.bodies import bot_body, bot_settings_body
 from apps.trading_engine.models import ActiveStrategy, BotDecision, ParityDifference, ParityRun
+from domain.orders import OrderStatus
 
 SHOWN_TRADES = 10
 EQUITY_POINTS = 500
@@ -101,6 +102,7 @@ def _realized(bot_ids: list[int]) -> dict[int, Decimal]:
 def _last_trades(bot_ids: list[int]) -> Mapping[int, list[Trade]]:
     rank = Window(RowNumber(), partition_by=[F("bot_id")], order_by=F("id").desc())
     shown = Trade.objects.filter(bot_id__in=bot_ids).exclude(
+        ~Q(status=OrderStatus.UNKNOWN.value),
         intent=Trade.Intent.PROTECTION,
         filled_quantity=0,  # placed, moved and cancelled: told by the position
     )

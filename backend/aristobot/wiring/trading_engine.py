@@ -163,7 +163,7 @@ class TradingTerminal:
         )
 
     def _strategy_requests(self) -> StrategyRequestServer:
-        quick_tests = QuickTests(gateway=self._gateway, host=self._host, clock=self._clock)
+        quick_tests = QuickTests(gateway=self._gateway, host=self._host, publisher=self._events, clock=self._clock)
         return StrategyRequestServer(
             self._redis, host=self._host, clock=self._clock, handlers={"quick_test": quick_tests.run}
         )

@@ -87,7 +87,7 @@ def assumptions(
         "Frais maker": _percent(settings.maker_fee_ratio),
         "Stop et objectif dans la même bougie": inside,
         "Fenêtre": f"{settings.window} bougies",
-        **({"Moyennes longues": f"{names} : {_AS_LIVE.format(settings.window)}"} if names else {}),
+        **({"Indicateurs à longue mémoire": f"{names} : {_AS_LIVE.format(settings.window)}"} if names else {}),
         "Pas de prix": f"{number(market.tick_size)} {market.quote}",
         "Pas de quantité": f"{number(market.step_size)} {market.base}",
         "Valeur minimale d'un ordre": "aucune"

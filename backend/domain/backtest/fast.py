@@ -65,7 +65,10 @@ class FastDecisions:
             context = Context(methods, snapshot, slack, window, held)
             self._signals[name] = self._vector(name, context, shortest)
         with np.errstate(invalid="ignore"):
+            self._doubted: Any = windowed.doubts(snapshot) if snapshot.windowed else None
             tied = snapshot.windowed and not self.vectorised and windowed.ties(snapshot, slack)
+        if self._doubted is not None:
+            tied = tied | self._doubted
         self._tied: Any = tied if np.any(tied) else None  # bars that a view may not answer for
         self._entries, self._exits = self._signals["should_long"], self._signals["should_short"]
 
@@ -108,7 +111,7 @@ class FastDecisions:
         return None
 
     def entry_terms(self, bar: int, balance: float) -> EntryTerms:
-        if bar < self.first:
+        if bar < self.first or (self._doubted is not None and self._doubted[bar]):
             return self._literal.entry_terms(bar, balance)
         view = self._view
         view.stand(bar, balance, None)

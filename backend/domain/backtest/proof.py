@@ -17,11 +17,13 @@ from domain.backtest.contract import BacktestTrade, CandleSeries, ColumnDifferen
 from domain.backtest.fast import FastDecisions
 from domain.backtest.ledger import Trades
 from domain.backtest.literal import LiteralDecisions, seen_at
+from domain.backtest.shown import Shown, size
 from domain.backtest.snapshot import Key, Snapshot, numbers, take
 from domain.backtest.source import Source
 from domain.strategies.evaluate import Asked
 
 _SETTLED = 2e-5  # of a column's size: more than that, the window is too short for it
+_TIGHT = 1e-9  # of it: less than that matters at no bar worth speaking of
 _MARGIN = 20  # how much larger the difference may be at a bar that was not drawn
 _TERMS_CLOSE = 1e-7  # of the size asked, and of the price for stops: under any exchange's tick
 _FLOOR = 1e-10  # of a column's size: rounding
@@ -47,11 +49,13 @@ class Settling:
     Args:
         slack: key -> by how much its value may differ from what a live bot sees.
         too_short: columns that do not settle.
+        loose: columns that settle, but not to rounding: where they come near to each other is asked the exact way.
     """
 
     bars: set[int] = field(default_factory=set)
     slack: dict[Key, float] = field(default_factory=dict)
     too_short: list[ColumnDifference] = field(default_factory=list)
+    loose: list[Key] = field(default_factory=list)
 
 
 def settling(
@@ -84,13 +88,15 @@ def settling(
         asked = Asked(source.fresh(), seen, balance, None, source.params, code=source.code)
         _compare(gaps, keys, whole, take(asked.user, len(seen)), bar)
     for key in keys:
-        size = _size(whole.columns[key])
+        scale = size(numbers(whole.columns[key]))
         gap, bar, seen_value = gaps.get(key, (0.0, first, 0.0))
-        exact = key not in whole.windowed and _is_exact(whole, key, candles) and gap == 0
-        if gap > (_FLOOR if key in whole.windowed else _SETTLED) * size:
+        exact = gap == 0 and _is_exact(whole, key, candles)
+        if gap > (_FLOOR if key in whole.windowed else _SETTLED) * scale:
             value = float(numbers(whole.columns[key][bar : bar + 1])[0])
             found.too_short.append(difference(key, bar, candles, value, seen_value))
-        found.slack[key] = 0.0 if exact else max(_FLOOR * size, _MARGIN * gap)
+        elif gap > _TIGHT * scale:
+            found.loose.append(key)
+        found.slack[key] = 0.0 if exact else max(_FLOOR * scale, _MARGIN * gap)
     return found
 
 
@@ -101,7 +107,7 @@ def _compare(
         values = part.columns.get(key)
         average = whole.windowed.get(key)
         if average is not None:
-            gap, theirs = _window_gap(average.window_at(bar), values)
+            gap, theirs = _window_gap(average, bar, values)
             if gap > gaps.get(key, (0.0, bar, 0.0))[0]:
                 gaps[key] = (gap, bar, theirs)
             continue
@@ -113,21 +119,18 @@ def _compare(
             gaps[key] = (gap, bar, theirs)
 
 
-def _window_gap(ours: Any, values: Any) -> tuple[float, float]:
+def _window_gap(shown: Shown, bar: int, values: Any) -> tuple[float, float]:
     """Return how far a window is from what is expected of it, at its worst bar, and its own last value."""
+    ours = numbers(shown.window_at(bar))
     if values is None or len(values) != len(ours):
         return np.inf, np.nan
-    theirs = numbers(values)
+    theirs, doubt = numbers(values), shown.window_doubt(bar)
     gap = np.abs(ours - theirs)
     gap[np.isnan(ours) & np.isnan(theirs)] = 0.0
+    if doubt is not None:
+        gap[doubt] = 0.0  # such bars are asked the exact way
     worst = float(np.where(np.isfinite(gap), gap, np.inf).max())
     return worst, float(theirs[-1])
-
-
-def _size(values: Any) -> float:
-    part = numbers(values[:: max(1, len(values) // 4096)])
-    finite = part[np.isfinite(part)]
-    return float(np.sqrt(np.mean(np.square(finite)))) if len(finite) else 0.0
 
 
 def _is_exact(whole: Snapshot, key: Key, candles: CandleSeries) -> bool:
@@ -135,7 +138,7 @@ def _is_exact(whole: Snapshot, key: Key, candles: CandleSeries) -> bool:
     values = whole.columns[key]
     if values.dtype.kind in "iub":
         return True
-    if values.dtype.kind != "f":
+    if values.dtype.kind != "f" or key in whole.windowed:
         return False
     sample = np.unique(np.linspace(0, len(values) - 1, 300).astype(int))
     picked = values[sample]

@@ -100,6 +100,9 @@ class Reads(Walk):
             part = column[:0]
         elif average is not None:
             part = average.seen(back, self.first, self.last)
+            doubt = average.doubt(back, self.first, self.last)
+            if doubt is not None:
+                self.unsure |= doubt & self.active
         else:
             part = column[self.first + 1 - back : self.last + 1 - back]
         return Lanes(part, column.dtype.kind == "b", self.context.slack.get(key, 0.0))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from domain.backtest.windowed import Windowed
+    from domain.backtest.shown import Shown
 
 # ("candles", "ema10") for a column of a DataFrame, ("rsi",) for a Series or array of its own.
 Key = tuple[str, ...]
@@ -35,7 +35,7 @@ class Snapshot:
     foreign: dict[Key, Any] = field(default_factory=dict)
     plain: dict[str, Any] = field(default_factory=dict)
     opaque: set[str] = field(default_factory=set)
-    windowed: dict[Key, "Windowed"] = field(default_factory=dict)
+    windowed: dict[Key, "Shown"] = field(default_factory=dict)
 
     def kinds(self) -> dict[str, str]:
         """Return attribute -> what it is, to tell whether two instances are built alike."""

@@ -15,9 +15,9 @@ import numpy as np
 from domain.backtest.contract import CandleSeries, HeldPosition
 from domain.backtest.lanes import Column, Frame, Row
 from domain.backtest.literal import position_view
+from domain.backtest.shown import Shown
 from domain.backtest.snapshot import Key, Snapshot
 from domain.backtest.source import CannotFollow, Function, Methods
-from domain.backtest.windowed import Windowed
 from domain.strategies.evaluate import strategy_position
 from domain.strategies.failures import FILENAME
 
@@ -85,7 +85,7 @@ class View:
             raise CannotFollow("lecture par autre chose qu'un entier")
         if not -length <= index < length:
             raise IndexError("single positional indexer is out-of-bounds")
-        if isinstance(column, Windowed):
+        if isinstance(column, Shown):
             return column.window_at(self._globals[_BAR])[index]
         end = self._globals[_BAR] + 1
         return column[end + index if index < 0 else end - length + index]

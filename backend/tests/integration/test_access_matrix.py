@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from channels.testing import WebsocketCommunicator
@@ -137,6 +138,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/api/backtests/quick-test/"): Route(
         NARROWED, body={"code": "x = 1", "broker": "{broker}", "symbol": "BTC/USDT", "timeframe": "1m"}
     ),
+    ("POST", "/api/backtests/quick-test/cancel/"): Route(CALLER, body={"id": str(UUID(int=7))}),
     ("GET", "/api/backtests/"): Route(LISTED),
     ("POST", "/api/backtests/"): Route(ADDRESSED, body=BACKTEST),  # the rows it names must be the caller's
     ("GET", "/api/backtests/offer/"): Route(NARROWED, body=MARKET, reads=False),
@@ -350,6 +352,7 @@ def _trade(user: User, broker: Broker, bot: Any) -> Trade:
         quantity=Decimal(1),
         status="open",
         profit_loss=Decimal(1),
+        market_time=CLOSE,
         error_message=MARK,
         valid_until=datetime.now(UTC) + timedelta(days=1),
     )

@@ -1,17 +1,22 @@
 """The quick test over HTTP, through the sandbox of terminal 3, on an exchange's last candles."""
 
+import asyncio
 import json
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
 import pandas_ta_classic as ta
 import pytest
+from asgiref.sync import async_to_sync
 from django.test import Client, override_settings
 from django.urls import include, path
 
@@ -21,17 +26,20 @@ from apps.brokers.models import Broker
 from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.strategy_host.host import SandboxedStrategyHost
 from apps.core.adapters.strategy_host.protocol import BadReply
-from apps.core.adapters.strategy_host.quick_test_wire import unpack_result
+from apps.core.adapters.strategy_host.quick_test_wire import Answer, unpack_result
 from apps.market_data.models import ExchangeSymbol
 from apps.strategies.examples import EXAMPLES
 from apps.strategies.examples.ema_cross import EMA_CROSS
 from domain.backtest.quick_contract import QuickTestJob
 from domain.backtest.quick_test import quick_test
 from domain.candles import Candle
+from domain.ports import Publisher
 from domain.strategies.contract import DEFAULT_WINDOW
 from domain.strategies.sample import sample_window
 from domain.timeframes import Timeframe
 from tests.fakes.gateway import FakeGateway
+from tests.fakes.publisher import FakePublisher
+from tests.fakes.strategy_host import FakeStrategyHost
 from tests.fakes.terminal3 import Terminal3
 from tests.unit.backtest.scripted import MARKET
 
@@ -39,6 +47,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 urlpatterns = [path("api/", include("apps.backtest.urls"))]
 BTC = "BTC/USDT"
+JSON = "application/json"
 COUNT = TESTED + DEFAULT_WINDOW
 
 
@@ -93,10 +102,10 @@ def last_candles() -> list[Candle]:
     ]
 
 
-def terminal_3() -> Terminal3:
+def terminal_3(publisher: Publisher | None = None) -> Terminal3:
     gateway, host = FakeGateway(source="binance"), SandboxedStrategyHost(spares=0)
     gateway.candle_rows = last_candles()
-    tests = QuickTests(gateway=gateway, host=host, clock=SystemClock())
+    tests = QuickTests(gateway=gateway, host=host, publisher=publisher or FakePublisher(), clock=SystemClock())
     return Terminal3(host, {"quick_test": tests.run})
 
 
@@ -117,6 +126,97 @@ def test_example_is_tried_on_the_last_candles(client: Client, broker: Broker) ->
     times = [candle[0] for candle in body["candles"]]
     assert all(trade["entry_time"] in times and trade["exit_time"] in times for trade in body["trades"])
     assert all(Decimal(trade["fees"]) > 0 for trade in body["trades"])
+
+
+class Listener(FakePublisher):
+    """Lets a test wait until the strategy is being played."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_played = threading.Event()
+
+    async def publish(self, topic: str, event_type: str, data: Any, *, user_id: int | None = None) -> None:
+        await super().publish(topic, event_type, data, user_id=user_id)
+        if data["phase"] == "running":
+            self.is_played.set()
+
+
+LOOPS = """
+class Boucle(Strategy):
+    def should_long(self):
+        while True:
+            pass
+"""
+
+
+def test_progress_is_told_to_its_user_and_a_loop_is_cancelled_within_half_a_second(
+    client: Client, broker: Broker
+) -> None:
+    listener, test_id, answers = Listener(), str(UUID(int=1)), []
+    other = Client()
+    other.force_login(User.objects.create_user(username="max", password="x"))
+    cancel = {"path": "/api/backtests/quick-test/cancel/", "data": {"id": test_id}, "content_type": JSON}
+    with terminal_3(listener):
+        asking = threading.Thread(target=lambda: answers.append(ask(client, broker, code=LOOPS, id=test_id)))
+        asking.start()
+        assert listener.is_played.wait(30)
+        assert other.post(**cancel).status_code == 204  # another user's word changes nothing
+        asking.join(0.3)
+        assert asking.is_alive()
+
+        asked_at = time.monotonic()
+        assert client.post(**cancel).status_code == 204
+        asking.join(20)
+        waited_s = time.monotonic() - asked_at
+    assert (answers[0].status_code, answers[0].json()["code"]) == (409, "cancelled")
+    assert waited_s < 5  # half a second on a machine that does nothing else; a loop left alone takes 20
+    user_id = User.objects.get(username="lea").pk
+    assert {(topic, kind, user) for topic, kind, _, user in listener.events} == {
+        ("backtests", "quick_test", user_id)
+    }
+    assert [news["phase"] for _, _, news, _ in listener.events][-1] == "running"
+    assert {news["id"] for _, _, news, _ in listener.events} == {test_id}
+
+
+def test_a_third_test_at_once_is_refused_and_another_users_is_not(client: Client, broker: Broker) -> None:
+    async def at_once() -> list[Any]:
+        host = Waits(3)
+        gateway = FakeGateway(source="binance")
+        gateway.candle_rows = last_candles()
+        tests = QuickTests(gateway=gateway, host=host, publisher=FakePublisher(), clock=SystemClock())
+        asked = [asyncio.ensure_future(tests.run(wanted(user))) for user in ("lea", "lea", "max")]
+        await asyncio.wait_for(host.all_wait.wait(), 30)
+        third = await asyncio.gather(tests.run(wanted("lea")), return_exceptions=True)
+        for one in asked:
+            one.cancel()
+        return [*third, await asyncio.gather(*asked, return_exceptions=True)]
+
+    max_ = User.objects.create_user(username="max", password="x")
+    brokers = {"lea": broker, "max": Broker.objects.create(user=max_, name="Binance", exchange="binance")}
+
+    def wanted(name: str) -> dict[str, Any]:
+        own = brokers[name]
+        market = {"broker_id": own.pk, "symbol": BTC, "timeframe": "1m"}
+        return {"user_id": own.user_id, "code": EMA_CROSS, "amount": "1000", "params": {}, **market}
+
+    refused, others = async_to_sync(at_once)()
+    assert refused.error_code == "too_many_quick_tests"
+    assert all(isinstance(one, asyncio.CancelledError) for one in others)
+
+
+class Waits(FakeStrategyHost):
+    """Holds each quick test until it is cancelled."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._left = count
+        self.all_wait = asyncio.Event()
+
+    async def quick_test(self, job: QuickTestJob, *, progress: Any = None) -> Any:
+        self._left -= 1
+        if self._left == 0:
+            self.all_wait.set()
+        await asyncio.Event().wait()
 
 
 def test_error_of_the_code_comes_back_with_its_line(client: Client, broker: Broker) -> None:
@@ -146,7 +246,9 @@ async def test_sandbox_and_this_process_play_the_same(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "pandas_ta", ta)
     market = replace(MARKET, taker_fee_ratio=Decimal("0.001"), maker_fee_ratio=Decimal("0.0002"))
     job = QuickTestJob(EMA_CROSS, sample_window(COUNT), 60_000, TESTED, market, Decimal(1000))
-    here = quick_test(job, {"pd": pd, "np": np, "ta": ta})
+    told: list[float] = []
+    here = quick_test(job, {"pd": pd, "np": np, "ta": ta}, progress=told.append)
+    assert told == [number / 50 for number in range(1, 51)]
     assert here.trade_count > 3
     host = SandboxedStrategyHost(spares=0)
     try:
@@ -154,6 +256,21 @@ async def test_sandbox_and_this_process_play_the_same(monkeypatch: pytest.Monkey
     finally:
         await host.close()
     assert (list(there.trades), there.final_balance) == (list(here.trades), here.final_balance)
+
+
+def test_progress_that_a_child_could_forge_is_refused() -> None:
+    told: list[float] = []
+    answer = Answer(told.append)
+    for news in (b"%0.5000", b"%nan", b"%7"):
+        assert answer.take(news) is None
+    assert told == [0.5, 0.0, 1.0]
+    for forged in (b"%beaucoup", b"%" + b"0" * 20):
+        with pytest.raises(BadReply):
+            answer.take(forged)
+    for _ in range(995):
+        answer.take(b"%0.1")
+    with pytest.raises(BadReply, match="sans fin"):
+        answer.take(b"%0.1")
 
 
 @pytest.mark.parametrize(

@@ -291,8 +291,29 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** @description Try unsaved code on the last 500 candles of a market, in the sandbox of terminal 3. */
+        /**
+         * @description Try unsaved code on the last 500 candles of a market, in the sandbox of terminal 3.
+         *
+         *     With an `id`, the topic `backtests` tells by `quick_test` events how far it is, and it can be cancelled.
+         */
         post: operations["backtests_quick_test_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/quick-test/cancel/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description End one's quick test of that id, whatever it does; its own answer then says `cancelled`. */
+        post: operations["backtests_quick_test_cancel_create"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3103,6 +3124,10 @@ export interface components {
             profit: string;
             profit_ratio: string;
         };
+        QuickTestCancelRequest: {
+            /** Format: uuid */
+            id: string;
+        };
         QuickTestInputRequest: {
             code: string;
             broker: number;
@@ -3116,6 +3141,11 @@ export interface components {
             params?: {
                 [key: string]: unknown;
             };
+            /**
+             * Format: uuid
+             * @description chosen by the caller: names it in `quick_test` events and in its cancellation
+             */
+            id?: string;
         };
         /** @description One round trip; times are opening times of candles in ms, amounts in quote currency. */
         QuickTrade: {
@@ -4934,6 +4964,46 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["QuickTest"];
                 };
+            };
+            /** @description Refus */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Refus */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    backtests_quick_test_cancel_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QuickTestCancelRequest"];
+            };
+        };
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Refus */
             "4XX": {

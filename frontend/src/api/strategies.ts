@@ -12,6 +12,13 @@ export type CodeError = Schemas['CodeError']
 export type QuickTest = Schemas['QuickTest']
 export type QuickTestDraft = Schemas['QuickTestInputRequest']
 
+/** How far a quick test is: candles first, then one decision a close, 0 to 1. */
+export interface QuickTestNews {
+  id: string
+  phase: 'loading' | 'running'
+  progress: number
+}
+
 const one = (id: number) => ({ params: { path: { id: String(id) } } })
 
 export const fetchStrategies = (): Promise<Strategy[]> => answerAll((query) => api.GET('/api/strategies/', { params: { query } }))
@@ -24,3 +31,4 @@ export const fetchExamples = (): Promise<StrategyExample[]> => answer(api.GET('/
 export const fetchIndicators = (): Promise<Indicator[]> => answer(api.GET('/api/strategies/indicators/'))
 export const validateCode = (code: string): Promise<Validation> => answer(api.POST('/api/strategies/validate/', { body: { code } }))
 export const quickTest = (body: QuickTestDraft): Promise<QuickTest> => answer(api.POST('/api/backtests/quick-test/', { body }))
+export const cancelQuickTest = (id: string): Promise<unknown> => answer(api.POST('/api/backtests/quick-test/cancel/', { body: { id } }))

@@ -150,6 +150,8 @@ export interface Ticker {
   high: string | null
   low: string | null
   volume: string | null
+  /** Market time in milliseconds, where the exchange says it. */
+  at?: number | null
 }
 
 /** The last trades, the newest first: instant in milliseconds, price, quantity, side of who took the offer. */

@@ -1,5 +1,6 @@
 import { createPinia, setActivePinia } from 'pinia'
 import { beforeEach, expect, it } from 'vitest'
+import type { Trade } from '@/api/orders'
 import { bot, decision, position, trade } from '@/testing/samples'
 import { fakeServer } from '@/testing/server'
 import { MAX_TRADES, useBots } from './bots'
@@ -29,6 +30,17 @@ it('updates a trade in place and keeps the ten newest', () => {
   bots.addTrade(trade(11, { status: 'filled' }))
   expect(bots.byId[1].trades.map((one) => one.id)).toEqual([11, 10, 9, 8, 7, 6, 5, 4, 3, 2])
   expect(bots.byId[1].trades[0].status).toBe('filled')
+})
+
+it('lists a protection once it has sold, or while nobody knows', () => {
+  const bots = useBots()
+  bots.merge(bot({ trades: [trade(1)] }))
+  const leg = (over: Partial<Trade>) => trade(2, { side: 'sell', type: 'stop_loss', intent: 'protection', filled_quantity: '0', ...over })
+  const shown = (over: Partial<Trade>) => (bots.addTrade(leg(over)), bots.byId[1].trades.map((one) => one.id))
+  expect(shown({ status: 'open' })).toEqual([1])
+  expect(shown({ status: 'unknown' })).toEqual([2, 1])
+  expect(shown({ status: 'expired' })).toEqual([1])
+  expect(shown({ status: 'filled', filled_quantity: '0.06' })).toEqual([2, 1])
 })
 
 it('opens, follows and closes the position', () => {

@@ -4,6 +4,7 @@ import * as api from '@/api/bots'
 import type { Bot, Decision, NewBot, ParityRun } from '@/api/bots'
 import type { Position, Trade } from '@/api/orders'
 import type { ParitySummary } from '@/utils/parity'
+import { byClose } from '@/utils/decisions'
 import { mergeTrades, upsertById } from '@/utils/rows'
 import { live } from '@/websocket/live'
 
@@ -18,8 +19,6 @@ export interface FeedEntry extends Decision {
 const BLANK = { trades: [], position: null, last_decision: null, realized_pnl: '0', unrealized_pnl: null, amount_warning: '' }
 
 const positionKey = (position: Position): string => `${position.id}@${position.opened_at}`
-
-const byClose = (a: Decision, b: Decision): number => Date.parse(b.close_time) - Date.parse(a.close_time) || b.id - a.id
 
 /** The user's bots by id. Fetches and events go through the same `merge`. */
 export const useBots = defineStore('bots', () => {
@@ -64,7 +63,9 @@ export const useBots = defineStore('bots', () => {
   function addTrade(trade: Trade): void {
     const bot = trade.bot === null ? undefined : byId.value[trade.bot]
     if (!bot) return
-    bot.trades = mergeTrades(bot.trades, [trade], MAX_TRADES)
+    // As the server lists them: a protection that is placed, moved or ended without selling is told by the position.
+    const isAside = trade.intent === 'protection' && trade.status !== 'unknown' && !/[1-9]/.test(trade.filled_quantity)
+    bot.trades = isAside ? bot.trades.filter((one) => one.id !== trade.id) : mergeTrades(bot.trades, [trade], MAX_TRADES)
   }
 
   function setPosition(position: Position): void {
@@ -162,6 +163,7 @@ export const useBots = defineStore('bots', () => {
     stopBot: (id: number, how: { confirm: boolean; sell: boolean }) => act(api.stopBot(id, how)),
     suspend: (id: number) => act(api.suspendBot(id)),
     resume: (id: number) => act(api.resumeBot(id)),
+    setCap: async (id: number, amount: string) => merge({ id, amount: (await api.setBotCap(id, amount)).amount }),
     sell: (id: number) => act(api.sellBot(id)),
   }
 })

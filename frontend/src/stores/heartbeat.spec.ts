@@ -1,7 +1,8 @@
 import { createPinia, setActivePinia } from 'pinia'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Health } from '@/api/core'
 import { candle, heartbeatStatus } from '@/testing/samples'
+import { fakeServer } from '@/testing/server'
 import { useHeartbeat } from './heartbeat'
 import { useStatus } from './status'
 
@@ -28,6 +29,15 @@ it('keeps what came live green when the page is read again', () => {
   heartbeat.addCandle(candle(3))
   heartbeat.adopt({ status: heartbeatStatus(), candles: { '1m': [candle(4), candle(3)] }, forming: {}, incidents: [], runs: [] })
   expect(heartbeat.candles['1m'].map((one) => one.live)).toEqual([false, true])
+})
+
+it('reads again when a candle closed between the page’s reading and the first one it hears', async () => {
+  const page = (...minutes: number[]) => ({ status: heartbeatStatus(), candles: { '1m': minutes.map((minute) => candle(minute)) }, forming: {}, incidents: [], runs: [] })
+  fakeServer({ 'GET /api/heartbeat/': { body: page(4, 3, 2) } })
+  const heartbeat = useHeartbeat()
+  heartbeat.adopt(page(2))
+  heartbeat.addCandle(candle(4))
+  await vi.waitFor(() => expect(heartbeat.candles['1m'].map((one) => one.at / 60_000)).toEqual([4, 3, 2]))
 })
 
 describe('the pulse', () => {

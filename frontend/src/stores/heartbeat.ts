@@ -50,6 +50,7 @@ export const useHeartbeat = defineStore('heartbeat', () => {
   const runs = shallowRef<HeartbeatRun[]>([])
   const statusAt = ref(0)
   const stops: (() => void)[] = []
+  let mending = false
 
   const primary = computed(() => stateOf('primary'))
   const secondary = computed(() => stateOf('secondary'))
@@ -94,8 +95,17 @@ export const useHeartbeat = defineStore('heartbeat', () => {
   function addCandle(row: CandleRow): void {
     const list = candles.value[row.timeframe]
     if (!list || !isReference(row)) return
+    if (list.length && Date.parse(row.open_time) > Date.parse(list[0].close_time)) void mend()
     const merged = mergeCandles(list, [row], true)
     if (merged !== list) candles.value = { ...candles.value, [row.timeframe]: merged }
+  }
+
+  /** A candle closed between the page's reading and what it then heard: read again, once at a time. */
+  async function mend(): Promise<void> {
+    if (mending) return
+    mending = true
+    await refresh().catch(() => undefined) // the hole stays on screen, and the next candle says nothing of it
+    mending = false
   }
 
   /** Both sources tell their open candles: those of the one that carries are shown. */

@@ -15,9 +15,11 @@ interface Pending {
   ticker: Ticker | null
   tape: Tape | null
   price: string | null
+  /** Market time of that price, 0 when the exchange does not say. */
+  priceAt: number
   bars: Map<number, Bar>
 }
-const nothing = (): Pending => ({ book: null, ticker: null, tape: null, price: null, bars: new Map() })
+const nothing = (): Pending => ({ book: null, ticker: null, tape: null, price: null, priceAt: 0, bars: new Map() })
 
 /**
  * The market of the chosen symbol as it moves: book, last trades, ticker, candles.
@@ -44,6 +46,7 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
   let frame = 0
   let drawnAt = -Infinity
   let mending = false
+  let priceAt = 0
 
   const isOurs = (event: { broker: number; symbol: string }): boolean => event.broker === target.broker && event.symbol === target.symbol
 
@@ -51,23 +54,26 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
     frame = 0
     if (now - drawnAt < DRAW_MS) return drawSoon()
     drawnAt = now
-    const { book: newest, ticker: day, tape: trades, price: latest, bars: moved } = waiting
+    const { book: newest, ticker: day, tape: trades, price: latest, priceAt: latestAt, bars: moved } = waiting
     waiting = nothing()
     if (newest) book.value = newest
     if (day) ticker.value = day
     if (trades) tape.value = trades
-    if (latest) price.value = latest
+    if (latest) {
+      price.value = latest
+      priceAt = latestAt
+    }
     moved.forEach(setBar)
     const current = bars.value.at(-1)
-    if (trades && current) setBar(current)
+    if (latest && current) setBar(current)
   }
 
-  /** The candle with the last trade in it: exchanges send a candle less often than trades, and one price is shown. */
-  function withLastTrade(bar: Bar): Bar {
-    const newest = tape.value?.trades[0]
-    if (!newest || newest[0] < bar[0] || newest[0] >= bar[0] + timeframeMs(target.timeframe)) return bar
+  /** The candle with the last price in it: exchanges send a candle less often than prices, and one price is shown. */
+  function withLastPrice(bar: Bar): Bar {
     const [at, open, high, low, , volume] = bar
-    const close = Number(newest[1])
+    const inside = priceAt >= at && priceAt < at + timeframeMs(target.timeframe)
+    if (price.value === null || !inside) return bar
+    const close = Number(price.value)
     return [at, open, Math.max(high, close), Math.min(low, close), close, volume]
   }
 
@@ -84,7 +90,7 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
   function followTicker(next: Ticker): void {
     if (!isOurs(next)) return
     waiting.ticker = next
-    waiting.price = next.last ?? waiting.price
+    if (next.last) Object.assign(waiting, { price: next.last, priceAt: next.at ?? 0 })
     drawSoon()
   }
 
@@ -92,7 +98,7 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
     if (!isOurs(next)) return
     // The same trades are sent again for those who come later: they are no news of the price.
     const [known, newest] = [waiting.tape ?? tape.value, next.trades[0]]
-    if (newest && String(newest) !== String(known?.trades[0])) waiting.price = newest[1]
+    if (newest && String(newest) !== String(known?.trades[0])) Object.assign(waiting, { price: newest[1], priceAt: newest[0] })
     waiting.tape = next
     drawSoon()
   }
@@ -104,7 +110,7 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
   }
 
   function setBar(said: Bar): void {
-    const bar = withLastTrade(said)
+    const bar = withLastPrice(said)
     const known = bars.value.at(-1)
     const [at] = bar
     if (!known || at < known[0]) return
@@ -127,6 +133,7 @@ export const useTradingFeed = defineStore('tradingFeed', () => {
     waiting = nothing()
     book.value = ticker.value = tape.value = feed.value = null
     price.value = null
+    priceAt = 0
   }
 
   async function loadBars(): Promise<void> {

@@ -44,7 +44,9 @@ export function outcomeOf(call: WebhookCall): string {
   if (refused) return typographic(refused.error_message || call.reason)
   const filled = ordersOf(call).filter((trade) => trade.average_price && trade.filled_quantity !== '0')
   if (!filled.length) return typographic(call.reason)
-  return filled
+  // What was sold would not say that a short was asked for.
+  const told = call.payload.is_short ? '« short » compris comme sortie : compte au comptant · ' : ''
+  return told + filled
     .map((trade) => {
       const [base, quote] = trade.symbol.split('/')
       const gain = trade.profit_loss === null ? '' : `, P&L ${formatMoney(trade.profit_loss, quote, { sign: true, unit: quote })}`

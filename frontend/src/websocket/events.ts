@@ -4,6 +4,7 @@ import type { Bot, Decision, ParityRun } from '@/api/bots'
 import type { CandleRow, Health, HeartbeatStatus, Incident, RawTrade, Timeframe } from '@/api/core'
 import type { LogLine } from '@/api/logs'
 import type { Position, Trade } from '@/api/orders'
+import type { QuickTestNews } from '@/api/strategies'
 import type { WebhookCall } from '@/api/webhooks'
 
 export const VERSION = 1
@@ -49,6 +50,7 @@ export interface EventData {
   'backtests/run': Run
   'backtests/sweep': Sweep
   'backtests/progress': BacktestProgress
+  'backtests/quick_test': QuickTestNews
   'webhooks/call': WebhookCall
   'webhooks/calls': { calls: WebhookCall[] }
   'loading/markets': MarketsEvent

@@ -6,6 +6,7 @@
  */
 import { ApiError } from '@/api/errors'
 import type { Requests, RequestType, TradingEvent, TradingEvents } from '@/api/trading'
+import { newId } from '@/utils/ids'
 import { formatDuration } from '@/utils/time'
 import { Connection, openBrowserSocket, type ConnectionOptions, type Link } from './connection'
 import { VERSION } from './events'
@@ -50,7 +51,7 @@ export class TradingSocket {
 
   constructor(options: TradingSocketOptions) {
     this.now = options.now ?? (() => Date.now())
-    this.freshId = options.newId ?? (() => crypto.randomUUID())
+    this.freshId = options.newId ?? newId
     this.connection = new Connection(options, {
       opened: () => this.waiting.forEach((waiting) => this.send(waiting)),
       received: (text) => this.received(text),

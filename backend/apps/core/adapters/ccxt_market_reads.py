@@ -50,6 +50,7 @@ def ticker_of(raw: Mapping[str, Any], *, symbol: str) -> Ticker:
         high=translate.limit(raw.get("high")),
         low=translate.limit(raw.get("low")),
         volume=translate.optional_decimal(raw.get("baseVolume")),
+        at_ms=None if raw.get("timestamp") is None else int(raw["timestamp"]),
     )
 
 

@@ -1,6 +1,7 @@
 """How the web process asks terminal 3 to run code in its sandbox: a Redis list, one reply list per request.
 
 At most once: a request lost with a service is answered by the client's deadline, and asking again is harmless.
+Whoever chose a request's number may take it back; that has a list of its own, so it never waits behind others.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from redis.exceptions import RedisError
 from apps.core.adapters.redis_connection import connect
 from domain.errors import (
     AristobotError,
+    Conflict,
     DeadlineExceeded,
     InvalidInput,
     Unavailable,
@@ -34,6 +36,7 @@ log = structlog.get_logger(__name__)
 REQUESTS = "strategy_requests"
 VALIDATE = "validate"
 _REPLY_PREFIX = "strategy_replies:"
+_TAKEN_BACK_PREFIX = "strategy_taken_back:"
 _MAX_WAITING = 50  # older requests are dropped: nobody waits for them any more
 _EXPIRES_S = 60
 _BLOCK_S = 1
@@ -48,8 +51,8 @@ class StrategyRequestServer:
     """Terminal 3's end.
 
     Args:
-        handlers: what is served besides `validate`, by kind.
-        concurrency: codes tried at once; the others wait in the list.
+        handlers: what is served besides `validate`, by kind; these may be taken back.
+        concurrency: codes tried at once; the others wait in the list. More than a user alone can ask for.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class StrategyRequestServer:
         host: StrategyHost,
         clock: Clock,
         handlers: Mapping[str, Handler] | None = None,
-        concurrency: int = 2,
+        concurrency: int = 14,
     ) -> None:
         self._redis = redis
         self._host = host
@@ -116,12 +119,37 @@ class StrategyRequestServer:
             "sent_at": self._clock.now().isoformat(),
         }
         try:
-            handler = self._handlers.get(request["kind"])
-            if handler is None:
-                raise InvalidInput(f"Demande « {request['kind']} » inconnue du moteur de trading.")
-            return {**head, "result": await handler(request["params"]), "error": None}
+            return {**head, "result": await self._result(request), "error": None}
         except AristobotError as exc:
             return {**head, "result": None, "error": error_to_wire(exc)}
+
+    async def _result(self, request: dict[str, Any]) -> Mapping[str, Any]:
+        handler = self._handlers.get(request["kind"])
+        if handler is None:
+            raise InvalidInput(f"Demande « {request['kind']} » inconnue du moteur de trading.")
+        if request["kind"] == VALIDATE:
+            return await handler(request["params"])
+        work = asyncio.ensure_future(handler(request["params"]))
+        taken_back = asyncio.ensure_future(self._taken_back(str(request["id"])))
+        try:
+            await asyncio.wait((work, taken_back), return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return work.result()
+            raise Conflict("Annulé à votre demande.", code="cancelled")
+        finally:
+            work.cancel()
+            taken_back.cancel()
+            await asyncio.gather(work, taken_back, return_exceptions=True)
+
+    async def _taken_back(self, number: str) -> None:
+        """Wait until the request is taken back, perhaps before it was begun."""
+        while True:
+            try:
+                if await self._redis.blpop([_TAKEN_BACK_PREFIX + number], timeout=_BLOCK_S) is not None:
+                    return
+            except (RedisError, OSError) as exc:  # the request itself needs no Redis until its reply
+                log.warning("strategy_requests.redis_unavailable", error=str(exc))
+                await self._clock.sleep(_RETRY_S)
 
     async def _validate(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
         return asdict(await self._host.validate(str(params["code"])))
@@ -136,21 +164,49 @@ async def validate_in_terminal_3(url: str, code: str, *, clock: Clock, timeout_s
     return Validation(valid=result["valid"], class_name=result["class_name"], errors=errors)
 
 
+async def take_back(url: str, number: str) -> None:
+    """Take back the request of that number, whether it runs, waits or is still to come; one that is over stays so.
+
+    Raises:
+        Unavailable: Redis does not answer.
+    """
+    redis = connect(url)
+    try:
+        async with redis.pipeline(transaction=True) as pipe:
+            pipe.rpush(_TAKEN_BACK_PREFIX + number, b"1")
+            pipe.expire(_TAKEN_BACK_PREFIX + number, _EXPIRES_S)
+            await pipe.execute()
+    except (RedisError, OSError) as exc:
+        raise Unavailable("Annulation non transmise : Redis ne répond pas.", code="redis_down") from exc
+    finally:
+        with suppress(RedisError, OSError):
+            await redis.aclose()
+
+
 async def ask_terminal_3(
-    url: str, kind: str, params: Mapping[str, Any], *, action: str, clock: Clock, timeout_s: float
+    url: str,
+    kind: str,
+    params: Mapping[str, Any],
+    *,
+    action: str,
+    clock: Clock,
+    timeout_s: float,
+    number: str | None = None,
 ) -> Mapping[str, Any]:
     """Ask over a connection of its own (a web request's event loop is short-lived) and return the result.
 
     Args:
         action: what is said not to have been done when nobody answers, in French.
+        number: by which `take_back` knows the request; nobody else may guess or choose it.
 
     Raises:
+        Conflict: code `cancelled`, it was taken back.
         DeadlineExceeded: terminal 3 did not answer in time.
         Unavailable: Redis does not answer, or the sandbox cannot run.
         AristobotError: what terminal 3 answered.
     """
     redis = connect(url)
-    number = uuid4().hex
+    number = number or uuid4().hex
     now = clock.now()
     request = {
         "v": VERSION,

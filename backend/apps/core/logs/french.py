@@ -90,6 +90,10 @@ def _signal(fields: Fields) -> str:
     return f"Signal {fields['signal_id']} reçu en {delay} ms, bots concernés : {fields['bots']}."
 
 
+def _heartbeat(fields: Fields) -> str:
+    return f"Heartbeat {'secondaire' if fields['source'] == 'secondary' else 'principal'} en marche."
+
+
 def _number(value: Any) -> str:
     return number(Decimal(str(value)))
 
@@ -117,7 +121,7 @@ _SENTENCES: Mapping[str, str | Callable[[Fields], str]] = {
         "« manage.py migrate »."
     ),
     "terminal.work_failed": "Une tâche annexe ({work}) a échoué, nouvel essai dans {again_in_s} s.",
-    "heartbeat.started": "Heartbeat en marche ({source}).",
+    "heartbeat.started": _heartbeat,
     "heartbeat.signal": "Signal {signal_id} publié.",
     "heartbeat.disconnected": "Connexion au marché perdue, nouvel essai. Cause : {error}",
     "heartbeat.incident": "{message}",

@@ -190,13 +190,13 @@ def test_peeking_strategy_is_played_the_exact_way() -> None:
 
 
 def test_indicator_that_remembers_longer_than_the_window_is_named() -> None:
-    code = CLASS.format(init='self.candles["rsi"] = ta.rsi(candles["close"], length=60)').replace(
-        'self.candles["close"].iloc[-1] >', 'self.candles["rsi"].iloc[-1] >'
+    code = CLASS.format(init='self.candles["dema"] = ta.dema(candles["close"], length=60)').replace(
+        'self.candles["close"].iloc[-1] >', 'self.candles["dema"].iloc[-1] >'
     )
     report = run(BacktestJob(code, {}, settings(window=150, first_bar=200)), market(400), scope=SCOPE)
     assert report.path is EnginePath.LITERAL
     assert report.checks.look_ahead.verdict is Verdict.OK
     assert report.checks.window.verdict is Verdict.TOO_SHORT
     (column,) = report.checks.window.columns
-    assert column.column == "rsi"
+    assert column.column == "dema"
     assert 1e-5 < (column.relative_gap or 0) < 0.1

@@ -52,11 +52,30 @@ it('tells a protection that waits from a sale at market', () => {
   ] }))
   const prices = screen.getAllByRole('row').slice(1).map((row) => within(row).getAllByRole('cell')[2].textContent?.trim())
   expect(prices).toEqual(['Marché', 'TP\u00A044\u202F879,43', 'SL\u00A042\u202F290,23', '42\u202F288,10'])
+  const sold = screen.getByText('Vente', { ignore: 'span', exact: false, selector: 'td:has(span)' })
+  expect([sold.textContent, sold.closest('tr')?.title]).toEqual(['Vente\u00A0SL', 'Vendu par le stop loss posé à 42\u202F290,23'])
 })
 
 it('warns about an order whose fate is unknown', () => {
   show(bot({ trades: [trade(1, { status: 'unknown' })] }))
   expect(screen.getByRole('status').textContent).toContain('BTC/USDT est bloqué')
+})
+
+it('offers the cap that the account bears when the present one keeps the bot from resuming', async () => {
+  const refusal = { code: 'cap_beyond_balance', message: 'Reprise refusée, montant maximal : Au-dessus du solde libre', details: { available: '998.5' } }
+  const server = fakeServer({
+    'POST /api/bots/1/resume/': { status: 400, body: refusal },
+    'PATCH /api/bots/1/': (call) => {
+      server.set('POST /api/bots/1/resume/', { body: bot({ state: 'running' }) })
+      return { body: bot({ state: 'suspended', ...(call.body as object) }) }
+    },
+  })
+  show(bot({ state: 'suspended', is_active: false, amount: '1000' }))
+  await fireEvent.click(screen.getByRole('button', { name: 'Reprendre' }))
+  const dialog = await screen.findByRole('dialog')
+  expect(dialog.textContent).toContain('Reprise refusée')
+  await fireEvent.click(within(dialog).getByRole('button', { name: /Reprendre avec 998,50\sUSDT au plus/ }))
+  await waitFor(() => expect(useBots().byId[1]).toMatchObject({ state: 'running', amount: '998.5' }))
 })
 
 it('stops at once when nothing is open', async () => {
@@ -76,6 +95,16 @@ it('asks before stopping on an open position', async () => {
   expect(orders(server)).toHaveLength(0)
   await fireEvent.click(within(dialog).getByRole('button', { name: 'Arrêter' }))
   await waitFor(() => expect(orders(server)[0]?.body).toEqual({ confirm: true, sell: false }))
+})
+
+it('sees a position that its protection closes while it asks', async () => {
+  const card = show(bot({ position: position() }))
+  await fireEvent.click(screen.getByRole('button', { name: 'Stop' }))
+  const dialog = await screen.findByRole('dialog')
+  await card.rerender({ bot: bot({ position: null }) })
+  await waitFor(() => expect(dialog.textContent).toContain('La position vient d’être fermée'))
+  expect(within(dialog).queryByRole('button', { name: 'Vendre au marché et arrêter' })).toBeNull()
+  expect(within(dialog).getByRole('button', { name: 'Arrêter' })).toBeDefined()
 })
 
 it('asks too when only the server knows of the position', async () => {

@@ -14,6 +14,8 @@ export interface OrderLine {
   text: string
   tone: 'buy' | 'sell' | 'gain' | 'loss' | 'draft'
   draggable: boolean
+  /** Why it cannot be dragged, for who tries. */
+  locked?: string
 }
 
 export interface FillMark {
@@ -140,10 +142,10 @@ export class CandleChart {
     )
   }
 
-  /** The draggable line under that height, if any. */
+  /** The line under that height that answers the pointer: to be dragged, or to say why it stays where it is. */
   lineAt(y: number): OrderLine | null {
     for (const { spec } of this.drawn.values()) {
-      const at = spec.draggable ? this.candles.priceToCoordinate(spec.price) : null
+      const at = spec.draggable || spec.locked ? this.candles.priceToCoordinate(spec.price) : null
       if (at !== null && Math.abs(at - y) <= NEAR_PX) return spec
     }
     return null
