@@ -47,6 +47,7 @@ PEERS = (
     Peer("backtrader", ("backtrader==1.9.78.123", "pandas"), "backtrader_loop.py", share=0.1),
     Peer("jesse", ("jesse",), "jesse_research.py", share=0.1),
     Peer("freqtrade", ("freqtrade==2026.9",), "freqtrade_loop.py", share=0.1),
+    Peer("nautilus_trader", ("nautilus_trader==1.221.0",), "nautilus_engine.py", share=0.1),
 )
 
 

@@ -23,6 +23,7 @@ from domain.backtest.source import Source
 from domain.strategies.evaluate import Asked
 
 _SETTLED = 2e-5  # of a column's size: more than that, the window is too short for it
+_TIGHT = 1e-9  # of it: less than that matters at no bar worth speaking of
 _MARGIN = 20  # how much larger the difference may be at a bar that was not drawn
 _TERMS_CLOSE = 1e-7  # of the size asked, and of the price for stops: under any exchange's tick
 _FLOOR = 1e-10  # of a column's size: rounding
@@ -48,11 +49,13 @@ class Settling:
     Args:
         slack: key -> by how much its value may differ from what a live bot sees.
         too_short: columns that do not settle.
+        loose: columns that settle, but not to rounding: where they come near to each other is asked the exact way.
     """
 
     bars: set[int] = field(default_factory=set)
     slack: dict[Key, float] = field(default_factory=dict)
     too_short: list[ColumnDifference] = field(default_factory=list)
+    loose: list[Key] = field(default_factory=list)
 
 
 def settling(
@@ -91,6 +94,8 @@ def settling(
         if gap > (_FLOOR if key in whole.windowed else _SETTLED) * scale:
             value = float(numbers(whole.columns[key][bar : bar + 1])[0])
             found.too_short.append(difference(key, bar, candles, value, seen_value))
+        elif gap > _TIGHT * scale:
+            found.loose.append(key)
         found.slack[key] = 0.0 if exact else max(_FLOOR * scale, _MARGIN * gap)
     return found
 

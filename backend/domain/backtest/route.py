@@ -209,8 +209,11 @@ class Route:
             self._as_given(whole)
             return proof.Settling(slack=dict(known))
         settled = self._compared(whole, read, first, self._depth)
-        if settled.too_short and self._as_windows_show(whole, read, settled.too_short):
-            settled = self._compared(whole, read, first, self._depth)
+        wanted = settled.too_short or settled.loose
+        if wanted and self._as_windows_show(whole, read, settled.too_short):
+            before, settled = settled, self._compared(whole, read, first, self._depth)
+            if settled.too_short and not before.too_short:  # it was good enough as it was
+                settled, whole.windowed = before, {}
         settled.slack = {key: max(slack, known.get(key, 0.0)) for key, slack in settled.slack.items()}
         self._bars, self._short = len(settled.bars), settled.too_short
         if settled.too_short:
@@ -228,7 +231,7 @@ class Route:
     def _as_windows_show(self, whole: Snapshot, keys: list[Key], needed: Sequence[ColumnDifference]) -> bool:
         """Read averages of long memory as each window shows them, unless another column remembers longer too."""
         averages = recognised.find(whole, keys, self._candles, self._window)
-        if not {each.column for each in needed} <= set(map(name_of, averages)):
+        if not averages or not {each.column for each in needed} <= set(map(name_of, averages)):
             return False
         others = [key for key in keys if key not in averages and not windowed.is_given(whole, key, self._candles)]
         if windowed.remember(

@@ -152,9 +152,8 @@ class Weighted(Shown):
         """Return values at bars, which are at these positions of their windows."""
         before = at - position - 1
         past = np.where(before >= 0, self._sums[np.maximum(before, 0)], 0.0)
-        found = (self._sums[np.maximum(at, 0)] - self._keep ** (position + 1.0) * past) / weight(
-            self._keep, position
-        )
+        known = np.maximum(position, 0)
+        found = (self._sums[np.maximum(at, 0)] - self._keep ** (known + 1.0) * past) / weight(self._keep, known)
         return np.where((position < self.start) | (at < 0), np.nan, found)
 
 

@@ -278,3 +278,9 @@ def test_certificate_of_such_a_run_reads_its_averages_the_same_way() -> None:
     assert (again.path, list(again.outcome.trades)) == (first.path, list(first.outcome.trades))
     assert (again.assumptions, again.checks.window) == (first.assumptions, first.checks.window)
     assert again.checks.look_ahead.prefixes_checked == 0
+
+
+def test_average_that_settles_but_not_to_rounding_is_read_the_same_way() -> None:
+    report = played(CODE.format(also="", long=CROSSED).replace("length=50", "length=14"), market(340))
+    assert (report.path, report.checks.window.verdict) == (VECTORISED, Verdict.OK)
+    assert "« slow »" in report.assumptions["Indicateurs à longue mémoire"]
