@@ -171,18 +171,16 @@ def _steps_of(instance: Instance, run_id: int) -> dict[str, float]:
     def logged() -> dict[str, float] | None:
         for file in (instance.data_dir / "logs").glob("*.jsonl"):
             for line in reversed(file.read_text(encoding="utf-8").splitlines()):
-                entry = json.loads(line) if "backtests.done" in line else {}
-                if _field(entry, "id") == run_id:
-                    return dict(_field(entry, "seconds"))
+                if "backtests.done" not in line:
+                    continue
+                fields = json.loads(line)["fields"]
+                if (fields["kind"], fields["id"]) == ("BacktestResult", run_id):
+                    return dict(fields["seconds"])
         return None
 
-    wait_until(lambda: logged() is not None, timeout_s=_TIMEOUT_S, what="the steps are logged")
+    wait_until(lambda: logged() is not None, timeout_s=30.0, what="the steps are logged")
     steps = logged() or {}
     return {step: float(steps.get(step, 0.0)) for step in _STEPS}
-
-
-def _field(entry: Mapping[str, Any], name: str) -> Any:
-    return entry.get(name, entry.get("fields", {}).get(name))
 
 
 class _Peak:

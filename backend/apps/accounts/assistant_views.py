@@ -1,11 +1,8 @@
 """REST of the AI provider: settings, models, test. What the assistant itself does is in apps.strategies."""
 
-from typing import Any
-
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from apps.accounts.selectors import assistant_settings
@@ -17,13 +14,7 @@ from apps.accounts.serializers import (
     ProviderTestSerializer,
 )
 from apps.accounts.services import assistant
-
-
-def _validated(serializer: type[Serializer[Any]], given: Any) -> dict[str, Any]:
-    bound = serializer(data=given)
-    bound.is_valid(raise_exception=True)
-    validated: dict[str, Any] = bound.validated_data
-    return validated
+from apps.core.api_input import validated
 
 
 class AssistantSettingsView(APIView):
@@ -35,7 +26,7 @@ class AssistantSettingsView(APIView):
     @extend_schema(request=AssistantChangeSerializer, responses=AssistantSettingsSerializer)
     def patch(self, request: Request) -> Response:
         """Change what is given; `provider` names the one that is on, "" for none."""
-        changed = assistant.change(request.user, _validated(AssistantChangeSerializer, request.data))
+        changed = assistant.change(request.user, validated(AssistantChangeSerializer, request.data))
         return Response(assistant_settings(changed))
 
 
@@ -46,7 +37,7 @@ class AssistantModelsView(APIView):
     )
     def get(self, request: Request) -> Response:
         """Ask the provider for its models, with the stored key or address."""
-        asked = _validated(AiProviderSerializer, request.query_params)
+        asked = validated(AiProviderSerializer, request.query_params)
         models = assistant.list_models(request.user, asked["provider"])
         return Response(AiModelSerializer(models, many=True).data)
 
@@ -55,5 +46,5 @@ class AssistantTestView(APIView):
     @extend_schema(request=AiProviderSerializer, responses=ProviderTestSerializer)
     def post(self, request: Request) -> Response:
         """Let the chosen model answer one word."""
-        asked = _validated(AiProviderSerializer, request.data)
+        asked = validated(AiProviderSerializer, request.data)
         return Response(ProviderTestSerializer(assistant.test(request.user, asked["provider"])).data)

@@ -11,7 +11,6 @@ from rest_framework import status
 from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from apps.accounts.models import User
@@ -26,6 +25,7 @@ from apps.accounts.serializers import (
 )
 from apps.accounts.services import debug_mode, deletion, devices, registration, sign_in
 from apps.accounts.session import SessionFacts, session_body
+from apps.core.api_input import validated
 from domain.errors import NotFound
 
 
@@ -50,13 +50,6 @@ class SessionBase(APIView):
         return response
 
 
-def _validated(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
-    bound = serializer(data=request.data)
-    bound.is_valid(raise_exception=True)
-    validated: dict[str, Any] = bound.validated_data
-    return validated
-
-
 @method_decorator(ensure_csrf_cookie, name="dispatch")
 class SessionView(SessionBase):
     permission_classes = SessionBase.public
@@ -72,7 +65,7 @@ class LoginView(SessionBase):
 
     @extend_schema(request=CredentialsSerializer, responses=SessionSerializer)
     def post(self, request: Request) -> Response:
-        asked = _validated(CredentialsSerializer, request)
+        asked = validated(CredentialsSerializer, request.data)
         http = request._request
         user = sign_in.check_credentials(http, username=asked["username"], password=asked["password"])
         sign_in.enter(http, user, now=timezone.now())
@@ -87,7 +80,7 @@ class CodeView(SessionBase):
 
     @extend_schema(request=SignInCodeSerializer, responses=SessionSerializer)
     def post(self, request: Request) -> Response:
-        asked = _validated(SignInCodeSerializer, request)
+        asked = validated(SignInCodeSerializer, request.data)
         sign_in.enter_with_code(request._request, asked["code"], now=timezone.now())
         return self.entered()
 
@@ -98,7 +91,7 @@ class RegisterView(SessionBase):
 
     @extend_schema(request=CredentialsSerializer, responses={201: SessionSerializer})
     def post(self, request: Request) -> Response:
-        asked = _validated(CredentialsSerializer, request)
+        asked = validated(CredentialsSerializer, request.data)
         user = registration.register(username=asked["username"], password=asked["password"])
         login(request._request, user, backend=sign_in.MODEL_BACKEND)
         return self.entered(status.HTTP_201_CREATED)
@@ -114,7 +107,7 @@ class DebugView(SessionBase):
     def post(self, request: Request) -> Response:
         if not debug_mode.is_allowed():
             raise NotFound("Mode développement indisponible sur ce serveur.", code="debug_not_allowed")
-        active = _validated(DebugSerializer, request)["active"]
+        active = validated(DebugSerializer, request.data)["active"]
         if active:
             user = debug_mode.dev_user()
             debug_mode.set_active(True)
@@ -138,7 +131,7 @@ class PasswordView(SessionBase):
 
     @extend_schema(request=PasswordChangeSerializer, responses={204: None})
     def post(self, request: Request) -> Response:
-        asked = _validated(PasswordChangeSerializer, request)
+        asked = validated(PasswordChangeSerializer, request.data)
         user: User = request.user
         sign_in.check_own_password(request._request, user, asked["old_password"], action="Changement refusé")
         registration.check_password_strength(user, asked["new_password"])
@@ -154,7 +147,7 @@ class PreferencesView(SessionBase):
 
     @extend_schema(request=PreferencesSerializer, responses=SessionSerializer)
     def patch(self, request: Request) -> Response:
-        asked = _validated(PreferencesSerializer, request)
+        asked = validated(PreferencesSerializer, request.data)
         user: User = request.user
         for field, value in asked.items():
             setattr(user, field, value)
@@ -167,7 +160,7 @@ class AccountView(SessionBase):
 
     @extend_schema(request=PasswordSerializer, responses={204: None})
     def delete(self, request: Request) -> Response:
-        asked = _validated(PasswordSerializer, request)
+        asked = validated(PasswordSerializer, request.data)
         user: User = request.user
         sign_in.check_own_password(
             request._request, user, asked["password"], action="Suppression du compte refusée"

@@ -1,7 +1,5 @@
 """REST of alerts: the list, the addresses with their test, which kinds are sent."""
 
-from typing import Any
-
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -10,7 +8,6 @@ from rest_framework.mixins import ListModelMixin
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
@@ -26,6 +23,7 @@ from apps.alerts.serializers import (
     DailySummarySerializer,
 )
 from apps.alerts.services import addresses
+from apps.core.api_input import validated
 
 
 class _NewestFirst(CursorPagination):
@@ -33,13 +31,6 @@ class _NewestFirst(CursorPagination):
     page_size = 20
     page_size_query_param = "limit"
     max_page_size = 200
-
-
-def _validated(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
-    bound = serializer(data=request.data)
-    bound.is_valid(raise_exception=True)
-    validated: dict[str, Any] = bound.validated_data
-    return validated
 
 
 class AlertViewSet(ListModelMixin, GenericViewSet[Alert]):
@@ -71,13 +62,13 @@ class AlertAddressViewSet(GenericViewSet[AlertAddress]):
     @extend_schema(request=AlertAddressCreateSerializer, responses={201: AlertAddressSerializer})
     def create(self, request: Request) -> Response:
         """Add an address; it is stored encrypted and only shown masked from then on."""
-        made = addresses.add(request.user, _validated(AlertAddressCreateSerializer, request)["address"])
+        made = addresses.add(request.user, validated(AlertAddressCreateSerializer, request.data)["address"])
         return Response(self.get_serializer(made).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=AlertAddressChangeSerializer, responses=AlertAddressSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
         selectors.own_address(request.user, int(pk))
-        asked = _validated(AlertAddressChangeSerializer, request)
+        asked = validated(AlertAddressChangeSerializer, request.data)
         return Response(self.get_serializer(addresses.switch(request.user, int(pk), **asked)).data)
 
     @extend_schema(responses={204: None})
@@ -100,7 +91,7 @@ class AlertPreferencesView(APIView):
     @extend_schema(request=AlertPreferencesSerializer, responses=AlertPreferencesSerializer)
     def put(self, request: Request) -> Response:
         """Choose which kinds are sent."""
-        addresses.choose_kinds(request.user, _validated(AlertPreferencesSerializer, request)["kinds"])
+        addresses.choose_kinds(request.user, validated(AlertPreferencesSerializer, request.data)["kinds"])
         return self._answer(request)
 
     def _answer(self, request: Request) -> Response:
@@ -116,5 +107,5 @@ class DailySummaryView(APIView):
     @extend_schema(request=DailySummarySerializer, responses=DailySummarySerializer)
     def put(self, request: Request) -> Response:
         """Choose the hour of the daily summary, or none."""
-        addresses.choose_summary(request.user, **_validated(DailySummarySerializer, request))
+        addresses.choose_summary(request.user, **validated(DailySummarySerializer, request.data))
         return self.get(request)

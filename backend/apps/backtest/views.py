@@ -1,7 +1,6 @@
 """`/api/backtests/`: strategies played over past candles; one's own runs only, another user's is a 404."""
 
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
@@ -40,6 +39,7 @@ from apps.backtest.trades import CsvRenderer, TradesFile, file_name, ordered_by,
 from apps.brokers.selectors import own_broker
 from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.strategy_requests import ask_terminal_3, take_back
+from apps.core.api_input import validated
 from domain.strategies.loader import invalid
 from domain.strategies.params import check_params, declared_params
 from domain.strategies.syntax import check_syntax
@@ -58,7 +58,7 @@ class BacktestViewSet(GenericViewSet[BacktestResult]):
     @extend_schema(parameters=[BacktestQuery], responses=BacktestSerializer(many=True))
     def list(self, request: Request) -> Response:
         rows = selectors.runs_of(request.user.pk)
-        page = self.paginate_queryset(rows.filter(**_validated(BacktestQuery(data=request.query_params))))
+        page = self.paginate_queryset(rows.filter(**validated(BacktestQuery, request.query_params)))
         return self.get_paginated_response([run_body(row) for row in page or []])
 
     @extend_schema(responses=BacktestDetailSerializer)
@@ -68,7 +68,7 @@ class BacktestViewSet(GenericViewSet[BacktestResult]):
 
     @extend_schema(request=BacktestInputSerializer, responses={201: BacktestSerializer})
     def create(self, request: Request) -> Response:
-        wanted = _validated(BacktestInputSerializer(data=request.data))
+        wanted = validated(BacktestInputSerializer, request.data)
         run = requests.create_run(request.user.pk, wanted, now=datetime.now(UTC))
         tell_and_wake(run)
         return Response(run_body(run), status=status.HTTP_201_CREATED)
@@ -77,7 +77,7 @@ class BacktestViewSet(GenericViewSet[BacktestResult]):
     @action(detail=False, methods=["get"], pagination_class=None)
     def offer(self, request: Request) -> Response:
         """What a form proposes for a market: the account's fees and balance, limits, candles that are kept."""
-        asked = _validated(OfferQuery(data=request.query_params))
+        asked = validated(OfferQuery, request.query_params)
         broker = own_broker(request.user, asked["broker"])
         timeframe = Timeframe.parse(asked["timeframe"])
         return Response(offer.offer(broker, asked["symbol"], timeframe, now=datetime.now(UTC)))
@@ -102,7 +102,7 @@ class BacktestViewSet(GenericViewSet[BacktestResult]):
     @action(detail=True, methods=["get"], renderer_classes=[JSONRenderer, CsvRenderer], pagination_class=None)
     def trades(self, request: Request, pk: str) -> Response:
         """One page of trades, or all of them as CSV."""
-        asked = _validated(TradeQuery(data=request.query_params))
+        asked = validated(TradeQuery, request.query_params)
         run = selectors.finished_run(request.user.pk, int(pk), "trades_detail")
         if request.accepted_renderer.format == CsvRenderer.format:
             return Response(
@@ -115,7 +115,7 @@ class BacktestViewSet(GenericViewSet[BacktestResult]):
     @action(detail=True, methods=["get"], pagination_class=None)
     def equity(self, request: Request, pk: str) -> Response:
         """Equity, drawdown, buy and hold, and the candles under the trades, as many as a screen shows."""
-        asked = _validated(CurveQuery(data=request.query_params))
+        asked = validated(CurveQuery, request.query_params)
         return Response(curves.body(request.user.pk, int(pk), **asked))
 
 
@@ -160,7 +160,7 @@ class QuickTestCancelView(APIView):
     @extend_schema(request=QuickTestCancelSerializer, responses={204: None})
     def post(self, request: Request) -> Response:
         """End one's quick test of that id, whatever it does; its own answer then says `cancelled`."""
-        asked = _validated(QuickTestCancelSerializer(data=request.data))
+        asked = validated(QuickTestCancelSerializer, request.data)
         async_to_sync(take_back)(settings.REDIS_URL, _number(request, asked["id"]))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -168,9 +168,3 @@ class QuickTestCancelView(APIView):
 def _number(request: Request, test_id: UUID) -> str:
     """Return what names a test in terminal 3: nobody reaches another user's by its id."""
     return f"{request.user.pk}:{test_id}"
-
-
-def _validated(serializer: Any) -> dict[str, Any]:
-    serializer.is_valid(raise_exception=True)
-    validated: dict[str, Any] = serializer.validated_data
-    return validated

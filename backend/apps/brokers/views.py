@@ -9,7 +9,6 @@ from rest_framework.decorators import action
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
 from rest_framework.viewsets import ReadOnlyModelViewSet
 
 from apps.brokers import selectors
@@ -26,19 +25,13 @@ from apps.brokers.serializers import (
     KeysTestSerializer,
 )
 from apps.brokers.services import connection, editing
+from apps.core.api_input import validated
 from domain.ports import Balance
 
 
 class _ById(CursorPagination):
     ordering = "id"
     page_size = 200
-
-
-def _validated(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
-    bound = serializer(data=request.data)
-    bound.is_valid(raise_exception=True)
-    validated: dict[str, Any] = bound.validated_data
-    return validated
 
 
 class BrokerViewSet(ReadOnlyModelViewSet[Broker]):
@@ -61,13 +54,13 @@ class BrokerViewSet(ReadOnlyModelViewSet[Broker]):
     @extend_schema(request=BrokerCreateSerializer, responses={201: BrokerSerializer})
     def create(self, request: Request) -> Response:
         """Add a broker; its keys are stored encrypted and never shown again."""
-        made = editing.add(request.user, **_validated(BrokerCreateSerializer, request))
+        made = editing.add(request.user, **validated(BrokerCreateSerializer, request.data))
         return self._answer(made.pk, status.HTTP_201_CREATED)
 
     @extend_schema(request=BrokerChangeSerializer, responses=BrokerSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change the name, the keys or a switch; terminal 5 takes it over without a restart."""
-        changed = editing.change(request.user, int(pk), _validated(BrokerChangeSerializer, request))
+        changed = editing.change(request.user, int(pk), validated(BrokerChangeSerializer, request.data))
         return self._answer(changed.pk)
 
     @extend_schema(responses={204: None})
@@ -80,7 +73,7 @@ class BrokerViewSet(ReadOnlyModelViewSet[Broker]):
     @action(detail=False, methods=["post"], url_path="test")
     def test_keys(self, request: Request) -> Response:
         """Try credentials that are not stored; the answer is the balance they see."""
-        asked = _validated(KeysTestSerializer, request)
+        asked = validated(KeysTestSerializer, request.data)
         asked["credentials"] = editing.checked_credentials(**asked)
         return Response(_test_body(connection.try_keys(user_id=request.user.pk, **asked)))
 

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from apps.core.api_input import validated
 from apps.core.pagination import Pagination
 from apps.trading_engine import selectors
 from apps.trading_engine.bodies import decision_body, parity_run_body
@@ -53,17 +54,17 @@ class BotViewSet(GenericViewSet[ActiveStrategy]):
 
     @extend_schema(request=BotInputSerializer, responses={201: BotSerializer})
     def create(self, request: Request) -> Response:
-        wanted = _validated(BotInputSerializer(data=request.data))
+        wanted = validated(BotInputSerializer, request.data)
         caps.refuse_beyond_balance(request.user.pk, wanted, now=_now())
         return _answer(bots.create(request.user.pk, wanted, now=_now()), status.HTTP_201_CREATED)
 
     @extend_schema(request=BotInputSerializer, responses=BotSerializer)
     def update(self, request: Request, pk: str) -> Response:
-        return self._change(request, pk, _validated(BotInputSerializer(data=request.data)))
+        return self._change(request, pk, validated(BotInputSerializer, request.data))
 
     @extend_schema(request=BotInputSerializer(partial=True), responses=BotSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
-        return self._change(request, pk, _validated(BotInputSerializer(data=request.data, partial=True)))
+        return self._change(request, pk, validated(BotInputSerializer, request.data, partial=True))
 
     def _change(self, request: Request, pk: str, changes: dict[str, Any]) -> Response:
         caps.refuse_change(bots.own_bot(request.user.pk, int(pk)), changes, now=_now())
@@ -77,7 +78,7 @@ class BotViewSet(GenericViewSet[ActiveStrategy]):
     @extend_schema(request=StopInputSerializer, responses=BotSerializer)
     @action(detail=True, methods=["post"])
     def stop(self, request: Request, pk: str) -> Response:
-        asked = _validated(StopInputSerializer(data=request.data))
+        asked = validated(StopInputSerializer, request.data)
         stopped = bots.stop(
             request.user.pk, int(pk), confirm=asked["confirm"], sell=asked.get("sell", False), now=_now()
         )
@@ -130,12 +131,6 @@ class BotViewSet(GenericViewSet[ActiveStrategy]):
 
 def _answer(bot: ActiveStrategy, code: int = status.HTTP_200_OK) -> Response:
     return Response(selectors.bodies([bot], now=_now())[0], status=code)
-
-
-def _validated(serializer: Any) -> dict[str, Any]:
-    serializer.is_valid(raise_exception=True)
-    validated: dict[str, Any] = serializer.validated_data
-    return validated
 
 
 def _now() -> datetime:

@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from apps.core.api_input import validated
 from apps.core.services.gateway_access import short_lived_gateway
 from apps.webhooks import selectors
 from apps.webhooks.bodies import call_body, source_body
@@ -54,13 +55,13 @@ class SourceViewSet(GenericViewSet[WebhookSource]):
 
     @extend_schema(request=SourceInputSerializer, responses={201: NewSourceSerializer})
     def create(self, request: Request) -> Response:
-        wanted = _validated(SourceInputSerializer(data=request.data))
+        wanted = validated(SourceInputSerializer, request.data)
         source, token = sources.create(request.user.pk, wanted)
         return _answer(source, request, token=token, code=status.HTTP_201_CREATED)
 
     @extend_schema(request=SourceInputSerializer(partial=True), responses=SourceSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
-        changes = _validated(SourceInputSerializer(data=request.data, partial=True))
+        changes = validated(SourceInputSerializer, request.data, partial=True)
         return _answer(sources.update(request.user.pk, int(pk), changes), request)
 
     @extend_schema(responses={204: None})
@@ -84,7 +85,7 @@ class SourceViewSet(GenericViewSet[WebhookSource]):
     def read(self, request: Request, pk: str) -> Response:
         """How a message would be read now; nothing is ordered."""
         source = sources.own_source(request.user.pk, int(pk))
-        text = _validated(MessageSerializer(data=request.data))["body"]
+        text = validated(MessageSerializer, request.data)["body"]
         return Response(trials.read(source, text, ask=_ask_exchange, now=_now()).body())
 
     @extend_schema(request=MessageSerializer, responses={202: CallSerializer})
@@ -92,7 +93,7 @@ class SourceViewSet(GenericViewSet[WebhookSource]):
     def test(self, request: Request, pk: str) -> Response:
         """Send a message as if it had come from outside; never where real money would move."""
         source = sources.own_source(request.user.pk, int(pk))
-        text = _validated(MessageSerializer(data=request.data))["body"]
+        text = validated(MessageSerializer, request.data)["body"]
         peer = str(request.META.get("REMOTE_ADDR", ""))
         call = trials.send(source, text, remote_address=peer, now=_now())
         return Response(call_body(call), status=status.HTTP_202_ACCEPTED)
@@ -121,7 +122,7 @@ class CallViewSet(ListModelMixin, GenericViewSet[Webhook]):
     @extend_schema(parameters=[SinceSerializer], responses=SummarySerializer)
     @action(detail=False, methods=["get"], filterset_class=None, pagination_class=None)
     def summary(self, request: Request) -> Response:
-        since = _validated(SinceSerializer(data=request.query_params))["since"]
+        since = validated(SinceSerializer, request.query_params)["since"]
         return Response(selectors.summary(request.user.pk, since=since, now=_now()))
 
 
@@ -157,12 +158,6 @@ def _ask_exchange(broker_id: int, user_id: int, symbol: str) -> tuple[Decimal, B
 
     answer: tuple[Decimal, Balance] = async_to_sync(ask)()
     return answer
-
-
-def _validated(serializer: Any) -> dict[str, Any]:
-    serializer.is_valid(raise_exception=True)
-    validated: dict[str, Any] = serializer.validated_data
-    return validated
 
 
 def _now() -> datetime:

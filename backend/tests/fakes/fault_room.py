@@ -1,12 +1,15 @@
 """Troubles of HTTP for orders, and a real executor with ccxt and simex to meet them: for the fault matrix."""
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db import connections
 
 from apps.accounts.models import User
 from apps.brokers.models import Broker
@@ -24,7 +27,7 @@ from domain.orders import OrderRequest, OrderSource, OrderType, Side
 from domain.ports import BrokerAccess
 from tests.fakes.orders_room import FreeLease
 from tests.fakes.publisher import FakePublisher
-from tests.fakes.simex_process import SimexProcess
+from tests.fakes.simex_process import SimexProcess, running_simex
 
 CLOCK = SystemClock()
 BTC = "BTC/USDT"
@@ -227,6 +230,25 @@ class Room:
             cancel_backoff=(timedelta(seconds=0.2),),
         )
         return OrderExecutor(self, FakePublisher(), CLOCK, timings=timings, lease=FreeLease())
+
+
+@contextmanager
+def still_exchange() -> Iterator[SimexProcess]:
+    """Run an exchange whose market stands still: one price for every case, nothing is triggered, wide limits."""
+    start = (CLOCK.now() - timedelta(minutes=2)).isoformat(timespec="seconds")
+    with running_simex("--seed", "13", "--symbols", "BTCUSDT", "--speed", "step", "--start", start) as process:
+        yield process
+
+
+@asynccontextmanager
+async def open_room(simex: SimexProcess) -> AsyncIterator[Room]:
+    """Give a test its room, and forget its troubles and connections afterwards."""
+    room = Room(simex, await User.objects.acreate(username="lea"))
+    yield room
+    await asyncio.gather(*(session.close() for session in room.sessions.values()))
+    simex.admin("DELETE", "faults")
+    await close_claims()
+    await sync_to_async(connections.close_all)()
 
 
 async def run_until_settled(room: Room) -> None:

@@ -352,6 +352,7 @@ def _trade(user: User, broker: Broker, bot: Any) -> Trade:
         quantity=Decimal(1),
         status="open",
         profit_loss=Decimal(1),
+        market_time=CLOSE,
         error_message=MARK,
         valid_until=datetime.now(UTC) + timedelta(days=1),
     )

@@ -102,6 +102,7 @@ def test_a_cap_above_the_free_balance_is_refused_at_a_change_and_a_resume(
     assert client.patch(path, {"amount": "240"}, content_type=JSON).status_code == 200
     for again in (client.post(f"{path}resume/"), client.patch(path, {"is_active": True}, content_type=JSON)):
         assert (again.status_code, again.json()["code"]) == (400, "cap_beyond_balance")  # … what lets it again, is
+        assert again.json()["details"]["available"] == "150"
     bot.refresh_from_db()
     assert not bot.is_active
     assert "Reprise refusée, montant maximal" in client.post(f"{path}resume/").json()["message"]

@@ -5,24 +5,19 @@ orders and log of requests: it holds one order or none, and the row says which. 
 every trouble; those with a trigger leave by the same request and meet the kinds of trouble once each.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
-from django.db import connections
 from pytest_django.fixtures import SettingsWrapper
 
-from apps.accounts.models import User
 from apps.orders.models import Fill, Trade
 from tests.fakes.fault_room import (
     ABSENT,
     AT_ONCE,
     CASES,
-    CLOCK,
     KINDS,
     PATH,
     QUANTITY,
@@ -30,9 +25,11 @@ from tests.fakes.fault_room import (
     TAKEN,
     Case,
     Room,
+    open_room,
     run_until_settled,
+    still_exchange,
 )
-from tests.fakes.simex_process import SimexProcess, running_simex
+from tests.fakes.simex_process import SimexProcess
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,21 +53,15 @@ ACCEPTED_LATE = "accepted beyond our time-out"
 
 @pytest.fixture(scope="module")
 def simex() -> Iterator[SimexProcess]:
-    # A market that stands still: the price is the same for every case, and the limits of requests are wide.
-    start = (CLOCK.now() - timedelta(minutes=2)).isoformat(timespec="seconds")
-    options = ("--seed", "13", "--symbols", "BTCUSDT", "--speed", "step", "--start", start)
-    with running_simex(*options) as process:
+    with still_exchange() as process:
         yield process
 
 
 @pytest_asyncio.fixture
 async def room(simex: SimexProcess, settings: SettingsWrapper) -> AsyncIterator[Room]:
     settings.SIMEX_URL = simex.url
-    made = Room(simex, await User.objects.acreate(username="lea"))
-    yield made
-    await asyncio.gather(*(session.close() for session in made.sessions.values()))
-    simex.admin("DELETE", "faults")
-    await sync_to_async(connections.close_all)()
+    async with open_room(simex) as made:
+        yield made
 
 
 async def test_each_trouble_of_each_order_leaves_one_order_or_none_and_the_row_says_which(room: Room) -> None:

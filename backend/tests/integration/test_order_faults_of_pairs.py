@@ -6,16 +6,13 @@ both legs are there or none, the changed order is there once, old or new, and th
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
-from django.db import connections
 from pytest_django.fixtures import SettingsWrapper
 
-from apps.accounts.models import User
 from apps.orders import desk
 from apps.orders.models import OrderCommand, Trade
 from domain.orders import OrderRequest, OrderType, Side
@@ -23,16 +20,17 @@ from tests.fakes.fault_room import (
     ABSENT,
     BTC,
     CASES,
-    CLOCK,
     QUANTITY,
     REJECTED,
     SHORT_TIMEOUT_S,
     TAKEN,
     Case,
     Room,
+    open_room,
     run_until_settled,
+    still_exchange,
 )
-from tests.fakes.simex_process import SimexProcess, running_simex
+from tests.fakes.simex_process import SimexProcess
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -57,21 +55,15 @@ HALF = Case({"kind": "refuse_replacement"}, "half")
 
 @pytest.fixture(scope="module")
 def simex() -> Iterator[SimexProcess]:
-    # A market that stands still: nothing is triggered.
-    start = (CLOCK.now() - timedelta(minutes=2)).isoformat(timespec="seconds")
-    options = ("--seed", "13", "--symbols", "BTCUSDT", "--speed", "step", "--start", start)
-    with running_simex(*options) as process:
+    with still_exchange() as process:
         yield process
 
 
 @pytest_asyncio.fixture
 async def room(simex: SimexProcess, settings: SettingsWrapper) -> AsyncIterator[Room]:
     settings.SIMEX_URL = simex.url
-    made = Room(simex, await User.objects.acreate(username="lea"))
-    yield made
-    await asyncio.gather(*(session.close() for session in made.sessions.values()))
-    simex.admin("DELETE", "faults")
-    await sync_to_async(connections.close_all)()
+    async with open_room(simex) as made:
+        yield made
 
 
 async def test_each_kind_of_trouble_leaves_a_pair_whole_or_not_at_all(room: Room) -> None:

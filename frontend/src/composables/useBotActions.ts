@@ -1,6 +1,6 @@
 import { computed, ref } from 'vue'
 import type { Bot } from '@/api/bots'
-import { ApiError } from '@/api/errors'
+import { ApiError, messageOf } from '@/api/errors'
 import { useBots } from '@/stores/bots'
 import { useToasts } from '@/stores/toasts'
 import { useAction } from './useAsync'
@@ -15,6 +15,8 @@ export function useBotActions(bot: () => Bot) {
   const toasts = useToasts()
   const sellOpen = ref(false)
   const stopOpen = ref(false)
+  /** The cap that the account would bear, and why the present one keeps the bot from resuming. */
+  const lowerCap = ref<{ amount: string; reason: string } | null>(null)
 
   async function reported(done: string, failed: string, work: () => Promise<unknown>): Promise<boolean> {
     try {
@@ -28,7 +30,29 @@ export function useBotActions(bot: () => Bot) {
   }
 
   const suspend = useAction(() => reported('Bot suspendu', 'Suspension impossible', () => bots.suspend(bot().id)))
-  const resume = useAction(() => reported('Bot repris', 'Reprise impossible', () => bots.resume(bot().id)))
+  const resume = useAction(async () => {
+    lowerCap.value = null
+    try {
+      await bots.resume(bot().id)
+    } catch (error) {
+      const amount = error instanceof ApiError && error.code === 'cap_beyond_balance' ? String(error.details['available'] ?? '') : ''
+      if (/[1-9]/.test(amount)) lowerCap.value = { amount, reason: messageOf(error) }
+      else toasts.failure('Reprise impossible', error)
+      return
+    }
+    toasts.push('ok', 'Bot repris', `${bot().strategy_name}, ${bot().symbol}`)
+  })
+  const resumeWithin = useAction(async () => {
+    const cap = lowerCap.value
+    if (!cap) return
+    try {
+      await bots.setCap(bot().id, cap.amount)
+    } catch (error) {
+      toasts.failure('Montant inchangé', error)
+      return
+    }
+    await resume.run()
+  })
   const sell = useAction(async () => {
     if (await reported('Vente au marché demandée', 'Vente impossible', () => bots.sell(bot().id))) sellOpen.value = false
   })
@@ -46,7 +70,7 @@ export function useBotActions(bot: () => Bot) {
   })
 
   return {
-    sellOpen, stopOpen, suspend, resume, sell, stop,
+    sellOpen, stopOpen, lowerCap, suspend, resume, resumeWithin, sell, stop,
     canResume: computed(() => bot().state === 'suspended' || bot().state === 'paused_error'),
     canSuspend: computed(() => bot().state === 'running' || bot().state === 'waiting'),
     askSell: () => (sellOpen.value = true),

@@ -13,6 +13,7 @@ from django.db.models import Sum
 
 from apps.brokers.models import Broker
 from apps.brokers.services import connection
+from apps.orders.events import amount
 from apps.orders.models import Position
 from apps.orders.selectors import live_orders, reserved_by_currency
 from apps.trading_engine.bodies import STOPPED_AT
@@ -76,7 +77,9 @@ def _refuse(bot: ActiveStrategy, action: str, *, now: datetime) -> None:
         f"chez « {broker.name} »{engaged}."
     )
     raise InvalidInput(
-        f"{action}, montant maximal : {reason}", details={"fields": {"amount": reason}}, code="cap_beyond_balance"
+        f"{action}, montant maximal : {reason}",
+        details={"fields": {"amount": reason}, "available": amount(free + own)},
+        code="cap_beyond_balance",
     )
 
 

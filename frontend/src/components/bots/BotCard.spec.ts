@@ -61,6 +61,23 @@ it('warns about an order whose fate is unknown', () => {
   expect(screen.getByRole('status').textContent).toContain('BTC/USDT est bloqué')
 })
 
+it('offers the cap that the account bears when the present one keeps the bot from resuming', async () => {
+  const refusal = { code: 'cap_beyond_balance', message: 'Reprise refusée, montant maximal : Au-dessus du solde libre', details: { available: '998.5' } }
+  const server = fakeServer({
+    'POST /api/bots/1/resume/': { status: 400, body: refusal },
+    'PATCH /api/bots/1/': (call) => {
+      server.set('POST /api/bots/1/resume/', { body: bot({ state: 'running' }) })
+      return { body: bot({ state: 'suspended', ...(call.body as object) }) }
+    },
+  })
+  show(bot({ state: 'suspended', is_active: false, amount: '1000' }))
+  await fireEvent.click(screen.getByRole('button', { name: 'Reprendre' }))
+  const dialog = await screen.findByRole('dialog')
+  expect(dialog.textContent).toContain('Reprise refusée')
+  await fireEvent.click(within(dialog).getByRole('button', { name: /Reprendre avec 998,50\sUSDT au plus/ }))
+  await waitFor(() => expect(useBots().byId[1]).toMatchObject({ state: 'running', amount: '998.5' }))
+})
+
 it('stops at once when nothing is open', async () => {
   const server = fakeServer({ 'POST /api/bots/1/stop/': { body: bot({ state: 'stopped', is_active: false }) } })
   show(bot())

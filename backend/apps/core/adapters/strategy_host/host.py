@@ -59,7 +59,8 @@ class SandboxedStrategyHost:
     """The `StrategyHost` port over a zygote and its children, one child per question.
 
     Args:
-        concurrency: children at work at once; more than the 20 bots, so that twenty loops delay nobody.
+        concurrency: decisions and validations at work at once; more than the 20 bots and what pages may ask
+            (`StrategyRequestServer`), so that neither twenty loops nor every page at once delay anybody.
         spares: children forked and jailed ahead of their question, at least; after a burst of evaluations,
             as many as the burst (a close asks all bots at once), at most `MAX_SPARES` (some 7 MiB each).
         memory_bytes: what one child may allocate.
@@ -69,7 +70,7 @@ class SandboxedStrategyHost:
     def __init__(
         self,
         *,
-        concurrency: int = 24,
+        concurrency: int = 36,
         spares: int = 4,
         memory_bytes: int = _GIB,
         cpu_seconds: int = 30,
