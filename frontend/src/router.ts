@@ -1,5 +1,6 @@
 import { createRouter, createWebHistory, type RouteRecordRaw } from 'vue-router'
 import { useSession } from '@/stores/session'
+import { useToasts } from '@/stores/toasts'
 
 declare module 'vue-router' {
   interface RouteMeta {
@@ -38,6 +39,10 @@ export function makeRouter() {
     if (!session.user && !to.meta.anonymous) return { name: 'login', query: to.fullPath === '/' ? {} : { next: to.fullPath } }
     if (session.user && to.meta.anonymous) return { name: 'heartbeat' }
     return true
+  })
+  // A page's code comes when it is first opened: without the server, or after an upgrade, it does not come.
+  router.onError((_, to) => {
+    useToasts().push('bad', `Page « ${to.meta.title} » impossible à ouvrir`, 'Le serveur ne répond pas, ou Aristobot vient d’être mis à jour : rechargez la page dès que la connexion est là.')
   })
   router.afterEach((to) => {
     document.title = to.meta.title ? `${to.meta.title} — Aristobot3` : 'Aristobot3'
