@@ -81,7 +81,8 @@ def test_summary_names_what_failed_and_why(
     )
     assert gate.run_inside([], []) == 1
     mark, failure = capfd.readouterr().out.splitlines()[-4:-2]
-    assert mark.startswith("✗") and failure.strip() == "✗ tests.orders › sent_once : 2 sent"
+    assert mark.startswith("✗")
+    assert failure.strip() == "✗ tests.orders › sent_once : 2 sent"
 
 
 def test_pytest_arguments_reach_pytest_stages_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
