@@ -34,6 +34,7 @@ __all__ = ["GROUPS", "Counts", "run", "run_inside"]
 
 _E2E = ROOT / "e2e"
 _NO_TEST_COLLECTED = 5
+_WORDS_SHOWN = 160  # of a failure's message, beside its test's name
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,13 @@ class Counts:
 
 @dataclass(frozen=True)
 class Result:
-    """What one stage gave; `absent` says why it could not run."""
+    """What one stage gave; `absent` says why it could not run, `failures` name what failed and why."""
 
     stage: Stage
     counts: Counts
     seconds: float
     absent: str = ""
+    failures: tuple[str, ...] = ()
 
 
 def run(groups: Sequence[str], pytest_arguments: Sequence[str]) -> int:
@@ -115,7 +117,7 @@ def _run_stage(stage: Stage, report: Path, pytest_arguments: Sequence[str]) -> R
     seconds = time.monotonic() - began
     if stage.is_pytest and code == _NO_TEST_COLLECTED:
         return Result(stage, Counts(skipped=1), seconds, "aucun test trouvé")
-    return Result(stage, count(stage, code, report), seconds)
+    return Result(stage, count(stage, code, report), seconds, failures=failures(report))
 
 
 def count(stage: Stage, code: int, report: Path) -> Counts:
@@ -142,6 +144,19 @@ def read_junit(report: Path) -> Counts:
     return Counts(total - failed - skipped, failed, skipped)
 
 
+def failures(report: Path) -> tuple[str, ...]:
+    """Name the failed test cases of a JUnit file, each with the first words of its message."""
+    if not report.is_file():
+        return ()
+    told = []
+    for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314 - written by our own tools
+        for child in case:
+            if child.tag in ("failure", "error"):
+                words = " ".join((child.get("message") or child.text or "").split())[:_WORDS_SHOWN]
+                told.append(f"{case.get('classname', '')} › {case.get('name', '')} : {words}")
+    return tuple(told)
+
+
 def _environment(report: Path) -> dict[str, str]:
     env = node_environment()
     env["PATH"] = f"{VENV / 'bin'}{os.pathsep}{env['PATH']}"
@@ -157,6 +172,8 @@ def _summary(results: Sequence[Result]) -> int:
         mark = "✗" if result.counts.failed else "–" if result.absent else "✓"
         label = f"{result.stage.group} · {result.stage.name}"
         _print(f"{mark} {label:<44} {french_seconds(result.seconds):>9}   {state}")
+        for failure in result.failures:
+            _print(f"    ✗ {failure}")
     total = sum((result.counts for result in results), Counts())
     seconds = sum(result.seconds for result in results)
     _print(f"Durée : {seconds / 60:.1f} min".replace(".", ","))

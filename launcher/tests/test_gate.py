@@ -69,6 +69,22 @@ def test_last_line_is_the_sum_and_absent_stages_are_not_passed(
     assert "absent : not-written-yet n'existe pas" in out
 
 
+def test_summary_names_what_failed_and_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    junit = (
+        '<testsuite><testcase/><testcase classname="tests.orders" name="sent_once"><failure message="2 &#10;sent"/>'
+    )
+    write = f"import sys; open(sys.argv[1], 'w').write({junit + '</testcase></testsuite>'!r}); raise SystemExit(1)"
+    monkeypatch.setattr(
+        gate, "stages", lambda: [stage(tests=True, command=(sys.executable, "-c", write, "{report}"))]
+    )
+    assert gate.run_inside([], []) == 1
+    mark, failure = capfd.readouterr().out.splitlines()[-4:-2]
+    assert mark.startswith("✗")
+    assert failure.strip() == "✗ tests.orders › sent_once : 2 sent"
+
+
 def test_pytest_arguments_reach_pytest_stages_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = tmp_path / "seen"
     record = f"import sys; open({str(seen)!r}, 'a').write(' '.join(sys.argv[1:]) + ';')"
