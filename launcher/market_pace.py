@@ -37,8 +37,8 @@ def check_speed(options: UpOptions, now_ms: int | None = None) -> str:
     if lasts_s > _WORTH_SAYING_S:
         return ""
     return (
-        f"Le marché simulé a {_duration(behind_s)} de retard sur l'horloge : à --speed {options.speed} il la rejoint "
-        f"dans {_duration(lasts_s)} environ, puis va à sa vitesse."
+        f"Le marché simulé a {_duration(behind_s)} de retard sur l'horloge : à --speed {options.speed} il la "
+        f"rejoint dans {_duration(lasts_s)} environ, puis va à sa vitesse."
     )
 
 
@@ -70,9 +70,9 @@ def _clock_of(line: bytes, otherwise: int | None) -> int | None:
 def _refusal(options: UpOptions, behind_s: float) -> str:
     where = f"n'a que {_duration(behind_s)} de retard sur" if behind_s >= _MINUTE_S else "est déjà à l'heure de"
     return (
-        f"--speed {options.speed} impossible avec {options.data_dir} : ce dossier a commencé à une vitesse moindre, "
-        f"son marché simulé {where} l'horloge et ne peut pas la dépasser : il irait à sa vitesse, une minute par "
-        f"minute. Pour un marché rapide, prenez un dossier neuf, qui commence loin dans le passé : ./aristobot up "
+        f"--speed {options.speed} impossible avec {options.data_dir} : ce dossier a commencé à une vitesse "
+        f"moindre, son marché simulé {where} l'horloge et ne peut pas la dépasser : il irait à sa vitesse, une "
+        f"minute par minute. Pour un marché rapide, prenez un dossier neuf, qui commence loin dans le passé : ./aristobot up "
         f"--speed {options.speed} --data-dir {options.data_dir}-{options.speed} ; sinon, laissez --speed 1."
     )
 

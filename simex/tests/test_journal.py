@@ -237,18 +237,18 @@ PLANS = (
 
 
 async def test_market_goes_on_where_it_was_at_whatever_speed_the_next_life_has(tmp_path: Path) -> None:
-    wall = 1_790_000_000_000
+    wall = [1_790_000_000_000]
     options = Options(start_ms=START_MS, data_dir=tmp_path)
     runs, reached = set(), []
     for speed in ("60", "1", "60"):
-        sim = Simulation(replace(options, speed=speed), lambda: wall)
+        sim = Simulation(replace(options, speed=speed), lambda: wall[0])
         sim.clock.start()
-        wall += 10_000
+        wall[0] += 10_000
         await sim.step_to(sim.clock.target_ms())
         reached.append(sim.clock.now_ms - START_MS)
         runs.add(sim.run)
         sim.close()
-        wall += 3_600_000  # an hour off moves no market
+        wall[0] += 3_600_000  # an hour off moves no market
     assert reached == [600_000, 610_000, 1_210_000]
     assert len(runs) == 1
 
