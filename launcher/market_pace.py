@@ -72,8 +72,9 @@ def _refusal(options: UpOptions, behind_s: float) -> str:
     return (
         f"--speed {options.speed} impossible avec {options.data_dir} : ce dossier a commencé à une vitesse "
         f"moindre, son marché simulé {where} l'horloge et ne peut pas la dépasser : il irait à sa vitesse, une "
-        f"minute par minute. Pour un marché rapide, prenez un dossier neuf, qui commence loin dans le passé : "
-        f"./aristobot up --speed {options.speed} --data-dir {options.data_dir}-{options.speed} ; sinon, laissez --speed 1."
+        "minute par minute. Pour un marché rapide, prenez un dossier neuf, qui commence loin dans le passé : "
+        f"./aristobot up --speed {options.speed} --data-dir {options.data_dir}-{options.speed} ; "
+        "sinon, laissez --speed 1."
     )
 
 
