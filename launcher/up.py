@@ -26,6 +26,7 @@ from launcher.install import (
     lock_stamp,
 )
 from launcher.instance import Instance, check_free_space, check_port_free, free_port
+from launcher.market_pace import check_speed
 from launcher.options import UpOptions
 from launcher.processes import become_subreaper
 from launcher.screen import Screen, french_seconds
@@ -68,9 +69,12 @@ def supervise(options: UpOptions) -> int:
         if kin := kinship.hold(configuration["SECRET_KEY"], options.data_dir, beside=options.beside):
             held.enter_context(kin)
         (options.data_dir / "static").mkdir(exist_ok=True)  # Django's, looked at when the web server starts
+        pace = check_speed(options)
         screen = Screen(total_steps=count_steps(options, configuration), done_steps=1)
         plan = Plan(options, configuration, free_port())
         check_port_free(plan.host, options.port)
+        if pace:
+            screen.line(pace)
         try:
             _install_front_end(options, screen)
             become_subreaper()

@@ -234,3 +234,31 @@ PLANS = (
     (998, "STOP_LOSS_LIMIT", "GTC"),
     (1001, "TAKE_PROFIT_LIMIT", "GTC"),
 )
+
+
+async def test_market_goes_on_where_it_was_at_whatever_speed_the_next_life_has(tmp_path: Path) -> None:
+    wall = [1_790_000_000_000]
+    options = Options(start_ms=START_MS, data_dir=tmp_path)
+    runs, reached = set(), []
+    for speed in ("60", "1", "60"):
+        sim = Simulation(replace(options, speed=speed), lambda: wall[0])
+        sim.clock.start()
+        wall[0] += 10_000
+        await sim.step_to(sim.clock.target_ms())
+        reached.append(sim.clock.now_ms - START_MS)
+        runs.add(sim.run)
+        sim.close()
+        wall[0] += 3_600_000  # an hour off moves no market
+    assert reached == [600_000, 610_000, 1_210_000]
+    assert len(runs) == 1
+
+
+async def test_fast_market_that_has_caught_up_with_the_clock_goes_at_its_pace(tmp_path: Path) -> None:
+    wall = START_MS + 60_000
+    sim = Simulation(Options(start_ms=START_MS, data_dir=tmp_path, speed="60"), lambda: wall)
+    sim.clock.start()
+    wall += 1_000
+    assert sim.clock.target_ms() == START_MS + 60_000
+    wall += 1_000
+    assert sim.clock.target_ms() == wall
+    sim.close()
