@@ -242,6 +242,10 @@ class World:
         zygote = self.host.pid
         return [int(pid) for pid in Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()]
 
+    def worker_states(self) -> list[str]:
+        """Return what the kernel says of each: R at work, S waiting, T made to stand still."""
+        return [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in self.worker_pids()]
+
     async def row(self, run: Job) -> Any:
         return await self.queries.run(type(run).objects.get, pk=run.pk)
 

@@ -35,12 +35,14 @@ class Candles:
 
 # (fraction of the phase, French detail)
 Progress = Callable[[float, str], None]
+# Lets what is live go first, in the thread that asks.
+Wait = Callable[[], None]
 
 
 async def load(
-    target: Target, user_id: int, *, history: CandleHistory, queries: Queries, tell: Progress
+    target: Target, user_id: int, *, history: CandleHistory, queries: Queries, wait: Wait, tell: Progress
 ) -> Candles:
-    """Return the candles of a run.
+    """Return the candles of a run. `wait` is called between two chunks of them.
 
     Raises:
         NotFound: the exchange has none in that stretch.
@@ -58,13 +60,15 @@ async def load(
     )
     await history.ensure(request, lambda loaded: tell(loaded.ratio, _detail(loaded)))
     tell(1.0, "Lecture des bougies")
-    return await queries.run(read, target)
+    return await queries.run(read, target, wait)
 
 
-def read(target: Target) -> Candles:
+def read(target: Target, wait: Wait) -> Candles:
     """Return the stored candles of a run. Raises NotFound when none may decide."""
     market = target.source, target.market.symbol
-    series = history_selectors.series(*market, target.timeframe, since=target.since, until=target.until)
+    series = history_selectors.series(
+        *market, target.timeframe, since=target.since, until=target.until, before_each=wait
+    )
     first_bar = int(np.searchsorted(series.open_time_ms, to_ms(target.first)))
     if first_bar >= len(series):
         raise NotFound(
@@ -74,13 +78,13 @@ def read(target: Target) -> Candles:
         )
     return Candles(
         series=series,
-        finer=_finer(target, market),
+        finer=_finer(target, market, wait),
         first_bar=first_bar,
         verified=not _missing(market, target.timeframe, Span(target.since, target.until)),
     )
 
 
-def _finer(target: Target, market: tuple[str, str]) -> CandleSeries | None:
+def _finer(target: Target, market: tuple[str, str], wait: Wait) -> CandleSeries | None:
     """Return the smallest candles that cover the whole stretch that decides, None when there are none."""
     stretch = Span(target.first, target.until)
     for timeframe in _FINER:
@@ -88,7 +92,9 @@ def _finer(target: Target, market: tuple[str, str]) -> CandleSeries | None:
         fits = target.timeframe.milliseconds % timeframe.milliseconds == 0
         few = history_selectors.count_places([stretch], timeframe) <= _MAX_FINER
         if smaller and fits and few and not _missing(market, timeframe, stretch):
-            return history_selectors.series(*market, timeframe, since=stretch.start, until=stretch.end)
+            return history_selectors.series(
+                *market, timeframe, since=stretch.start, until=stretch.end, before_each=wait
+            )
     return None
 
 

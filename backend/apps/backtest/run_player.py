@@ -37,8 +37,17 @@ class Ready:
 class Loader:
     """The first phase, of runs and sweeps alike."""
 
-    def __init__(self, *, gateway: Gateway, history: CandleHistory, queries: Queries, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        gateway: Gateway,
+        history: CandleHistory,
+        queries: Queries,
+        clock: Clock,
+        wait: loading.Wait = lambda: None,
+    ) -> None:
         self._gateway = gateway
+        self._wait = wait
         self._history = history
         self._queries = queries
         self._clock = clock
@@ -53,6 +62,7 @@ class Loader:
                 row.user_id,
                 history=self._history,
                 queries=self._queries,
+                wait=self._wait,
                 tell=work.tell,
             )
             known = await fees

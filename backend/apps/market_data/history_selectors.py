@@ -1,6 +1,6 @@
 """Reads of long stretches of candles: columns of numbers straight from PostgreSQL, and what is known of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from apps.market_data.models import CandleRange
 from domain.backtest.contract import CandleSeries
 from domain.timeframes import Timeframe
 
-_CHUNK = 200_000  # candles a statement: bounded memory in PostgreSQL, and a place to stop
+_CHUNK = 50_000  # candles a statement: bounded memory in PostgreSQL, and a place to stop
 _POSTGRESQL_EPOCH_MS = 946_684_800_000  # 2000-01-01: its binary times are microseconds since then
 _KINDS = (np.int64, *(np.float64,) * 5)
 _PRICES = ("open_price", "high_price", "low_price", "close_price", "volume")
@@ -39,16 +39,28 @@ class Span:
     end: datetime
 
 
-def series(source: str, symbol: str, timeframe: Timeframe, *, since: datetime, until: datetime) -> CandleSeries:
+def series(
+    source: str,
+    symbol: str,
+    timeframe: Timeframe,
+    *,
+    since: datetime,
+    until: datetime,
+    before_each: Callable[[], None] = lambda: None,
+) -> CandleSeries:
     """Return the stored candles with since <= open_time < until, oldest first, flat ones included.
 
     The columns are made once, as long as the stretch has places, and filled chunk by chunk: five million
     candles take their 240 MB and no copy of them.
+
+    Args:
+        before_each: called before each chunk is read; it may take its time.
     """
     places = max(0, -(-(until - since) // timeframe.duration))
     columns: list[np.ndarray[tuple[int], np.dtype[Any]]] = [np.empty(places, dtype=kind) for kind in _KINDS]
     count, low = 0, since
     while low < until:
+        before_each()
         high = min(low + _CHUNK * timeframe.duration, until)
         part = _columns(source, symbol, timeframe, low, high)
         last = count + len(part[0])

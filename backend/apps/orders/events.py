@@ -38,6 +38,7 @@ def trade_body(trade: Trade) -> dict[str, Any]:
         "position": trade.position_id,
         "trace_id": trade.trace_id,
         "source": trade.source,
+        "owner": trade.owner,
         "intent": trade.intent,
         "symbol": trade.symbol,
         "side": trade.side,

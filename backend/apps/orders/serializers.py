@@ -34,6 +34,7 @@ class TradeSerializer(_RowSerializer):
     position = serializers.IntegerField(allow_null=True, help_text="Position que l'ordre protège ou ferme.")
     trace_id = serializers.CharField(help_text="Trace : du signal à l'exécution, voir `/api/logs/traces/`.")
     source = serializers.ChoiceField(choices=[source.value for source in OrderSource])
+    owner = serializers.CharField(help_text="À qui est la position que l'ordre touche : manual, bot:12, webhook:3.")
     intent = serializers.ChoiceField(choices=Trade.Intent.choices)
     symbol = serializers.CharField()
     side = serializers.ChoiceField(choices=[side.value for side in Side])

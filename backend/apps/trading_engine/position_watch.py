@@ -3,6 +3,9 @@
 One price serves all the positions of a market on an account. A stop loss or take profit that rests at the
 exchange is left to the exchange for a while; the engine steps in when it does not execute. Each market minute
 it also lets every protection be asked for at its exchange, and mended where it is not what is held.
+
+The positions of a user who has not confirmed a restoration are valued and nothing else: he is asked to verify
+them, so what he sees is what they are worth now.
 """
 
 import asyncio
@@ -133,18 +136,18 @@ class PositionWatch:
 
 
 def open_positions() -> dict[Group, list[int]]:
-    """Return the positions to watch, by market of an account: the bots', and whichever are protected or left."""
+    """Return the positions to value or watch, by market of an account; of an inactive account those to watch."""
     groups: dict[Group, list[int]] = defaultdict(list)
-    wanted = Q(bot__isnull=False) | Q(stop_loss__isnull=False) | Q(take_profit__isnull=False)
-    live = Position.objects.filter(wanted | Q(status=Position.Status.CLOSING))
-    live = live.exclude(status=Position.Status.CLOSED).exclude(user_id__in=restorations.held_users())
+    watched = Q(bot__isnull=False) | Q(stop_loss__isnull=False) | Q(take_profit__isnull=False)
+    live = Position.objects.filter(watched | Q(status=Position.Status.CLOSING) | Q(broker__is_active=True))
+    live = live.exclude(status=Position.Status.CLOSED)
     for position_id, *group in live.values_list("id", "broker_id", "user_id", "symbol"):
         groups[(group[0], group[1], group[2])].append(position_id)
     return dict(groups)
 
 
 def judge(position_id: int, price: Decimal, *, now: datetime, is_overdue: bool = False) -> bool:
-    """Mark a position to the price, and leave it when it must be left.
+    """Mark a position to the price, and leave it when it must be left and its user lets us act.
 
     Args:
         is_overdue: a price that the exchange watches over was reached long ago.
@@ -155,6 +158,8 @@ def judge(position_id: int, price: Decimal, *, now: datetime, is_overdue: bool =
     ledger.update_mark(position_id, price)
     position = Position.objects.select_related("broker").filter(id=position_id).first()
     if position is None or position.status == Position.Status.CLOSED:
+        return False
+    if restorations.waiting_of(position.user_id) is not None:
         return False
     market_time = market_now(position.broker.exchange, now=now)
     if position.status == Position.Status.CLOSING:

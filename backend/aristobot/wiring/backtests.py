@@ -8,6 +8,7 @@ from apps.backtest.supervisor import Supervisor
 from apps.backtest.sweep_player import SweepPlayer
 from apps.core.adapters.redis_wake_up import RedisWakeUp
 from apps.core.adapters.strategy_host.backtest_host import BacktestHost
+from apps.core.adapters.strategy_host.right_of_way import RightOfWay
 from apps.market_data.services.candle_history import CandleHistory, Queries
 from domain.errors import Unavailable
 from domain.ports import Clock, Gateway, Publisher
@@ -19,11 +20,18 @@ class BacktestWorks:
     """Runs until cancelled; its workers end with it."""
 
     def __init__(
-        self, *, wake_up: RedisWakeUp, gateway: Gateway, queries: Queries, publisher: Publisher, clock: Clock
+        self,
+        *,
+        wake_up: RedisWakeUp,
+        gateway: Gateway,
+        queries: Queries,
+        publisher: Publisher,
+        clock: Clock,
+        right_of_way: RightOfWay,
     ) -> None:
-        self._host = BacktestHost()
+        self._host = BacktestHost(right_of_way=right_of_way)
         history = CandleHistory(gateway, queries=queries, clock=clock)
-        loader = Loader(gateway=gateway, history=history, queries=queries, clock=clock)
+        loader = Loader(gateway=gateway, history=history, queries=queries, clock=clock, wait=right_of_way.wait)
         runs = RunPlayer(loader=loader, host=self._host, queries=queries, clock=clock)
         sweeps = SweepPlayer(loader=loader, host=self._host, queries=queries, clock=clock)
         self._supervisor = Supervisor(

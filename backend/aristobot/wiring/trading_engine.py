@@ -21,6 +21,7 @@ from apps.core.adapters.redis_requests import RedisRequestBus
 from apps.core.adapters.redis_signals import RedisSignalStream
 from apps.core.adapters.redis_wake_up import RedisWakeUp
 from apps.core.adapters.strategy_host.host import SandboxedStrategyHost
+from apps.core.adapters.strategy_host.right_of_way import RightOfWay
 from apps.core.adapters.strategy_requests import StrategyRequestServer
 from apps.core.adapters.turns import take_short_turns
 from apps.core.services.ccxt_client import CcxtClient
@@ -88,7 +89,8 @@ class TradingTerminal:
 
     def __init__(self) -> None:
         self._clock = SystemClock()
-        self._host = SandboxedStrategyHost()
+        self._right_of_way = RightOfWay()
+        self._host = SandboxedStrategyHost(right_of_way=self._right_of_way)
         self._database = Database()
         self._backtests_database = Database(threads=3)  # its long reads must not keep a bot's waiting
         self._parity_database = Database(threads=1)
@@ -175,6 +177,7 @@ class TradingTerminal:
             queries=self._backtests_database,
             publisher=self._events,
             clock=self._clock,
+            right_of_way=self._right_of_way,
         )
 
     async def _close(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,6 +16,7 @@ from apps.backtest import queue
 from apps.backtest.models import BacktestResult, BacktestSweepRun
 from apps.backtest.services import requests
 from apps.core.adapters.strategy_host.backtest_host import BacktestHost
+from apps.core.adapters.strategy_host.right_of_way import RightOfWay
 from apps.market_data.models import Candle as CandleRow
 from apps.market_data.models import CandleRange
 from apps.market_data.services import candle_history
@@ -39,6 +40,7 @@ from tests.backtest_world import (
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.asyncio(loop_scope="module")]
 
 
+LIVE = RightOfWay(longest_s=60)  # the host's
 PLAYED: dict[str, Any] = {
     "score": 9.0,
     "in_sample": {"proved": True, "look_ahead": "ok"},
@@ -48,7 +50,7 @@ PLAYED: dict[str, Any] = {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def host() -> AsyncIterator[BacktestHost]:
-    made = BacktestHost(niceness=0)
+    made = BacktestHost(niceness=0, right_of_way=LIVE)
     await made.start()
     yield made
     await made.close()
@@ -64,6 +66,13 @@ async def world(host: BacktestHost) -> AsyncIterator[World]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def lea(world: World) -> User:
     return await world.queries.run(make_trader, "lea")
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for a state of another process."""
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110 — the kernel's, which nobody tells
+            await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -157,6 +166,22 @@ async def test_killed_worker_leaves_its_reason_and_the_queue_goes_on(world: Worl
         after = await world.ask(lea)
         await world.browsers.status(after, "done")
     assert "arrêtée par le système" in failed["error"]
+
+
+async def test_worker_stands_still_while_a_close_is_traded_and_ends_all_the_same(world: World, lea: User) -> None:
+    endless = await world.ask(lea, code=ENDLESS)
+    async with world.terminal_3():
+        await world.browsers.status(endless, "running")
+        LIVE.take()
+        await until(lambda: world.worker_states() == ["T"])
+        LIVE.give_back()
+        await until(lambda: world.worker_states() == ["R"])
+        LIVE.take()
+        await world.cancel(endless)
+        await until(lambda: world.worker_states() == [])
+        LIVE.give_back()
+        after = await world.ask(lea)
+        await world.browsers.status(after, "done")
 
 
 async def test_one_users_endless_run_keeps_nobody_waiting(world: World, lea: User) -> None:

@@ -34,6 +34,7 @@ def test_list_holds_own_rows_newest_first_in_the_agreed_shape(room: OrdersRoom) 
     body = answer.data["results"][0]
     assert (body["quantity"], body["price"], body["filled_quantity"]) == ("2", "120.1", "0")
     assert (body["status"], body["broker"], body["bot"]) == ("pending", room.broker.id, None)
+    assert body["owner"] == second.owner == "manual"
     assert body == events.trade_body(second)
     assert set(body) == set(TradeSerializer().fields)
 

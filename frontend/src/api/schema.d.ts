@@ -3789,6 +3789,8 @@ export interface components {
             /** @description Trace : du signal à l'exécution, voir `/api/logs/traces/`. */
             trace_id: string;
             source: components["schemas"]["SourceEnum"];
+            /** @description À qui est la position que l'ordre touche : manual, bot:12, webhook:3. */
+            owner: string;
             intent: components["schemas"]["IntentEnum"];
             symbol: string;
             side: components["schemas"]["SideEnum"];

@@ -4,7 +4,7 @@ import { trade } from './samples'
 import type { Replies } from './terminal'
 
 export const order = (id: number, over: Partial<Order> = {}): Order => ({
-  ...trade(id), bot: null, strategy: null, source: 'manual', type: 'limit', price: '93620', stop_price: null, average_price: null,
+  ...trade(id), bot: null, strategy: null, source: 'manual', owner: 'manual', type: 'limit', price: '93620', stop_price: null, average_price: null,
   quantity: '0.015', filled_quantity: '0', fee: '0', fee_currency: '', status: 'open', link_id: '', ...over,
 })
 

@@ -48,7 +48,7 @@ export const position = (over: Partial<Position> = {}): Position => ({
 })
 
 export const trade = (id: number, over: Partial<Trade> = {}): Trade => ({
-  id, client_order_id: `c${id}`, trace_id: `order.c${id}`, broker: 1, bot: 1, strategy: 1, webhook: null, position: null, source: 'strategy', intent: 'entry', symbol: 'BTC/USDT',
+  id, client_order_id: `c${id}`, trace_id: `order.c${id}`, broker: 1, bot: 1, strategy: 1, webhook: null, position: null, source: 'strategy', owner: 'bot:1', intent: 'entry', symbol: 'BTC/USDT',
   side: 'buy', type: 'market', quantity: '0.06', price: null, average_price: '94012.4', filled_quantity: '0.06',
   fee: '1', fee_currency: 'USDT', status: 'filled', error_message: '', profit_loss: null,
   stop_price: null, quote_amount: null, link_id: '', link_mode: '', replaces: null,

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
 import type { Order } from '@/api/trading'
 import { position, trade } from '@/testing/samples'
-import { amendRefusal, filledPercent, formatAverage, orderStory, protectionOf } from './orders'
+import { amendRefusal, filledPercent, formatAverage, holdersOf, orderStory, protectionOf } from './orders'
 
-const order = (over: Partial<Order> = {}): Order => ({ ...trade(7), type: 'limit', price: '93620', quantity: '0.015', filled_quantity: '0', status: 'open', bot: null, source: 'manual', ...over })
+const order = (over: Partial<Order> = {}): Order => ({ ...trade(7), type: 'limit', price: '93620', quantity: '0.015', filled_quantity: '0', status: 'open', bot: null, source: 'manual', owner: 'manual', ...over })
 
 it('keeps an average price readable, small ones included', () => {
   expect(formatAverage('47207.177177177177177177')).toBe('47\u202F207,1772')
@@ -47,4 +47,19 @@ it('counts the orders that rest as protection of a position held by hand', () =>
   expect(protectionOf(held, legs)).toEqual({ stopLoss: '42000', takeProfit: '45000' })
   expect(protectionOf(position({ owner: 'bot:3', stop_loss: null, take_profit: null }), legs)).toEqual({ stopLoss: null, takeProfit: null })
   expect(protectionOf({ ...held, symbol: 'ETH/USDT', stop_loss: '2000' }, legs)).toEqual({ stopLoss: '2000', takeProfit: null })
+})
+
+it('never counts the protection of one owner for the position of another', () => {
+  const pair = (owner: string, stop: string, take: string, over: Partial<Order> = {}): Order[] => [
+    order({ owner, side: 'sell', type: 'stop_loss', price: null, stop_price: stop, ...over }),
+    order({ owner, side: 'sell', type: 'take_profit', price: null, stop_price: take, ...over }),
+  ]
+  const held = position({ owner: 'manual', bot: null, stop_loss: null, take_profit: null })
+  const ofBot = pair('bot:3', '42591.11', '45198.73', { source: 'strategy', bot: 3 })
+  const ofWebhook = pair('webhook:2', '40100', '46100', { source: 'webhook' })
+  expect(protectionOf(held, [...ofBot, ...ofWebhook])).toEqual({ stopLoss: null, takeProfit: null })
+  expect(protectionOf(held, [...ofBot, ...pair('manual', '41000', '47000')])).toEqual({ stopLoss: '41000', takeProfit: '47000' })
+  expect(protectionOf({ ...held, owner: 'webhook:1' }, ofWebhook)).toEqual({ stopLoss: null, takeProfit: null })
+  expect(protectionOf(held, pair('manual', '41000', '47000', { broker: 2 }))).toEqual({ stopLoss: null, takeProfit: null })
+  expect(holdersOf(held, [...ofBot, ...ofWebhook])).toEqual([])
 })

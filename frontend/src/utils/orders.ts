@@ -47,9 +47,9 @@ export function amendRefusal(order: Order): string | null {
 /** The price one watches: the limit's, or the trigger's when there is no limit. */
 export const watchedPrice = (order: Order): string | null => order.price ?? order.stop_price ?? null
 
-/** The levels that watch over a position: its own, else, for one held by hand, those of the orders that rest. */
+/** The levels that watch over a position: its own, else those of its owner's orders that rest. Never another owner's. */
 export function protectionOf(position: Position, open: Order[]): { stopLoss: string | null; takeProfit: string | null } {
-  const legs = position.owner === 'manual' ? open.filter((order) => order.symbol === position.symbol && order.side === 'sell') : []
+  const legs = holdersOf(position, open)
   const level = (type: OrderType): string | null => legs.find((order) => order.type === type)?.stop_price ?? null
   return { stopLoss: position.stop_loss ?? level('stop_loss'), takeProfit: position.take_profit ?? level('take_profit') }
 }
@@ -57,13 +57,8 @@ export function protectionOf(position: Position, open: Order[]): { stopLoss: str
 /** The orders whose execution would sell a position, and that hold its quantity until then. */
 export function holdersOf(position: Position, open: Order[]): Order[] {
   const sold = position.side === 'short' ? 'buy' : 'sell'
-  return open.filter((order) => order.symbol === position.symbol && order.side === sold && order.type !== 'market' && isOf(order, position.owner))
-}
-
-/** Whether an order belongs to who owns the position; of a webhook's orders only the kind is told. */
-function isOf(order: Order, owner: string): boolean {
-  if (order.source === 'strategy') return owner === `bot:${order.bot}`
-  return owner.split(':')[0] === order.source
+  const isIts = (order: Order): boolean => order.broker === position.broker && order.symbol === position.symbol && order.owner === position.owner
+  return open.filter((order) => isIts(order) && order.side === sold && order.type !== 'market')
 }
 
 const OWNERS: Record<string, string> = { manual: 'Manuel', bot: 'Bot', webhook: 'Webhook', external: 'Hors Aristobot' }

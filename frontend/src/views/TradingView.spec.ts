@@ -157,6 +157,25 @@ describe('executing', () => {
   })
 })
 
+describe('the position held by hand', () => {
+  it('never shows the protection of a bot on the same market', async () => {
+    const leg = (id: number, type: 'stop_loss' | 'take_profit', price: string) =>
+      order(id, { type, side: 'sell', price: null, stop_price: price, quantity: '0.01799', source: 'strategy', owner: 'bot:3', bot: 3 })
+    await open({
+      orders: { data: { results: [leg(5, 'stop_loss', '42591.11'), leg(6, 'take_profit', '45198.73')] } },
+      positions: { data: { results: [
+        position({ id: 3, owner: 'manual', bot: null, quantity: '0.04995', stop_loss: null, take_profit: null }),
+        position({ id: 4, owner: 'bot:3', bot: 3, quantity: '0.01799', stop_loss: '42591.11', take_profit: '45198.73' }),
+      ] } },
+    })
+    expect((await screen.findByRole('region', { name: 'Position' })).textContent).toContain('SL — · TP —')
+    await fireEvent.click(screen.getByRole('tab', { name: /Positions/ }))
+    const rows = within(screen.getByRole('tabpanel'))
+    expect((await rows.findByRole('row', { name: /Manuel/ })).textContent).toContain('Aucune')
+    expect(rows.getByRole('row', { name: /Bot n° 3/ }).textContent).toContain('SL 42\u202F591,11 · TP 45\u202F198,73')
+  })
+})
+
 describe('leaving a position', () => {
   it('says which orders hold its quantity, and cancels them and sells in one confirmed step', async () => {
     const leg = (id: number, type: 'stop_loss' | 'take_profit', price: string) => order(id, { type, side: 'sell', price: null, stop_price: price, quantity: '0.5', link_id: 'p' })

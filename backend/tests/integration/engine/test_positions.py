@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from django.db.models import QuerySet
 
+from apps.core.models import Restoration
 from apps.orders import selectors
 from apps.orders.models import OrderCommand, Position, Trade
 from apps.trading_engine.models import ActiveStrategy
 from apps.trading_engine.position_watch import PositionWatch
 from domain.errors import Unavailable
-from tests.engine_world import SYMBOL, World, hold, make_bot, rest, until
+from tests.engine_world import CLOSE, SYMBOL, World, hold, make_bot, rest, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -42,6 +43,34 @@ async def test_a_price_between_the_protections_only_moves_the_value(world: World
     # 0.5 BTC × (101 − 100)
     assert (position.status, position.current_price, position.unrealized_pnl) == ("open", 101, Decimal("0.5"))
     assert await exits_of(world) == []
+
+
+async def test_a_restoration_that_waits_values_positions_and_leaves_none(world: World, bot: ActiveStrategy) -> None:
+    await world.database.run(lambda: hold(bot, stop_loss=Decimal(98), unrealized_pnl=Decimal("0.92")))
+    closing = await world.database.run(lambda: hold(make_bot(bot.user, bot.broker), status="closing"))
+    dates = {"backup_taken_at": CLOSE, "restored_at": CLOSE}
+    await world.database.run(lambda: Restoration.objects.create(user=bot.user, **dates))
+    world.gateway.prices[SYMBOL] = Decimal(96)
+    await watch(world).look()
+    # 0.5 BTC × (96 − 100), though the stop loss is reached and the other one was being left
+    position = await position_of(world, bot)
+    assert (position.status, position.unrealized_pnl) == ("open", -2)
+    await world.database.run(closing.refresh_from_db)
+    assert (closing.status, closing.unrealized_pnl) == ("closing", -2)
+    assert await exits_of(world) == []
+
+    await world.database.run(lambda: Restoration.objects.update(confirmed_at=CLOSE))
+    await watch(world).look()
+    assert len(await exits_of(world)) == 2
+
+
+async def test_a_position_held_by_hand_is_valued_as_the_bots_are(world: World, bot: ActiveStrategy) -> None:
+    await world.database.run(lambda: hold(bot))
+    await world.database.run(lambda: Position.objects.update(bot=None, owner="manual"))
+    world.gateway.prices[SYMBOL] = Decimal(101)
+    await watch(world).look()
+    position = await world.database.run(Position.objects.get)
+    assert (position.status, position.unrealized_pnl) == ("open", Decimal("0.5"))
 
 
 async def test_a_stop_loss_sells_the_whole_position_once(world: World, bot: ActiveStrategy) -> None:

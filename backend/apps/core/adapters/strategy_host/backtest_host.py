@@ -14,6 +14,7 @@ import structlog
 from apps.core.adapters.strategy_host import backtest_wire as wire
 from apps.core.adapters.strategy_host import protocol
 from apps.core.adapters.strategy_host.host import ended, ready
+from apps.core.adapters.strategy_host.right_of_way import RightOfWay
 from apps.core.adapters.strategy_host.zygote_client import ChildProcess, ZygoteClient, ZygoteDied
 from domain.backtest.contract import BacktestJob, CandleSeries
 from domain.backtest.played import MAX_TRADES, Played
@@ -44,11 +45,13 @@ class BacktestHost:
         cpu_seconds: processor time of one worker.
         stall_s: a worker that says nothing for that long is taken for an endless loop.
         niceness: how far workers give way; 19 is the most.
+        right_of_way: workers stand still while it is taken.
     """
 
     def __init__(
         self,
         *,
+        right_of_way: RightOfWay | None = None,
         memory_bytes: int = 3 * _GIB,
         cpu_seconds: int = 6 * 3600,
         stall_s: float = 120.0,
@@ -61,6 +64,8 @@ class BacktestHost:
         self._start_timeout_s = start_timeout_s
         self._starting = asyncio.Lock()
         self._zygote: ZygoteClient | None = None
+        if right_of_way is not None:
+            right_of_way.heed(self._stand_still)
 
     async def start(self) -> None:
         """Start the zygote ahead of the first run. Raises Unavailable."""
@@ -96,6 +101,10 @@ class BacktestHost:
             raise _gone() from exc
         finally:
             child.kill()
+
+    def _stand_still(self, still: bool) -> None:
+        if self._zygote is not None:
+            self._zygote.order_all("stand_still" if still else "go_on")
 
     async def _living_zygote(self) -> ZygoteClient:
         async with self._starting:

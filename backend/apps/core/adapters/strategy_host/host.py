@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from apps.core.adapters.strategy_host import protocol, quick_test_wire, replay_wire
+from apps.core.adapters.strategy_host.right_of_way import RightOfWay
 from apps.core.adapters.strategy_host.slow_texts import SlowTexts
 from apps.core.adapters.strategy_host.zygote_client import ChildProcess, ZygoteClient, ZygoteDied
 from domain.backtest.quick_contract import QuickTestJob, QuickTestResult
@@ -65,17 +66,20 @@ class SandboxedStrategyHost:
             as many as the burst (a close asks all bots at once), at most `MAX_SPARES` (some 7 MiB each).
         memory_bytes: what one child may allocate.
         cpu_seconds: processor time of one child; the wall-clock limit is each call's `timeout_s`.
+        right_of_way: taken at a decision, given back when its orders must have left.
     """
 
     def __init__(
         self,
         *,
+        right_of_way: RightOfWay | None = None,
         concurrency: int = 36,
         spares: int = 4,
         memory_bytes: int = _GIB,
         cpu_seconds: int = 30,
         start_timeout_s: float = 60.0,
     ) -> None:
+        self._right_of_way = right_of_way or RightOfWay()
         self._slots = asyncio.Semaphore(concurrency)
         self._spare_count = spares
         self._limits = (memory_bytes, cpu_seconds)
@@ -169,6 +173,8 @@ class SandboxedStrategyHost:
             self._zygote = None
 
     async def _soon(self, question: "_Question[_Answer]") -> _Answer:
+        if question.decides:
+            self._right_of_way.take()
         async with self._slots:
             with self._at_work():
                 return await self._ask(question)
@@ -201,7 +207,12 @@ class SandboxedStrategyHost:
         if self._refill_timer is not None:
             self._refill_timer.cancel()
         loop = asyncio.get_running_loop()
-        self._refill_timer = loop.call_later(_REFILL_AFTER_S, lambda: self._in_background(self._refill()))
+        self._refill_timer = loop.call_later(_REFILL_AFTER_S, self._after_orders)
+
+    def _after_orders(self) -> None:
+        if self._working == 0:
+            self._right_of_way.give_back()
+            self._in_background(self._refill())
 
     async def _ask(self, question: "_Question[_Answer]") -> _Answer:
         if len(question.request) > protocol.MAX_JOB_BYTES:

@@ -23,6 +23,7 @@ MAX_MESSAGE = 4096
 _LOWEST_PRIORITY = 19
 _SMALL_SHARE = 10  # a tenth of what anybody else gets: a slow strategy ends in time even where others never rest
 _EXIT_NOT_FORKED = 98
+_TO_ALL = {"stand_still": signal.SIGSTOP, "go_on": signal.SIGCONT}
 _WARM_UP_ROUNDS = 10
 
 
@@ -71,6 +72,10 @@ class Zygote:
         order = json.loads(data)
         if order["op"] == "spawn":
             self._spawn(order["id"], fds[0], warm=order["warm"])
+            return True
+        if order["op"] in _TO_ALL:
+            for each in self._ids:  # a dead one keeps its pid until it is reaped
+                os.kill(each, _TO_ALL[order["op"]])
             return True
         pid = self._pids.get(order["id"])  # None: it is dead and reaped, its pid may be another's by now
         if pid is not None and order["op"] == "kill":

@@ -167,11 +167,18 @@ class ZygoteClient:
 
     def order(self, op: str, number: int, **terms: float) -> None:
         """Send an order about one child; a zygote that is gone has no children left."""
+        self._tell({"op": op, "id": number, **terms})
+
+    def order_all(self, op: str) -> None:
+        """Send an order about all children."""
+        self._tell({"op": op})
+
+    def _tell(self, order: dict[str, Any]) -> None:
         if self._control is not None:
             try:
-                self._control.send(json.dumps({"op": op, "id": number, **terms}).encode())
+                self._control.send(json.dumps(order).encode())
             except OSError as exc:
-                log.warning("sandbox.order_not_sent", op=op, child=number, error=str(exc))
+                log.warning("sandbox.order_not_sent", **order, error=str(exc))
 
     def _launch(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
