@@ -44,8 +44,8 @@ def _answer(error: Exception, context: dict[str, Any]) -> Response:
 
 def _note_no_answer(error: AristobotError, request: Any) -> None:
     """Log what an exchange or a service of ours did not answer, for the user who asked: no defect of ours."""
-    user = getattr(request, "_user", None)  # not `user`, which may ask the database
-    whose = {} if getattr(user, "pk", None) is None else {"user_id": user.pk}
+    user_id = getattr(getattr(request, "_user", None), "pk", None)  # not `user`, which may ask the database
+    whose = {} if user_id is None else {"user_id": user_id}
     log.warning("api.no_answer", code=error.code, error=error.message, **whose)
 
 
