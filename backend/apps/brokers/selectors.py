@@ -30,6 +30,12 @@ def exchanges() -> dict[str, Exchange]:
     return {row.pk: row for row in Exchange.objects.defer("has", "order_features", "order_abilities")}
 
 
+def exchanges_in_use() -> "QuerySet[Exchange]":
+    """Return the exchanges of anybody's brokers whose markets were asked for: a test of keys uses none."""
+    asked_for = Exchange.objects.exclude(load_state=Exchange.LoadState.NOT_LOADED)
+    return asked_for.filter(pk__in=Broker.objects.values("exchange")).order_by("pk")
+
+
 def catalogue() -> "QuerySet[Exchange]":
     """Return the exchanges an account can be opened at, as terminal 5 described them."""
     return Exchange.objects.exclude(catalogue_version="").order_by("pk")

@@ -1,5 +1,6 @@
 """Turns every error of an API call into `{"code", "message", "details"}` in French."""
 
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -24,6 +25,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
 
 def _answer(error: Exception, context: dict[str, Any]) -> Response:
     if isinstance(error, AristobotError):
+        if error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            _note_no_answer(error, context.get("request"))
         return Response(error.as_dict(), status=error.http_status)
     if isinstance(error, DataError):  # a value that passed every check of ours, and that PostgreSQL has no room for
         log.warning("api.value_refused_by_database", view=type(context.get("view")).__name__, error=str(error))
@@ -37,6 +40,13 @@ def _answer(error: Exception, context: dict[str, Any]) -> Response:
         return Response(body, status=500)
     response.data = _body(error, response.data)
     return response
+
+
+def _note_no_answer(error: AristobotError, request: Any) -> None:
+    """Log what an exchange or a service of ours did not answer, for the user who asked: no defect of ours."""
+    user_id = getattr(getattr(request, "_user", None), "pk", None)  # not `user`, which may ask the database
+    whose = {} if user_id is None else {"user_id": user_id}
+    log.warning("api.no_answer", code=error.code, error=error.message, **whose)
 
 
 def _body(error: Exception, payload: Any) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from django.db import DatabaseError
 from apps.accounts.models import User
 from apps.accounts.services import debug_mode
 from apps.accounts.signals import user_registered
-from apps.brokers.models import Broker, Exchange
+from apps.brokers.models import Broker
+from apps.brokers.selectors import exchanges_in_use
 from apps.core.adapters.browser_events import ChannelsPublisher
 from apps.core.adapters.clock import SystemClock
 from apps.core.adapters.metrics_store import RedisMetricsReader
@@ -178,12 +179,11 @@ async def _status(health: HealthService) -> AsyncIterator[Event]:
 
 
 def _summary() -> dict[str, Any]:
-    loaded = Exchange.objects.exclude(load_state=Exchange.LoadState.NOT_LOADED).order_by("id")
     return {
         "active_strategies": Facts().active_strategies(),
         "exchanges": [
             {"id": row.id, "state": row.load_state, "progress": row.load_progress, "count": row.market_count}
-            for row in loaded
+            for row in exchanges_in_use()
         ],
     }
 

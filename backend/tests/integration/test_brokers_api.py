@@ -6,14 +6,17 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from structlog.testing import capture_logs
 
 from apps.accounts.models import User
 from apps.brokers.models import Broker, Exchange
+from apps.brokers.selectors import exchanges_in_use
 from apps.brokers.services import connection, editing
 from apps.brokers.services.directory import DjangoBrokerDirectory
 from apps.core.adapters.database import close_database, in_database
+from apps.core.logs.french import sentence
 from apps.orders.models import Trade
-from domain.errors import AuthenticationFailed
+from domain.errors import AuthenticationFailed, ExchangeUnavailable
 from domain.order_abilities import OrderAbilities
 from domain.orders import OrderType
 from domain.ports import Balance
@@ -141,6 +144,30 @@ def test_an_exchange_that_repeats_the_key_does_not_show_it(client: Client, monke
     assert answer.status_code == 400
     assert answer.json()["message"] == "clés refusées (key •••• is unknown)"
     assert KEY not in answer.content.decode()
+
+
+def test_exchange_that_does_not_answer_is_noted_for_the_user_who_asked(
+    client: Client, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: Any) -> Balance:
+        raise ExchangeUnavailable(f"Kraken ne répond pas depuis cette machine : nom introuvable ({KEY}).")
+
+    monkeypatch.setattr(connection, "_test", fail)
+    with capture_logs() as lines:
+        answer = client.post("/api/brokers/test/", {"exchange": "kraken", "credentials": KEYS}, content_type=JSON)
+    assert answer.status_code == 502
+    [noted] = [line for line in lines if line["event"] == "api.no_answer"]
+    assert (noted["log_level"], noted["user_id"], noted["error"]) == ("warning", user.pk, answer.json()["message"])
+    assert KEY not in noted["error"]
+    said = "Demande sans réponse : Kraken ne répond pas depuis cette machine : nom introuvable"
+    assert sentence("api.no_answer", noted).startswith(said)
+
+
+def test_exchange_of_no_broker_is_not_in_use_whatever_a_test_of_keys_left(client: Client) -> None:
+    Exchange.objects.filter(pk__in=["kraken", "binance"]).update(load_state=Exchange.LoadState.FAILED)
+    assert not exchanges_in_use().filter(pk="kraken").exists()
+    assert add(client, exchange="kraken").status_code == 201
+    assert [row.pk for row in exchanges_in_use()] == ["kraken"]
 
 
 async def test_credentials_of_any_name_reach_terminal_5(user: User) -> None:

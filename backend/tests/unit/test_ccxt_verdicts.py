@@ -1,6 +1,7 @@
 """Each way ccxt reports trouble, and what it means for an order (exchange-simulator.md's table)."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import aiohttp
 import ccxt
@@ -28,8 +29,8 @@ def words(code: int, text: str = "x") -> str:
     return f'binance {{"code":{code},"msg":"{text}"}}'
 
 
-HOST = SimpleNamespace(host="api.binance.com", port=443, ssl=True)
-CONNECTION_REFUSED = aiohttp.ClientConnectorError(HOST, OSError(111, "refused"))  # type: ignore[arg-type]
+HOST: Any = SimpleNamespace(host="api.binance.com", port=443, ssl=True)
+CONNECTION_REFUSED = aiohttp.ClientConnectorError(HOST, OSError(111, "refused"))
 
 ORDER_TABLE = [
     ("lot size", ccxt.InvalidOrder(words(-1013, "Filter failure: LOT_SIZE")), 400, OrderRejected),
@@ -121,6 +122,26 @@ def test_an_exchanges_english_is_explained_before_its_own_words() -> None:
         ccxt.ExchangeError(words(-9000, "Something new.")), exchange="Binance", action="Lecture du solde"
     )
     assert str(unheard) == "Lecture du solde impossible chez Binance : Something new. (code -9000)"
+
+
+UNREACHED = [
+    (aiohttp.ClientConnectorDNSError(HOST, OSError("Name or service not known")), "nom introuvable"),
+    (aiohttp.ClientConnectorError(HOST, ConnectionRefusedError(111, "refused")), "connexion refusée"),
+    (aiohttp.ClientConnectorError(HOST, OSError(113, "No route to host")), "adresse hors d'atteinte"),
+    (aiohttp.ConnectionTimeoutError("Connection timeout"), "connexion sans réponse à temps"),
+]
+
+
+@pytest.mark.parametrize(("cause", "reason"), UNREACHED)
+def test_exchange_out_of_reach_is_told_in_french_with_the_technical_cause_after_it(
+    cause: Exception, reason: str
+) -> None:
+    error = because(ccxt.ExchangeNotAvailable("kraken GET https://api.kraken.com/0/public/Assets"), cause)
+    found = read_error(error, exchange="Kraken", action="Chargement des marchés")
+    assert type(found) is ExchangeUnavailable
+    french, _, technical = found.message.partition(" (")
+    assert french == f"Kraken ne répond pas depuis cette machine : {reason}. Chargement des marchés impossible"
+    assert technical.startswith("GET https://api.kraken.com/0/public/Assets : ")
 
 
 def test_quote_says_why_no_answer_came() -> None:

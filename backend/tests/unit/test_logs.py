@@ -127,6 +127,8 @@ try:
 except ValueError:
     log.exception("engine.bot_failed", bot_id=2)
 logging.getLogger("asyncio").error("known-secret-value in a library")
+for status, words in ((502, "Bad Gateway"), (500, "Internal Server Error")):
+    logging.getLogger("django.request").error(words, extra={"status_code": status})
 """
 
 
@@ -155,6 +157,9 @@ def test_terminal_writes_json_to_its_file_and_french_to_the_screen(tmp_path: Pat
     assert done.stdout.splitlines()[0] == "Bot 2 décide d'acheter (5m_1)."
     assert "engine.renewed" not in done.stdout
     assert done.stdout.splitlines()[1].startswith("✗ Erreur interne (engine.bot_failed)")
+    # What was answered on purpose is no internal error; whoever answered it has said why.
+    assert "Bad Gateway" not in text + done.stdout
+    assert "Internal Server Error" in done.stdout
 
 
 def test_sentence_of_an_order_that_is_open_names_it() -> None:

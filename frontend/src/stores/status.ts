@@ -28,6 +28,7 @@ export const useStatus = defineStore('status', () => {
   const receivedAt = ref(0)
   const activeStrategies = ref<number | null>(null)
   const exchanges = ref<Record<string, ExchangeState>>({})
+  const inUse = ref<ReadonlySet<string>>(new Set()) // of somebody's broker: a test of keys loads the markets of others
   const link = shallowRef<Link>({ state: 'closed', retryAt: null })
   const stops: (() => void)[] = []
 
@@ -41,7 +42,7 @@ export const useStatus = defineStore('status', () => {
   const upCount = computed(() => expected.value.filter((service) => service.state === 'up').length)
   const exchangeList = computed(() => Object.values(exchanges.value))
   const loading = computed(() => exchangeList.value.find((exchange) => exchange.state === 'loading') ?? null)
-  const broken = computed(() => exchangeList.value.find((exchange) => exchange.state === 'failed') ?? null)
+  const broken = computed(() => exchangeList.value.find((exchange) => exchange.state === 'failed' && inUse.value.has(exchange.id)) ?? null)
   const loaded = computed(() => exchangeList.value.filter((exchange) => (exchange.count ?? 0) > 0))
   /** Whether the server has said anything of them yet. */
   const exchangesKnown = computed(() => activeStrategies.value !== null)
@@ -55,6 +56,7 @@ export const useStatus = defineStore('status', () => {
 
   function setSummary(summary: Summary): void {
     activeStrategies.value = summary.active_strategies
+    inUse.value = new Set(summary.exchanges.map((exchange) => exchange.id))
     exchanges.value = Object.fromEntries(summary.exchanges.map((exchange) => [exchange.id, exchange]))
   }
 
@@ -86,6 +88,7 @@ export const useStatus = defineStore('status', () => {
     health.value = null
     activeStrategies.value = null
     exchanges.value = {}
+    inUse.value = new Set()
   }
 
   return {

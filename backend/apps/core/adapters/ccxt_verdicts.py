@@ -97,6 +97,10 @@ def read_error(
 
     words, code = quote(error), exchange_code(error)
     told, details = explained(words), _details(exchange, words, code)
+    unreached = _unreached(error)
+    if unreached:
+        message = f"{exchange} ne répond pas depuis cette machine : {unreached}. {action} impossible ({words})."
+        return ExchangeUnavailable(message, details=details)
     head = f"{action} impossible chez {exchange}"
     if isinstance(error, ccxt.AuthenticationError) or code in _AUTHENTICATION_CODES or words in _KRAKEN_KEYS:
         return AuthenticationFailed(f"{head} : clés refusées ({told})", details=details)
@@ -134,6 +138,20 @@ def quote(error: Exception) -> str:
     said = _KRAKEN_WORDS.search(text)
     words = f"{found.group(1)} (code {exchange_code(error)})" if found else said.group(1) if said else text
     return words if len(words) <= _MAX_WORDS else f"{words[:_MAX_WORDS]}…"
+
+
+def _unreached(error: Exception) -> str:
+    """Return in French why no connection was made, "" when one was."""
+    cause = error.__cause__
+    if isinstance(cause, aiohttp.ClientConnectorDNSError):
+        return "nom introuvable"
+    if isinstance(cause, aiohttp.ClientSSLError):
+        return "connexion chiffrée refusée"
+    if isinstance(cause, aiohttp.ClientConnectorError):
+        return (
+            "connexion refusée" if isinstance(cause.os_error, ConnectionRefusedError) else "adresse hors d'atteinte"
+        )
+    return "connexion sans réponse à temps" if isinstance(cause, aiohttp.ConnectionTimeoutError) else ""
 
 
 def never_left(error: Exception) -> bool:

@@ -115,6 +115,7 @@ def matters(line: Mapping[str, Any]) -> bool:
 
 
 _SENTENCES: Mapping[str, str | Callable[[Fields], str]] = {
+    "api.no_answer": "Demande sans réponse : {error}",
     "web.started": "Serveur web en marche.",
     "terminal.tables_behind": (
         "La base n'est pas à jour pour ce programme (il manque {missing} : {first}…) : ce terminal attend "

@@ -27,6 +27,7 @@ FOLDER = "logs"
 _HEAD = ("time", "level", "event", "trace_id", "user_id", "message", "logger")
 _MARKS = {"warning": "⚠ ", "error": "✗ ", "critical": "✗ "}
 _LOUD = ("error", "critical")
+_ANSWERED_ON_PURPOSE = (502, 503, 504)
 _SAID_AGAIN_S = 60.0
 _REMEMBERED = 500
 
@@ -68,10 +69,16 @@ def start(terminal: str, *, data_dir: Path, known_secrets: Iterable[str] = ()) -
     if file is not None:
         file.setFormatter(_formatter(shared, _Lines(terminal)))
         handlers.append(file)
+    logging.getLogger("django.request").addFilter(_is_unforeseen)
     root = logging.getLogger()
     root.setLevel(logging.INFO)
     root.handlers = handlers
     return file
+
+
+def _is_unforeseen(record: logging.LogRecord) -> bool:
+    """Leave out Django's line of a 502, 503 or 504: we answer those on purpose, and say why in a line of ours."""
+    return getattr(record, "status_code", None) not in _ANSWERED_ON_PURPOSE
 
 
 def secrets_of(settings: Any) -> list[str]:
