@@ -16,4 +16,16 @@ settings.load_profile("no deadline")
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """Close the connection of the thread in which async tests call the ORM, before their database is dropped."""
     yield
+    _close_in_the_async_tests_thread()
+
+
+@pytest.fixture
+def sessions_may_be_cut(transactional_db: None) -> Iterator[None]:
+    """For a test that ends every session of its base: those of the tests themselves are then opened anew."""
+    yield
+    connections.close_all()
+    _close_in_the_async_tests_thread()
+
+
+def _close_in_the_async_tests_thread() -> None:
     SyncToAsync.single_thread_executor.submit(connections.close_all).result()

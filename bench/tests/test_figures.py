@@ -103,7 +103,7 @@ def test_a_decision_without_order_is_counted_apart(
 def test_outcome_compares_bots_with_bare_scripts() -> None:
     series = {
         name: Series(latencies=[ms], cpu_ms={"x": ms}, decisions=2)
-        for name, ms in (("bots_1", 60.0), ("bots_20", 300.0), ("bots_20_loop", 330.0))
+        for name, ms in (("bots_1", 60.0), ("bots_20", 300.0), ("bots_20_loop", 330.0), ("bots_20_rest", 300.0))
     }
     for each in series.values():
         each.add(_row(), {"a": 1000.0 + each.latencies[0]})

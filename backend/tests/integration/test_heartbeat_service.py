@@ -308,6 +308,7 @@ async def test_signals_wait_for_redis_and_leave_in_order_once_it_is_back() -> No
     assert await CandleHeartbeat.objects.filter(published_at=None).acount() == 0
 
 
+@pytest.mark.usefixtures("sessions_may_be_cut")
 async def test_lost_database_connection_costs_no_candle() -> None:
     trades = market(8)
     h = harness(trades, perfect(trades), batch=3)

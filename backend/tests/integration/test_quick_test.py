@@ -37,6 +37,7 @@ from domain.ports import Publisher
 from domain.strategies.contract import DEFAULT_WINDOW
 from domain.strategies.sample import sample_window
 from domain.timeframes import Timeframe
+from tests.backtest_world import ENDLESS
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.publisher import FakePublisher
 from tests.fakes.strategy_host import FakeStrategyHost
@@ -141,14 +142,6 @@ class Listener(FakePublisher):
             self.is_played.set()
 
 
-LOOPS = """
-class Boucle(Strategy):
-    def should_long(self):
-        while True:
-            pass
-"""
-
-
 def test_progress_is_told_to_its_user_and_a_loop_is_cancelled_within_half_a_second(
     client: Client, broker: Broker
 ) -> None:
@@ -157,7 +150,7 @@ def test_progress_is_told_to_its_user_and_a_loop_is_cancelled_within_half_a_seco
     other.force_login(User.objects.create_user(username="max", password="x"))
     cancel = {"path": "/api/backtests/quick-test/cancel/", "data": {"id": test_id}, "content_type": JSON}
     with terminal_3(listener):
-        asking = threading.Thread(target=lambda: answers.append(ask(client, broker, code=LOOPS, id=test_id)))
+        asking = threading.Thread(target=lambda: answers.append(ask(client, broker, code=ENDLESS, id=test_id)))
         asking.start()
         assert listener.is_played.wait(30)
         assert other.post(**cancel).status_code == 204  # another user's word changes nothing

@@ -300,7 +300,8 @@ async def test_child_that_will_not_leave_is_ended_once_it_has_answered(host: San
     await asyncio.wait_for(_gone([int(answer.position_size)]), 5)
 
 
-# With much money it calculates for long; what it would spend is its own priority (19 is the lowest).
+# With much money it calculates for long; with some it waits until its priority is the lowest, taking no processor,
+# so that only what is known of its text can lower it. What it would spend is its own priority (19 is the lowest).
 _LAZY_OR_NOT = """
 import os, time
 
@@ -309,7 +310,10 @@ class Calculates(Strategy):  # {name}
         start = time.process_time()
         while self.balance > 500 and time.process_time() < start + 0.25:
             pass
-        time.sleep(0.05)
+        end = time.monotonic() + (20 if self.balance > 1 else 0.3)
+        while os.getpriority(os.PRIO_PROCESS, 0) < 19 and time.monotonic() < end:
+            time.sleep(0.01)
+        time.sleep(0.2)  # the news of it is on its way to the host
         return True
 
     def calculate_position_size(self):
@@ -326,7 +330,7 @@ async def test_text_that_calculated_for_long_starts_behind_the_others(host: Sand
     while_long = await priority("known", 1000.0)
 
     assert usual < while_long == 19
-    assert (await priority("known", 1.0), await priority("another", 1.0)) == (19, usual)
+    assert (await priority("known", 2.0), await priority("another", 1.0)) == (19, usual)
 
 
 async def test_machine_short_of_processes_fails_one_question_not_the_zygote(

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from apps.trading_engine.database import Database
 from apps.webhooks.gate import TurnedAway
@@ -151,9 +151,8 @@ async def test_database_away_says_to_come_back(world: WebhookWorld) -> None:
     assert (await knock(door, world.token, b"{}"))[0] == 503
 
 
+@pytest.mark.usefixtures("sessions_may_be_cut")
 async def test_connection_that_died_while_idle_costs_nothing(world: WebhookWorld) -> None:
-    from django.db import connection
-
     def cut() -> None:
         with connection.cursor() as cursor:
             cursor.execute(
