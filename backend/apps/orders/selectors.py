@@ -46,6 +46,12 @@ def reserved_by_currency(broker_id: int, *, as_of: datetime | None = None) -> di
     return dict(held)
 
 
+def money_moved_since(broker_id: int, as_of: datetime) -> bool:
+    """Tell whether orders ended since a balance was asked for: what they set free is not in it."""
+    ended = Trade.objects.filter(broker_id=broker_id, closed_at__gte=as_of)
+    return ended.exclude(reserved_currency="").exists()
+
+
 def _held_by_amends(broker_id: int) -> defaultdict[str, Decimal]:
     wishes = OrderCommand.objects.filter(
         kind=OrderCommand.Kind.AMEND, status__in=LIVE_COMMANDS, trade__broker_id=broker_id

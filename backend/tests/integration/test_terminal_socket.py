@@ -330,6 +330,32 @@ async def test_a_validation_makes_one_order_however_often_it_is_used(world: Term
     assert len(await trades()) == 1
 
 
+async def test_pair_validated_before_a_bots_was_cancelled_is_checked_with_the_money_of_now(
+    world: TerminalWorld, page: Page
+) -> None:
+    """0.68 BTC, of which a bot's pair locks 0.18; it is cancelled and the bot sells them at the market."""
+    world.gateway.free[world.broker.pk] = {"BTC": Decimal("0.5")}
+    own: dict[str, Any] = {"user": world.lea, "broker": world.broker, "symbol": SYMBOL, "side": "sell"}
+    own |= {"quantity": Decimal("0.18")}
+    own |= {"source": "strategy", "owner": "bot:3", "valid_until": world.clock.now()}
+    own |= {"reserved_currency": "BTC", "reserved_amount": Decimal("0.18")}
+    create = sync_to_async(Trade.objects.create)
+    began = world.clock.now()
+    leg = await create(**own, type="stop_loss", client_order_id="leg", status="open", acknowledged_at=began)
+    world.clock.advance(1)
+    pair = {"symbol": SYMBOL, "side": "sell", "order_type": "oco", "quantity": "0.5"}
+    pair |= {"stop_loss": "90", "take_profit": "120"}
+    seen = await page.data("validate", broker=world.broker.pk, **pair)
+    assert seen["available"] == "0.5"
+
+    world.clock.advance(2)
+    await Trade.objects.filter(pk=leg.pk).aupdate(status="cancelled", closed_at=world.clock.now())
+    await create(**own, type="market", client_order_id="sale", status="pending")
+    world.gateway.free[world.broker.pk] = {"BTC": Decimal("0.68")}
+    done = await page.data("submit", broker=world.broker.pk, validation_id=seen["validation_id"])
+    assert [each["type"] for each in done["trades"]] == ["stop_loss", "take_profit"]
+
+
 async def test_expired_forged_or_borrowed_validation_makes_nothing(world: TerminalWorld, page: Page) -> None:
     token = (await page.data("validate", broker=world.broker.pk, **LIMIT))["validation_id"]
     other = await world.page(world.max)

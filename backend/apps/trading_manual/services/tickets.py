@@ -10,6 +10,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import structlog
+
 from apps.brokers.models import Broker
 from apps.core.adapters.database import in_database, read_database
 from apps.market_data.selectors import market_for
@@ -28,6 +30,8 @@ from apps.trading_manual.services.validations import Terms, Validation
 from domain.errors import AristobotError, InvalidInput, NotFound
 from domain.markets import Market
 from domain.orders import OrderRequest, OrderSource, OrderStatus, OrderType, Side
+
+log = structlog.get_logger(__name__)
 
 OWNER = "manual"  # key of the positions that are traded by hand
 
@@ -76,15 +80,16 @@ async def submit(
 ) -> Reply:
     """Commit the order of a validation, or of the ticket itself; its outcome arrives as events.
 
-    With a validation nothing is asked from terminal 5: the row is committed even when it is away, waits for
-    it until `valid_until`, and expires visibly if nobody sends it. The reply says so.
+    With a validation the row is committed even when terminal 5 is away, waits for it until `valid_until`, and
+    expires visibly if nobody sends it; the reply says so. Nothing is asked from terminal 5, but for the balance
+    when orders ended since the validation.
     """
     known = await read_database(known_reply, asked)
     if known is not None:
         return known
     if validation_id is not None:
         validation = validations.read(validation_id, user_id=asked.user_id, broker_id=broker_id)
-        terms, name = validation.terms, validation.name
+        terms, name = await _with_present_money(terminal, validation.terms), validation.name
     else:
         if ticket is None:
             raise InvalidInput("Ordre refusé : ni validation ni ordre dans la demande.")
@@ -97,6 +102,24 @@ async def submit(
             )
     warnings = await _warnings_of_absence(terminal)
     return await in_database(_commit, asked, terms, name, validation, now=terminal.clock.now(), warnings=warnings)
+
+
+async def _with_present_money(terminal: Terminal, terms: Terms) -> Terms:
+    """Return the terms with the balance of this moment where orders ended since theirs was asked for.
+
+    A cancelled order's money is not in that balance, while whatever took it since is deducted from it: a bot
+    that cancels its pair to sell would count twice. Without an answer the terms stay, which only refuses more.
+    """
+    if not await read_database(order_selectors.money_moved_since, terms.broker_id, terms.balance_as_of):
+        return terms
+    broker, market = await read_database(_broker_and_market, terms.user_id, terms.broker_id, terms.request.symbol)
+    try:
+        balance = await terminal.balance(broker, fresh=True)
+    except AristobotError as failure:
+        log.info("terminal.balance_not_renewed", broker_id=broker.pk, error=failure.message)
+        return terms
+    free = balance.value.free.get(_spent(terms.request, market), Decimal(0))
+    return replace(terms, free=free, balance_as_of=balance.as_of)
 
 
 async def _check(terminal: Terminal, user_id: int, broker_id: int, ticket: Ticket, *, fresh: bool) -> _Checked:
@@ -121,12 +144,16 @@ async def _facts(terminal: Terminal, user_id: int, broker_id: int, ticket: Ticke
     balance, price = await asyncio.gather(
         terminal.balance(broker, fresh=fresh), terminal.price(broker, market.symbol)
     )
-    currency = market.quote if ticket.request.side is Side.BUY else market.base
+    currency = _spent(ticket.request, market)
     free = balance.value.free.get(currency, Decimal(0))
     terms = Terms(user_id, broker_id, ticket.request, price, free, balance.as_of)
     if ticket.balance_ratio is not None:
         terms = await read_database(_sized_by_balance, terms, ticket.balance_ratio, currency)
     return _Facts(market, currency, terms)
+
+
+def _spent(request: OrderRequest, market: Market) -> str:
+    return market.quote if request.side is Side.BUY else market.base
 
 
 def _name_field(refusal: AristobotError, ticket: Ticket) -> None:
