@@ -70,9 +70,9 @@ def _clock_of(line: bytes, otherwise: int | None) -> int | None:
 def _refusal(options: UpOptions, behind_s: float) -> str:
     where = f"n'a que {_duration(behind_s)} de retard sur" if behind_s >= _MINUTE_S else "est déjà à l'heure de"
     return (
-        f"--speed {options.speed} impossible avec {options.data_dir} : ce dossier a commencé à une vitesse "
-        f"moindre, son marché simulé {where} l'horloge et ne peut pas la dépasser : il irait à sa vitesse, une "
-        "minute par minute. Pour un marché rapide, prenez un dossier neuf, qui commence loin dans le passé : "
+        f"--speed {options.speed} impossible avec {options.data_dir} : le marché simulé de ce dossier {where} "
+        "l'horloge et ne peut pas la dépasser : il irait à sa vitesse, une minute par minute. "
+        "Pour un marché rapide, prenez un dossier neuf, qui commence loin dans le passé : "
         f"./aristobot up --speed {options.speed} --data-dir {options.data_dir}-{options.speed} ; "
         "sinon, laissez --speed 1."
     )

@@ -149,7 +149,7 @@ class Restoration:
                 self._load_database(environment["DATABASE_URL"])
             with self._screen.step("Migrations"):
                 self._manage(environment, "migrate", "--no-input", "-v", "0")
-            with self._screen.step("Bots en attente, ordres en cours mis de côté"):
+            with self._screen.step("Bots en attente, ordres en cours d'envoi mis de côté"):
                 facts = {key: self._manifest[key] for key in ("taken_at", "host")}
                 self._manage(environment, "mark_restored", json.dumps(facts))
             self._note_steps_done(configuration)

@@ -32,7 +32,7 @@ class Screen:
     def __init__(self, *, total_steps: int = 0, done_steps: int = 0, stream: TextIO | None = None) -> None:
         self.total_steps = total_steps
         self._stream = stream
-        self._started = done_steps
+        self._numbered = done_steps
         self._lock = threading.Lock()
 
     def line(self, text: str) -> None:
@@ -46,24 +46,27 @@ class Screen:
                 return
 
     def begin(self, label: str, hint: str = "") -> Callable[[str], None]:
-        """Take the next step's number and return the function that reports its end.
+        """Return the function that reports a step's end: steps that run side by side are numbered as they end.
 
         Args:
             label: what the step is about.
-            hint: printed at once when the step can last, such as « une à trois minutes ».
+            hint: printed at once, with the step's number, when the step can last, such as « une à trois minutes ».
         """
-        with self._lock:
-            self._started += 1
-            number = self._started
         began = time.monotonic()
-        title = f"[{number}/{self.total_steps}] {label} …"
+        title = self._title(label) if hint else ""
         if hint:
             self.line(f"{title} {hint}")
 
         def finish(outcome: str) -> None:
-            self.line(f"{title} {outcome} ({french_seconds(time.monotonic() - began)})")
+            said = title or self._title(label)
+            self.line(f"{said} {outcome} ({french_seconds(time.monotonic() - began)})")
 
         return finish
+
+    def _title(self, label: str) -> str:
+        with self._lock:
+            self._numbered += 1
+            return f"[{self._numbered}/{self.total_steps}] {label} …"
 
     @contextmanager
     def step(self, label: str, hint: str = "") -> Iterator[None]:

@@ -52,8 +52,8 @@ Contrat : une seule classe qui hérite de Strategy, avec exactement ces méthode
 - should_long(self) -> bool : acheter maintenant ? Demandé à chaque clôture.
 - should_short(self) -> bool : au comptant, vendre la position ouverte.
 - calculate_position_size(self) -> float : montant à dépenser en devise de cotation, par exemple self.balance * 0.1.
-- calculate_stop_loss(self) -> float : fraction du prix d'entrée, 0.02 = 2 %, 0.0 = aucun.
-- calculate_take_profit(self) -> float : fraction du prix d'entrée, 0.04 = 4 %, 0.0 = aucun.
+- calculate_stop_loss(self) -> float : 0.02 = 2 % sous le dernier cours (pas du prix d'achat) ; 0.0 = aucun.
+- calculate_take_profit(self) -> float : 0.04 = 4 % au-dessus de ce cours ; 0.0 = aucun.
 Données :
 - candles : DataFrame pandas, la plus ancienne bougie en premier, colonnes open, high, low, close, volume \
 (float), index d'heures d'ouverture UTC. Au plus {DEFAULT_WINDOW} bougies closes, parfois moins de 50.

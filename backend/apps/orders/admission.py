@@ -125,6 +125,7 @@ def announce(trade: Trade) -> None:
         trace_id=trade.trace_id,
         broker_id=trade.broker_id,
         symbol=trade.symbol,
+        trade_id=trade.pk,
         client_order_id=trade.client_order_id,
         type=trade.type,
         side=trade.side,

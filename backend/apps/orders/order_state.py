@@ -74,6 +74,7 @@ def log_state(trade: Trade) -> None:
         trace_id=trade.trace_id,
         broker_id=trade.broker_id,
         symbol=trade.symbol,
+        trade_id=trade.pk,
         client_order_id=trade.client_order_id,
         status=trade.status,
         filled=str(trade.filled_quantity),

@@ -85,6 +85,7 @@ def assumptions(
         "Glissement": _percent(settings.slippage_ratio),
         "Frais taker": _percent(settings.taker_fee_ratio),
         "Frais maker": _percent(settings.maker_fee_ratio),
+        "Prix du stop et de l'objectif": "comptés du dernier cours à la décision, pas du prix d'achat",
         "Stop et objectif dans la même bougie": inside,
         "Fenêtre": f"{settings.window} bougies",
         **({"Indicateurs à longue mémoire": f"{names} : {_AS_LIVE.format(settings.window)}"} if names else {}),

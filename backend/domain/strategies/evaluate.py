@@ -160,7 +160,7 @@ def _number(method: str, answer: Any) -> float:
         raise _bad_answer(method, answer, "attendu un nombre fini")
     if not 0 <= value < LIMITS[method]:
         unit = (
-            "montant positif" if method == "calculate_position_size" else "fraction du prix d'entrée (0.02 = 2 %)"
+            "montant positif" if method == "calculate_position_size" else "fraction du dernier cours (0.02 = 2 %)"
         )
         raise _bad_answer(method, answer, f"attendu : {unit}")
     return value

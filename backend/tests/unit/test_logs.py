@@ -163,8 +163,20 @@ def test_terminal_writes_json_to_its_file_and_french_to_the_screen(tmp_path: Pat
 
 
 def test_sentence_of_an_order_that_is_open_names_it() -> None:
-    fields = {"symbol": "BTC/USDT", "client_order_id": "1f2e3d4c5b6a7988", "status": "filled"}
-    assert sentence("orders.state", fields) == "Ordre BTC/USDT (1f2e3d4c) est exécuté."
+    fields = {"symbol": "BTC/USDT", "trade_id": 145, "client_order_id": "1f2e3d4c5b6a7988", "status": "filled"}
+    assert sentence("orders.state", fields) == "Ordre BTC/USDT n° 145 est exécuté."
+    sale = {**fields, "side": "sell", "type": "oco", "quantity": "0.04995"}
+    assert sentence("orders.submitted", sale).startswith("Ordre BTC/USDT n° 145 enregistré : vente stop loss")
+
+
+def test_sentences_of_the_second_factor_are_french() -> None:
+    said = sentence("two_factor.wrong_code", {"failures": 1})
+    assert said == "Double authentification : code refusé, un essai faux."
+    assert sentence("two_factor.wrong_code", {"failures": 3}).endswith("code refusé, 3 faux de suite.")
+    for event in ("recovery_code_used", "turned_on", "turned_off", "recovery_codes_renewed"):
+        assert sentence(f"two_factor.{event}", {"user_id": 1}).startswith("Double authentification")
+    for event in ("address_locked", "account_closed_to_new_addresses"):
+        assert "depuis 10.0.0.7" in sentence(f"sign_in.{event}", {"address": "10.0.0.7"})
 
 
 def test_sentence_without_its_field_is_none() -> None:

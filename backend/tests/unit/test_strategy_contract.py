@@ -150,7 +150,7 @@ def test_class_derived_from_the_users_own_base_is_the_one() -> None:
         ("calculate_position_size", "-1", "montant positif"),
         ("calculate_position_size", "'10'", "attendu un nombre"),
         ("calculate_position_size", "True", "attendu un nombre"),
-        ("calculate_stop_loss", "2.0", "fraction du prix d'entrée (0.02 = 2 %)"),
+        ("calculate_stop_loss", "2.0", "fraction du dernier cours (0.02 = 2 %)"),
         ("calculate_take_profit", "np.inf", "nombre fini"),
     ],
 )

@@ -27,11 +27,11 @@ class MaNouvelleStrategie(Strategy):
         return 0.0
 
     def calculate_stop_loss(self) -> float:
-        # Calcule le stop loss : 0.02 = 2 % sous le prix d'entrée, 0.0 = aucun
+        # Calcule le stop loss : 0.02 = 2 % sous le dernier cours à la décision, 0.0 = aucun
         return 0.0
 
     def calculate_take_profit(self) -> float:
-        # Calcule le take profit : 0.04 = 4 % au-dessus du prix d'entrée, 0.0 = aucun
+        # Calcule le take profit : 0.04 = 4 % au-dessus de ce cours, 0.0 = aucun
         return 0.0
 `
 

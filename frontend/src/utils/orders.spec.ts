@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import type { Order } from '@/api/trading'
 import { position, trade } from '@/testing/samples'
-import { amendRefusal, filledPercent, formatAverage, holdersOf, orderStory, protectionOf } from './orders'
+import { amendRefusal, filledPercent, formatAverage, holdersOf, orderName, orderStory, protectionOf } from './orders'
 
 const order = (over: Partial<Order> = {}): Order => ({ ...trade(7), type: 'limit', price: '93620', quantity: '0.015', filled_quantity: '0', status: 'open', bot: null, source: 'manual', owner: 'manual', ...over })
 
@@ -10,6 +10,11 @@ it('keeps an average price readable, small ones included', () => {
   expect(formatAverage('0.000001234567891234')).toBe('0,000001235')
   expect(formatAverage('94012.4')).toBe('94\u202F012,4')
   expect(formatAverage(null)).toBe('—')
+})
+
+it('writes a type as a sentence wants it', () => {
+  expect(orderName(order({ side: 'sell', type: 'oco' }))).toBe('Vente SL + TP BTC/USDT')
+  expect(orderName(order({ side: 'sell', type: 'take_profit' }))).toBe('Vente take profit BTC/USDT')
 })
 
 it('tells what became of an order', () => {

@@ -30,6 +30,8 @@ export const STATUS_MEANINGS: Record<OrderStatus, string> = {
 export const isLive = (order: Order): boolean => !FINAL.has(order.status)
 export const sideLabel = (side: string): string => SIDE_LABELS[side as Side] ?? side
 export const typeLabel = (type: string): string => TYPE_LABELS[type as OrderType] ?? type
+/** A type within a sentence; `SL + TP` are initials. */
+export const typeWord = (type: string): string => (type === 'oco' ? typeLabel(type) : typeLabel(type).toLowerCase())
 export const sourceLabel = (source: string): string => SOURCES[source] ?? source
 export const sideTone = (side: string): 'up' | 'down' => (side === 'buy' ? 'up' : 'down')
 
@@ -76,7 +78,7 @@ export function filledPercent(order: Order): number {
 }
 
 /** `Achat limite BTC/USDT`, as a sentence begins. */
-export const orderName = (order: Order): string => `${sideLabel(order.side)} ${typeLabel(order.type).toLowerCase()} ${order.symbol}`
+export const orderName = (order: Order): string => `${sideLabel(order.side)} ${typeWord(order.type)} ${order.symbol}`
 
 const BODIES: Partial<Record<OrderStatus, (order: Order) => string>> = {
   open: (order) => `posé : ${formatNumber(order.quantity)} à ${formatNumber(watchedPrice(order))}`,

@@ -70,6 +70,13 @@ export interface Overfit {
 /** Whether a part of a combination's run has too few trades for its figures to mean something. */
 export const isSmall = (run: SweepRun, part: Part): boolean => (run[part].trade_count ?? 0) < MIN_TRADES
 
+/** Why a combination is no advice yet, in a few words; '' when both parts have trades enough. */
+export function doubtOf(run: SweepRun): string {
+  if (run.error) return 'essai échoué'
+  if (!isSmall(run, 'in_sample') && !isSmall(run, 'out_of_sample')) return ''
+  return `trop peu de trades pour juger : ${formatNumber(run.in_sample.trade_count ?? 0)} + ${formatNumber(run.out_of_sample.trade_count ?? 0)}`
+}
+
 /** What the control says of the chosen combination, in plain French. */
 export function overfit(best: SweepRun | undefined, objective: Objective): Overfit | null {
   if (!best) return null

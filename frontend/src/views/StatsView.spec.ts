@@ -100,7 +100,7 @@ it('opens a closed trade: bought, sold, paid, and why', async () => {
   }
   vi.mocked(api.fetchTrades).mockResolvedValue({ rows: [row], cursor: null })
   vi.mocked(api.fetchTrade).mockResolvedValue({
-    trade: row, order: order(9, { bot: null }), opened_at: '2026-11-22T11:00:00Z', closing_reason: 'take_profit', origin: '', orders: [order(8), order(9, { side: 'sell' })],
+    trade: row, order: order(9, { bot: null }), opened_at: '2026-11-22T11:00:00Z', closing_reason: 'take_profit', origin: '', orders: [order(8, { market_time: '2026-11-22T11:00:00Z', created_at: '2027-03-01T09:00:00Z' }), order(9, { side: 'sell' })],
   })
   open()
   await fireEvent.click(await screen.findByRole('button', { name: /Détail du trade BTC\/USDT/ }))
@@ -110,6 +110,7 @@ it('opens a closed trade: bought, sold, paid, and why', async () => {
   expect(read('Durée')).toContain('1\u00A0h')
   expect(read('Frais')).toContain('0,40\u00A0USDT')
   expect(dialog.getAllByRole('row')).toHaveLength(3)
+  expect(dialog.getAllByRole('row')[1].textContent).toContain('26.11.22_11:00') // the market's date, as above it; not ours
 })
 
 it('says why nothing could be read, and tries again', async () => {

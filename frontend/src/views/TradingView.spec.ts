@@ -190,6 +190,7 @@ describe('leaving a position', () => {
     const dialog = within(await screen.findByRole('dialog', { name: 'Clôturer la position' }))
     expect(dialog.getByText(/ordres retiennent cette quantité/).textContent).toContain('2')
     dialog.getByText(/Vente Stop Loss n° 5 : 0,5 à 90/)
+    expect(dialog.getByRole('button', { name: 'écrire la vente dans le ticket' }).parentElement?.textContent).toBe('écrire la vente dans le ticket.') // its point stays beside it
     expect(server.of('close')).toHaveLength(0)
     await fireEvent.click(dialog.getByRole('button', { name: 'Annuler la protection et vendre' }))
     await waitFor(() => expect(server.of('close')).toHaveLength(1))

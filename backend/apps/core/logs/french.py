@@ -49,7 +49,7 @@ def sentence(event: str, fields: Fields) -> str:
 
 
 def _order(fields: Fields) -> str:
-    return f"Ordre {fields['symbol']} ({str(fields['client_order_id'])[:8]})"
+    return f"Ordre {fields['symbol']} n° {fields['trade_id']}"
 
 
 def _submitted(fields: Fields) -> str:
@@ -94,6 +94,11 @@ def _heartbeat(fields: Fields) -> str:
     return f"Heartbeat {'secondaire' if fields['source'] == 'secondary' else 'principal'} en marche."
 
 
+def _wrong_code(fields: Fields) -> str:
+    count = int(fields["failures"])
+    return f"Double authentification : code refusé, {f'{count} faux de suite' if count > 1 else 'un essai faux'}."
+
+
 def _number(value: Any) -> str:
     return number(Decimal(str(value)))
 
@@ -122,6 +127,16 @@ _SENTENCES: Mapping[str, str | Callable[[Fields], str]] = {
         "« manage.py migrate »."
     ),
     "terminal.work_failed": "Une tâche annexe ({work}) a échoué, nouvel essai dans {again_in_s} s.",
+    "two_factor.wrong_code": _wrong_code,
+    "two_factor.recovery_code_used": "Double authentification : un code de secours vient de servir.",
+    "two_factor.turned_on": "Double authentification activée.",
+    "two_factor.turned_off": "Double authentification désactivée.",
+    "two_factor.recovery_codes_renewed": "Double authentification : codes de secours renouvelés.",
+    "sign_in.address_locked": "Connexions refusées depuis {address} : trop de mots de passe faux.",
+    "sign_in.account_closed_to_new_addresses": (
+        "Connexion refusée depuis {address} : trop de mots de passe faux pour ce compte, qui n'accepte plus que "
+        "les adresses et les navigateurs connus."
+    ),
     "heartbeat.started": _heartbeat,
     "heartbeat.signal": "Signal {signal_id} publié.",
     "heartbeat.disconnected": "Connexion au marché perdue, nouvel essai. Cause : {error}",

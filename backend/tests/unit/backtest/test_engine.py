@@ -7,6 +7,7 @@ import pytest
 
 from domain.backtest.contract import ExitReason, HeldPosition, Touch
 from domain.backtest.engine import simulate
+from domain.backtest.facts import assumptions
 from tests.unit.backtest.scripted import MINUTE_MS, START_MS, Scripted, candles, flat, settings, values
 
 
@@ -75,6 +76,15 @@ def test_take_profit_gapped_over_fills_at_its_price_never_better() -> None:
     rows = [*flat(100, 2), (120, 125, 119, 121)]
     (trade,) = simulate(candles(*rows), Scripted({0}, target=0.1), settings()).trades
     assert trade.exit_price == 110
+
+
+def test_protections_count_from_the_close_that_decided_as_the_run_states() -> None:
+    # Decided at 100: the target of 4 % is 104, also when the purchase came at 110, and sells below it.
+    rows = [*flat(100, 1), (110, 111, 109, 110), *flat(110, 1)]
+    (trade,) = simulate(candles(*rows), Scripted({0}, target=0.04), settings()).trades
+    assert values(trade.entry_price, trade.exit_price, trade.reason) == (110, 104, ExitReason.TAKE_PROFIT)
+    stated = assumptions(settings(), finer=None)["Prix du stop et de l'objectif"]
+    assert stated == "comptés du dernier cours à la décision, pas du prix d'achat"
 
 
 def test_stop_is_filled_at_its_price_when_touched() -> None:

@@ -28,6 +28,12 @@ it('orders money as money, not as text, and says which way', async () => {
   expect(numbers()).toEqual(['2', '1', '3'])
 })
 
+it('says that a trade opened and closed in one candle, whose times say nothing of how long', async () => {
+  await show([runTrade(1, { entry_time: 60_000, exit_time: 60_000 }), runTrade(2, { entry_time: 120_000, exit_time: 180_000 })])
+  const said = screen.getAllByRole('row').filter((row) => row.hasAttribute('data-index')).map((row) => within(row).getAllByRole('cell')[7]?.textContent)
+  expect(said).toEqual(['1\u00A0min\u00A000', 'même bougie'])
+})
+
 it('draws a handful of ten thousand rows and still counts them all', async () => {
   await show(Array.from({ length: 10_000 }, (_, index) => runTrade(index + 1)))
   expect(screen.getByRole('table').getAttribute('aria-rowcount')).toBe('10001')

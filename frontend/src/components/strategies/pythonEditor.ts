@@ -14,8 +14,8 @@ const CONTRACT: Completion[] = [
   { label: 'should_long', type: 'method', detail: '(self) → bool', info: 'Acheter maintenant ? Demandé à chaque clôture.', apply: 'def should_long(self):\n        return ' },
   { label: 'should_short', type: 'method', detail: '(self) → bool', info: 'Quitter la position longue ? (spot)', apply: 'def should_short(self):\n        return ' },
   { label: 'calculate_position_size', type: 'method', detail: '(self) → float', info: 'Montant à dépenser, dans la devise de cotation.', apply: 'def calculate_position_size(self):\n        return self.balance * 0.1' },
-  { label: 'calculate_stop_loss', type: 'method', detail: '(self) → float', info: 'Part du prix d’entrée : 0.02 = 2 %. 0 = aucun.', apply: 'def calculate_stop_loss(self):\n        return 0.02' },
-  { label: 'calculate_take_profit', type: 'method', detail: '(self) → float', info: 'Part du prix d’entrée : 0.04 = 4 %. 0 = aucun.', apply: 'def calculate_take_profit(self):\n        return 0.04' },
+  { label: 'calculate_stop_loss', type: 'method', detail: '(self) → float', info: 'Part du dernier cours à la décision : 0.02 = 2 %. 0 = aucun.', apply: 'def calculate_stop_loss(self):\n        return 0.02' },
+  { label: 'calculate_take_profit', type: 'method', detail: '(self) → float', info: 'Part du dernier cours à la décision : 0.04 = 4 %. 0 = aucun.', apply: 'def calculate_take_profit(self):\n        return 0.04' },
   { label: 'STRATEGY_PARAMS', type: 'constant', info: 'Réglages proposés à l’activation et au test.', apply: 'STRATEGY_PARAMS = {\n        "longueur": {"default": 14, "min": 2, "max": 50, "step": 1, "label": "Longueur"},\n    }' },
 ]
 const MEMBERS: Completion[] = [

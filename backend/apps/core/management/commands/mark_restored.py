@@ -18,7 +18,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         settled = restoration.mark_restored(options["facts"], now=datetime.now(UTC))
         self.stdout.write(
-            f"Ordres en cours au moment de la sauvegarde : {settled['orders']} (recherchés au démarrage, jamais "
-            f"renvoyés). Abandonnés : annulations ou modifications {settled['commands']}, webhooks "
-            f"{settled['webhooks']}, alertes {settled['alerts']}."
+            f"Ordres en attente ou en cours d'envoi à la sauvegarde : {settled['orders']} (recherchés au "
+            "démarrage, jamais renvoyés) ; ceux qui étaient ouverts chez l'exchange y restent. Abandonnés : "
+            f"annulations ou modifications {settled['commands']}, webhooks {settled['webhooks']}, alertes "
+            f"{settled['alerts']}."
         )
