@@ -1,4 +1,4 @@
-"""The specification's example of a strategy (section 4.5), its two docstrings in French."""
+"""The specification's example of a strategy, unchanged (section 4.5)."""
 
 from apps.strategies.examples.example import Example
 
@@ -17,7 +17,7 @@ class MaNouvelleStrategie(Strategy):
 
     def should_long(self) -> bool:
         """
-        Signal d'achat : l'EMA 10 passe au-dessus de l'EMA 20
+        Buy signal : EMA 10 crosses above EMA 20
         """
         if len(self.candles) < 21:
             return False  # Pas assez de données
@@ -33,7 +33,7 @@ class MaNouvelleStrategie(Strategy):
 
     def should_short(self) -> bool:
         """
-        Signal de vente (optionnel au comptant) : l'EMA 10 passe sous l'EMA 20
+        Sell signal (optionnel pour spot) : EMA 10 crosses below EMA 20
         """
         if len(self.candles) < 21:
             return False
