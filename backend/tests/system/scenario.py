@@ -145,8 +145,12 @@ class Desk:
             self.trader.post(f"/api/bots/{bot}/{verb}/")
 
     def wait_settled(self, *, timeout_s: float = 60.0) -> None:
-        """Wait until no order is in flight."""
-        wait_until(lambda: self.count(f"trades WHERE {LIVE}") == 0, timeout_s=timeout_s, what=self._in_flight)
+        """Wait until no position is being sold and no order is in flight."""
+        wait_until(self._is_settled, timeout_s=timeout_s, what=self._in_flight)
+
+    def _is_settled(self) -> bool:
+        # Between the protection's end and its sale a closing position has no order at all.
+        return self.count("positions WHERE status = 'closing'") == 0 and self.count(f"trades WHERE {LIVE}") == 0
 
     def _in_flight(self) -> str:
         rows = query(self.database_url, "SELECT id, status, error_message, next_check_at FROM trades ORDER BY id")
