@@ -1,5 +1,8 @@
 """Tells a user's browsers of his runs: `run` and `sweep` when a row changed, `progress` in between."""
 
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -32,6 +35,16 @@ def progress_body(job: Job, *, phase: str, progress: float, detail: str) -> dict
     """Return the data of a `progress` event; `kind` tells runs and sweeps apart."""
     kind = "sweep" if isinstance(job, BacktestSweep) else "run"
     return {"id": job.pk, "kind": kind, "phase": phase, "progress": round(progress, 4), "detail": detail}
+
+
+@asynccontextmanager
+async def alongside(telling: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Let news be told for the length of a block."""
+    task = asyncio.create_task(telling)
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 async def _tell_and_wake(job: Job) -> None:

@@ -3,15 +3,14 @@
 Nothing of it is kept: it ends with its answer, its time, or when its user takes it back (`strategy_requests`).
 """
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from apps.backtest.announce import TOPIC
+from apps.backtest.announce import TOPIC, alongside
 from apps.brokers.models import Broker
 from apps.core.adapters.database import read_database
 from apps.market_data import selectors
@@ -44,14 +43,9 @@ class _News:
     def playing(self, progress: float) -> None:
         self.phase, self.progress = "running", progress
 
-    @asynccontextmanager
-    async def telling(self) -> AsyncIterator[None]:
+    def telling(self) -> AbstractAsyncContextManager[None]:
         """Publish for the length of a block."""
-        ticking = asyncio.create_task(self._tick())
-        try:
-            yield
-        finally:
-            ticking.cancel()
+        return alongside(self._tick())
 
     async def _tick(self) -> None:
         told = None

@@ -1,13 +1,11 @@
 """A claimed row while it is being played: its progress, told to the browsers and kept with the lease."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from apps.backtest import queue
 from apps.backtest.advance import Advance
-from apps.backtest.announce import TOPIC, progress_body, tell
+from apps.backtest.announce import TOPIC, alongside, progress_body, tell
 from apps.backtest.models import Job
 from apps.market_data.services.candle_history import Queries
 from domain.ports import Clock, Publisher
@@ -65,14 +63,9 @@ class Work:
         """Change the row without a word; a lost claim is heard of at its next renewal."""
         await self._queries.run(queue.write, self.claim, **columns)
 
-    @asynccontextmanager
-    async def telling(self) -> AsyncIterator[None]:
+    def telling(self) -> AbstractAsyncContextManager[None]:
         """Publish progress for the length of a block."""
-        ticking = asyncio.create_task(self._tick())
-        try:
-            yield
-        finally:
-            ticking.cancel()
+        return alongside(self._tick())
 
     async def _tick(self) -> None:
         while True:
