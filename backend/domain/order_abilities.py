@@ -31,11 +31,13 @@ class OrderAbilities:
         refusals: the French reason of each type that cannot be sent there; an absent type can.
         market_buy_in_quote: a market buy is sized by what it spends, not by what it buys.
         buy_fee_in_base: a buy's fee is kept back from what it buys, and costs nothing beside its price.
+        refused_late: types that the exchange itself refuses once the validity we sign them with is over.
     """
 
     refusals: Mapping[OrderType, str] = field(default_factory=dict)
     market_buy_in_quote: bool = False
     buy_fee_in_base: bool = False
+    refused_late: frozenset[OrderType] = frozenset()
     pair: PairMode = PairMode.NONE
     amend: AmendMode = AmendMode.CANCEL_FIRST
 
@@ -49,6 +51,7 @@ class OrderAbilities:
             "refusals": {kind.value: reason for kind, reason in self.refusals.items()},
             "market_buy_in_quote": self.market_buy_in_quote,
             "buy_fee_in_base": self.buy_fee_in_base,
+            "refused_late": sorted(kind.value for kind in self.refused_late),
             "pair": self.pair.value,
             "amend": self.amend.value,
         }
@@ -59,7 +62,9 @@ class OrderAbilities:
         return cls(
             refusals={OrderType(kind): str(reason) for kind, reason in wire["refusals"].items()},
             market_buy_in_quote=bool(wire["market_buy_in_quote"]),
-            buy_fee_in_base=bool(wire.get("buy_fee_in_base", False)),  # kept before it was known: the cautious sum
+            # Kept before they were known: the cautious sum, the cautious wait.
+            buy_fee_in_base=bool(wire.get("buy_fee_in_base", False)),
+            refused_late=frozenset(OrderType(kind) for kind in wire.get("refused_late", ())),
             pair=PairMode(wire["pair"]),
             amend=AmendMode(wire["amend"]),
         )

@@ -150,7 +150,7 @@ _CLAIM = f"""
                 AND (t.symbol, t.owner) NOT IN (SELECT * FROM unnest(%(symbols)s::text[], %(owners)s::text[]))
             ORDER BY t.symbol, t.owner, t.id)
         ORDER BY t.id FOR UPDATE SKIP LOCKED)
-    UPDATE trades SET status = 'sending', sending_at = %(now)s, updated_at = %(now)s
+    UPDATE trades SET status = 'sending', sending_at = %(now)s, claimed_by = %(by)s, updated_at = %(now)s
     WHERE status = 'pending' AND id IN (
         SELECT next.id FROM next
         UNION ALL
@@ -180,15 +180,17 @@ def survey(now: datetime, *, stray_after: timedelta) -> Survey:
     )
 
 
-def claim_all(broker_id: int, *, busy: Iterable[Key], now: datetime) -> list[Claimed]:
+def claim_all(broker_id: int, *, busy: Iterable[Key], by: str, now: datetime) -> list[Claimed]:
     """Claim (`pending` → `sending`) the oldest sendable order of each key of a broker; both legs of an OCO.
 
     Args:
         busy: keys that have an order on its way: their next one waits.
+        by: the process that claims.
     """
     taken = [(symbol, owner) for _, symbol, owner in busy]
     terms = {
         "now": now,
+        "by": by,
         "broker": broker_id,
         "symbols": [symbol for symbol, _ in taken],
         "owners": [owner for _, owner in taken],

@@ -7,7 +7,7 @@ under the owner's lock, decided from the rows alone, and may be repeated:
    sales; a bot's or a webhook's purchases too), together with the state `closing` and its reason;
 2. its final word is awaited: it may have executed;
 3. what remains is sold at market, by one live exit at most; an exit that ended in vain is tried again, later
-   and later;
+   and later, one that never reached the exchange at once;
 4. the ledger closes the position once nothing that can be sold remains.
 
 A position without anything to cancel goes to step 3 at once. `begin` is for whoever wants out (a user, a
@@ -16,7 +16,7 @@ driver, `apps.orders.keeper` in terminal 5, which takes the later steps as soon 
 """
 
 import enum
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -38,6 +38,9 @@ USER, SIGNAL, UNPROTECTED = "user", "signal", "unprotected"
 _RETRY_AFTER = timedelta(seconds=15)
 _COUNTED = 8  # 15 s × 2⁷ = 32 min at most
 _IN_VAIN = (OrderStatus.REJECTED.value, OrderStatus.EXPIRED.value, OrderStatus.CANCELLED.value)
+# Nobody could send it as long as it was valid, or its absence took long to prove: the exchange saw nothing of it.
+_NEVER_ARRIVED = ("order_expired", "order_absent", "lease_lost", "database_down")
+_LONGEST_UNSEEN = timedelta(minutes=1)  # an outage may last; what it held up is sold soon after it
 
 
 class Step(enum.StrEnum):
@@ -172,7 +175,16 @@ def may_retry(position: Position, *, now: datetime) -> bool:
     in_vain = list(takewhile(lambda trade: trade.status in _IN_VAIN and not trade.filled_quantity, exits))
     if not in_vain:
         return True
-    return (in_vain[0].closed_at or in_vain[0].created_at) < now - _RETRY_AFTER * 2 ** (len(in_vain) - 1)
+    return (in_vain[0].closed_at or in_vain[0].created_at) < now - _wait_after(in_vain)
+
+
+def _wait_after(in_vain: Sequence[Trade]) -> timedelta:
+    """Return how long the next exit waits after those, the last one first."""
+    last, count = in_vain[0], len(in_vain)
+    wait = _RETRY_AFTER * 2 ** (count - 1)
+    if last.status != OrderStatus.EXPIRED or last.error_code not in _NEVER_ARRIVED:
+        return wait
+    return min(wait, _LONGEST_UNSEEN) if count > 1 else timedelta(0)
 
 
 def _is_concerned(position: Position, reason: str) -> bool:

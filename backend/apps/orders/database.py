@@ -51,6 +51,15 @@ async def in_claims(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     return result
 
 
+async def renew_connections() -> None:
+    """Let the next statement of both threads open a new connection.
+
+    A process that stood by has not used its own for long: the server behind them may have been replaced since.
+    """
+    await in_database(_close)
+    await in_claims(_close)
+
+
 async def close_claims() -> None:
     """Close that thread's connection at the end of a process (or of a test)."""
     await in_claims(_close)

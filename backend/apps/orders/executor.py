@@ -11,6 +11,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
+from uuid import uuid4
 
 import structlog
 
@@ -18,12 +19,12 @@ from apps.orders import claims
 from apps.orders.amender import AmendRunner
 from apps.orders.claims import Claimed, Followed, Key
 from apps.orders.commands import CommandRunner
-from apps.orders.database import DatabaseDown, in_claims, in_database
+from apps.orders.database import DatabaseDown, in_claims, in_database, renew_connections
 from apps.orders.fence import FencedSessions
 from apps.orders.follower import OrderFollower
 from apps.orders.keeper import PositionKeeper
 from apps.orders.lease import Lease, LeaseLost, RowLease
-from apps.orders.reconciliation import recover
+from apps.orders.reconciliation import Claims, recover
 from apps.orders.relay import EventRelay
 from apps.orders.sender import OrderSender
 from apps.orders.signals import orders_waiting
@@ -73,12 +74,14 @@ class OrderExecutor:
             sender=self._sender,
         )
         self._keeper = PositionKeeper(clock)
+        self._me = uuid4().hex
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._running: set[Hashable] = set()
         self._skipped: set[Hashable] = set()
         self._sending: Counter[Key] = Counter()  # keys of which orders are on their way
         self._claiming: set[int] = set()  # brokers
+        self._got: set[int] = set()  # claimed orders whose outcome is not committed yet
         self._holds_lease = False
         self._must_recover = True
 
@@ -108,6 +111,7 @@ class OrderExecutor:
     async def _hold_lease(self, group: asyncio.TaskGroup) -> None:
         try:
             await self._lease.acquire()
+            await renew_connections()
             self._holds_lease, self._must_recover = True, True
             await self._serve(group)
         except LeaseLost as exc:
@@ -157,8 +161,8 @@ class OrderExecutor:
         now = self._clock.now()
         if self._must_recover:
             span = self._timings.proof_span
-            busy, claiming = frozenset(+self._sending), frozenset(self._claiming)
-            await in_database(recover, now=now, proof_span=span, busy=busy, claiming=claiming)
+            own = Claims(self._me, frozenset(self._got), frozenset(+self._sending), frozenset(self._claiming))
+            await in_database(recover, now=now, proof_span=span, others_until=self._lease.others_until, own=own)
             self._must_recover = False
         found = await in_claims(claims.survey, now, stray_after=self._timings.stray_after)
         self._look_for_strays(found.claimed)
@@ -223,7 +227,10 @@ class OrderExecutor:
             if not self._holds_lease:
                 return
             busy = [key for key in +self._sending if key[0] == broker_id and ("send", *key) in self._running]
-            for order in await in_claims(claims.claim_all, broker_id, busy=busy, now=self._clock.now()):
+            for order in await in_claims(
+                claims.claim_all, broker_id, busy=busy, by=self._me, now=self._clock.now()
+            ):
+                self._got |= set(order.trade_ids)
                 self._sending[order.key] += 1
                 self._start(group, ("send", *order.key), partial(self._send, session, order))
         except (NotFound, AuthenticationFailed) as exc:
@@ -239,6 +246,9 @@ class OrderExecutor:
     async def _send(self, session: ExchangeSession, order: Claimed) -> None:
         try:
             await self._sender.send(session, order)
+            self._got -= set(
+                order.trade_ids
+            )  # not if it failed: it may have left, and its row still says `sending`
         finally:
             self._sending[order.key] -= 1
 

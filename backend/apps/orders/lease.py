@@ -5,8 +5,9 @@ was not renewed for that long and for `SPAN` more, within which the last byte of
 refused. It does not wait when the holder released the row, or ended on this same machine.
 
 A holder that was only paused finds its time over when it wakes (`fence`), and its row taken. It may still hold
-orders it claimed: nobody else can claim those rows, and whoever takes over presumes nothing of them before
-their validity and the exchange's own window have passed (`absent_after`).
+orders it claimed: nobody else can claim those rows. Whoever takes over presumes nothing of them before the same
+span has passed since the end of that lease (`others_until`) where the exchange itself refuses what comes later
+than it was signed for, and elsewhere before their validity and the exchange's window have passed (`absent_after`).
 """
 
 import asyncio
@@ -34,9 +35,10 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 _TAKE = """
 INSERT INTO sender_lease (id, holder, renewed_at) VALUES (1, %(me)s, clock_timestamp())
-ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, renewed_at = excluded.renewed_at
+ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, renewed_at = excluded.renewed_at,
+    before_renewed_at = sender_lease.renewed_at
 WHERE sender_lease.holder IN ('', %(me)s, %(dead)s) OR sender_lease.renewed_at < clock_timestamp() - %(silent)s
-RETURNING id
+RETURNING clock_timestamp() - before_renewed_at
 """
 _RENEW = "UPDATE sender_lease SET renewed_at = clock_timestamp() WHERE id = 1 AND holder = %s RETURNING id"
 _RELEASE = "UPDATE sender_lease SET holder = '' WHERE id = 1 AND holder = %s RETURNING id"
@@ -54,6 +56,11 @@ class Lease(Protocol):
     @property
     def until(self) -> datetime:
         """Until when orders may leave."""
+        ...
+
+    @property
+    def others_until(self) -> datetime:
+        """When whatever a process that held it before sent has arrived, or was refused for coming late."""
         ...
 
     async def acquire(self) -> None: ...
@@ -78,12 +85,17 @@ class RowLease:
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._until = _NEVER
         self._until_s = 0.0  # the same on the monotonic clock, which nobody sets back
+        self._others_until = datetime.max.replace(tzinfo=UTC)
         self.held = asyncio.Event()
         self.is_taken = False
 
     @property
     def until(self) -> datetime:
         return self._until if self._clock.monotonic() < self._until_s else _NEVER
+
+    @property
+    def others_until(self) -> datetime:
+        return self._others_until
 
     async def acquire(self) -> None:
         """Wait until the row is ours."""
@@ -129,6 +141,9 @@ class RowLease:
             await self._drop()
             return False
         self.is_taken = taken is None
+        if taken is not None:
+            silence = timedelta(0) if taken[0] is None else max(taken[0], timedelta(0))
+            self._others_until = self._clock.now() + max(LASTS + SPAN - silence, timedelta(0))
         return not self.is_taken
 
     async def _ask(self, query: Any, values: Any) -> tuple[Any, ...] | None:

@@ -110,7 +110,7 @@ def mark_not_executed(trade_id: int, error: AristobotError, *, now: datetime, re
         return _finish(trade, OrderStatus.EXPIRED, code=error.error_code, message=message, now=now)
     if may_become(OrderStatus(trade.status), OrderStatus.PENDING):
         trade.status = OrderStatus.PENDING.value
-        trade.sending_at, trade.next_check_at = None, retry_at
+        trade.sending_at, trade.claimed_by, trade.next_check_at = None, None, retry_at
         trade.error_code, trade.error_message = error.error_code, error.message
         trade.save()
         events.trade_changed(trade)

@@ -29,6 +29,8 @@ def settle(now: datetime) -> Settled:
     """Make `pending` orders ones that left already (terminal 5 then looks them up), and give up commands."""
     pending = Trade.objects.filter(status=OrderStatus.PENDING)
     moved = pending.update(status=OrderStatus.SENDING.value, sending_at=now, valid_until=now)
+    # Who claimed it has a lease of its own there, which says nothing here.
+    Trade.objects.filter(status=OrderStatus.SENDING).update(claimed_by=None)
     live = OrderCommand.objects.filter(status__in=[OrderCommand.Status.PENDING, OrderCommand.Status.CLAIMED])
     commands = live.update(status=OrderCommand.Status.FAILED, error_message=_ABANDONED, done_at=now)
     sending = Trade.objects.filter(status=OrderStatus.SENDING).count()

@@ -20,7 +20,7 @@ from tests.system.instance import Instance, wait_until
 from tests.system.judge import exchange_balances, judge_conservation, judge_orders, query
 from tests.system.postgres_pair import PostgresPair
 from tests.system.redis_group import RedisGroup
-from tests.system.scenario import BUILT_IN, EVERY_CLOSE, Desk
+from tests.system.scenario import BUILT_IN, EVERY_CLOSE, LIVE, Desk
 from tests.system.trader import Trader
 
 GOAL_S = 30.0
@@ -152,6 +152,7 @@ def test_what_fails_is_replaced_and_nothing_is_lost_doubled_or_late(world: World
     world.survives("PostgreSQL primary killed", lambda: _kill_postgresql(world))
     _sender_is_paused(world)
     if IS_LONG:
+        _sender_is_paused_over_an_order(world)
         _sender_dies(world)
     _judge(world)
     print("\n" + "\n".join(world.figures))  # noqa: T201 — the figures of the run
@@ -189,6 +190,7 @@ def _redis_freezes(world: World) -> None:
     frozen = world.redis.primary()
     world.survives("Redis primary frozen", lambda: world.redis.send(frozen, signal.SIGSTOP))
     world.redis.send(frozen, signal.SIGCONT)
+    world.wait_trades(after=datetime.now(UTC), count=2)  # one failure after the other
 
 
 def _kill_postgresql(world: World) -> None:
@@ -200,6 +202,18 @@ def _sender_is_paused(world: World) -> None:
     """It wakes after the other one took over, and must send nothing."""
     paused = world.terminal5()
     world.survives("terminal 5 paused", lambda: os.kill(paused, signal.SIGSTOP))
+    _wakes_replaced(world, paused)
+
+
+def _sender_is_paused_over_an_order(world: World) -> None:
+    """What it held is found at the exchange, or proven absent: it signed it to end with its lease."""
+    paused = world.terminal5()
+    wait_until(lambda: world.desk.count(f"trades WHERE {LIVE}") > 0, timeout_s=20, what="an order", period_s=0.005)
+    world.survives("terminal 5 paused over an order", lambda: os.kill(paused, signal.SIGSTOP))
+    _wakes_replaced(world, paused)
+
+
+def _wakes_replaced(world: World, paused: int) -> None:
     successor = world.terminal5()
     assert successor != paused
     os.kill(paused, signal.SIGCONT)

@@ -4,16 +4,20 @@ The judge is the exchange's own record: an order is never taken twice, and one t
 with the same fills.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 
-from apps.orders import desk
+from apps.orders import database, desk
+from apps.orders.executor import OrderExecutor
 from apps.orders.models import Fill, OrderCommand, Position, Trade
 from domain.errors import OrderOutcomeUnknown
-from domain.orders import Side
+from domain.order_abilities import OrderAbilities
+from domain.orders import OrderType, Side
+from tests.fakes.clock import FakeClock
 from tests.fakes.killer import run_until_killed
 from tests.fakes.orders_room import OrdersRoom, orders_room, refreshed
 
@@ -76,14 +80,20 @@ async def _cancelled(room: OrdersRoom) -> list[Trade]:
 @pytest.mark.parametrize(
     "scenario", [_plain, _answer_lost, _never_arrived, _cancelled], ids=lambda it: it.__name__[1:]
 )
-async def test_killed_at_every_await_never_sends_twice_and_loses_nothing(scenario: Scenario) -> None:
+@pytest.mark.parametrize("is_refused_late", [False, True], ids=["waits for the proof", "the exchange refuses late"])
+async def test_killed_at_every_await_never_sends_twice_and_loses_nothing(
+    scenario: Scenario, is_refused_late: bool
+) -> None:
+    """Where the exchange refuses late, the successor comes when the span is over, and proves an absence at once."""
     survived_at = 0
     for at_step in range(1, 400):
         async with orders_room() as room:
+            if is_refused_late:
+                await sync_to_async(room.become)(OrderAbilities(refused_late=frozenset(OrderType)))
             trades = await scenario(room)
             executor, sessions = room.executor()
             struck = await run_until_killed(executor, sessions, at_step)
-            successor, _ = room.executor()
+            successor, _ = room.executor(others_until=room.clock.now() if is_refused_late else None)
             await room.settle(successor, seconds=64, step=8)
             await _check_books(room, trades)
             await _clear()
@@ -91,3 +101,51 @@ async def test_killed_at_every_await_never_sends_twice_and_loses_nothing(scenari
             survived_at = at_step
             break
     assert survived_at > 8, "the executor was not killed often enough for this to be a test"
+
+
+@pytest.mark.parametrize("scenario", [_plain, _answer_lost, _cancelled], ids=lambda it: it.__name__[1:])
+async def test_database_lost_after_every_statement_never_sends_twice_and_loses_nothing(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The statement is committed, its answer never comes; the same process goes on."""
+    call, survived_at = database._call, 0
+    for at_call in range(1, 200):
+        async with orders_room() as room:
+            trades = await scenario(room)
+            loss = _AnswerLost(call, at_call)
+            monkeypatch.setattr(database, "_call", loss)
+            executor, _ = room.executor()
+            for _ in range(9):
+                await _cycle(executor, room.clock)
+                room.clock.advance(8)
+            monkeypatch.setattr(database, "_call", call)
+            await _check_books(room, trades)
+            await _clear()
+        if loss.count < at_call:
+            survived_at = at_call
+            break
+    assert survived_at > 8, "the database was not lost often enough for this to be a test"
+
+
+async def _cycle(executor: OrderExecutor, clock: FakeClock) -> None:
+    """Run one, with time going on for what waits for the database."""
+    running = asyncio.create_task(executor.cycle())
+    while not running.done():
+        await asyncio.sleep(0.001)
+        clock.advance(0.01)
+    try:
+        await running
+    except* database.DatabaseDown:  # of the look itself: `run` looks again
+        pass
+
+
+class _AnswerLost:
+    def __init__(self, call: Callable[..., Any], at_call: int) -> None:
+        self._call, self._at_call, self.count = call, at_call, 0
+
+    def __call__(self, *args: Any) -> Any:
+        answer = self._call(*args)
+        self.count += 1
+        if self.count == self._at_call:
+            raise database.DatabaseDown("server closed the connection unexpectedly")
+        return answer

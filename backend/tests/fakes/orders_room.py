@@ -33,6 +33,9 @@ class FreeLease:
 
     until = datetime.max.replace(tzinfo=UTC)
 
+    def __init__(self, others_until: datetime | None = None) -> None:
+        self.others_until = others_until or self.until
+
     async def acquire(self) -> None: ...
 
     async def check(self) -> None: ...
@@ -50,10 +53,10 @@ class OrdersRoom:
     exchange: FakeExchange
     publisher: FakePublisher
 
-    def executor(self) -> tuple[OrderExecutor, FakeSessions]:
+    def executor(self, *, others_until: datetime | None = None) -> tuple[OrderExecutor, FakeSessions]:
         """Return a new process's executor on the same database and exchange."""
-        sessions = FakeSessions(self.exchange)
-        return OrderExecutor(sessions, self.publisher, self.clock, lease=FreeLease()), sessions
+        sessions, lease = FakeSessions(self.exchange), FreeLease(others_until)
+        return OrderExecutor(sessions, self.publisher, self.clock, lease=lease), sessions
 
     def submit(
         self,

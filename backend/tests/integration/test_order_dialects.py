@@ -29,10 +29,11 @@ from domain.markets import Market
 from domain.order_abilities import PairMode
 from domain.orders import OrderHandle, OrderReport, OrderStatus, OrderTicket, OrderType, PairTicket, Side
 from domain.ports import BrokerAccess
+from domain.timeframes import from_ms
 from tests.fakes.canned.bitget import BitgetServer
 from tests.fakes.canned.kraken import KrakenServer
 from tests.fakes.canned.okx import OkxServer
-from tests.fakes.canned.server import CREDENTIALS, CannedServer
+from tests.fakes.canned.server import CREDENTIALS, Asked, CannedServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 CLOCK = SystemClock()
@@ -123,6 +124,33 @@ async def test_balance_is_exact(world: World) -> None:
     world.server.book.free["BTC"] = Decimal("0.123456789012345678")
     balance = await world.session.fetch_balance()
     assert balance.free == {"BTC": Decimal("0.123456789012345678"), "USDT": Decimal("100000")}
+
+
+PRICES = {
+    OrderType.LIMIT: {"price": Decimal("60000")},
+    OrderType.STOP_LOSS: {"stop_price": Decimal("40000")},
+    OrderType.TAKE_PROFIT: {"stop_price": Decimal("60000")},
+    OrderType.STOP_LIMIT: {"stop_price": Decimal("40000"), "price": Decimal("39000")},
+}
+
+
+async def test_what_is_said_to_be_refused_late_bears_the_end_of_its_validity(world: World) -> None:
+    kinds = world.session.abilities.refused_late - {OrderType.OCO}
+    assert kinds >= {OrderType.MARKET, OrderType.LIMIT}
+    for kind in kinds:
+        await world.send(kind, **PRICES.get(kind, {}))
+        posted = [each for each in world.server.asked if each.method == "POST" and OUR_ID[world.name] in each.body]
+        assert CLOCK.now() < _end_of(posted[-1]) <= soon()
+
+
+def _end_of(asked: Asked) -> datetime:
+    """Return after when the exchange refuses a request, as it is worded there."""
+    wanted = asked.params
+    if "deadline" in wanted:
+        return datetime.fromisoformat(wanted["deadline"])
+    if "receiveWindow" in wanted:
+        return from_ms(int(wanted["requestTime"]) + int(wanted["receiveWindow"]))
+    return from_ms(int(asked.headers["expTime"]))
 
 
 async def test_limit_order_is_sent_with_our_id_found_listed_and_cancelled(world: World) -> None:

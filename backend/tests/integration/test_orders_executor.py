@@ -4,15 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
-from django.db import connection
+from django.db import OperationalError, connection
 from structlog.testing import capture_logs
 
-from apps.orders import desk, selectors
+from apps.orders import claims, desk, selectors
 from apps.orders.models import Fill, OrderCommand, Position, Trade
+from apps.orders.reconciliation import Claims, recover
 from domain.errors import (
     ExchangeUnavailable,
     NotFound,
@@ -20,7 +22,8 @@ from domain.errors import (
     OrderOutcomeUnknown,
     OrderRejected,
 )
-from domain.orders import OrderStatus, Side
+from domain.order_abilities import OrderAbilities
+from domain.orders import OrderStatus, OrderType, Side
 from tests.fakes.exchange import FakeSessions
 from tests.fakes.orders_room import OrdersRoom, orders_room, refreshed, until
 
@@ -341,6 +344,57 @@ async def test_a_lost_database_connection_loses_nothing(room: OrdersRoom) -> Non
     await room.settle(executor, seconds=5)
     assert (await refreshed(trade)).status == "filled"
     assert len(room.exchange.accepted) == 1
+
+
+async def test_a_claim_committed_without_our_knowing_leaves_at_once(
+    room: OrdersRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was never told that it had claimed an order never began to send it: there is nothing to prove."""
+    executor, _ = room.executor()
+    trade = await room.submitted()
+    claim_all = claims.claim_all
+
+    def answer_lost(*args: Any, **kwargs: Any) -> None:
+        claim_all(*args, **kwargs)
+        monkeypatch.setattr(claims, "claim_all", claim_all)
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(claims, "claim_all", answer_lost)
+    await executor.cycle()
+    assert ((await refreshed(trade)).status, room.exchange.accepted) == ("sending", [])
+    await room.settle(executor, seconds=2)
+    assert ((await refreshed(trade)).status, len(room.exchange.accepted)) == ("filled", 1)
+
+
+@pytest.mark.parametrize(
+    ("claimed_by", "got", "types", "expected"),
+    [
+        ("me", False, {OrderType.MARKET}, ("pending", None)),
+        ("me", True, {OrderType.MARKET}, ("unknown", 20 + 30)),  # its validity, and the span of the proof
+        ("other", False, {OrderType.MARKET}, ("unknown", 4)),  # the end of the other one's lease and the span
+        ("other", False, {OrderType.LIMIT}, ("unknown", 20 + 30)),  # this exchange would take it late
+        (None, False, {OrderType.MARKET}, ("unknown", 20 + 30)),
+    ],
+)
+async def test_an_order_left_on_its_way_is_presumed_absent_when_that_can_be_known(
+    room: OrdersRoom,
+    claimed_by: str | None,
+    got: bool,
+    types: set[OrderType],
+    expected: tuple[str, float | None],
+) -> None:
+    await sync_to_async(room.become)(OrderAbilities(refused_late=frozenset(types)))
+    trade, now = await room.submitted(), room.clock.now()
+    await Trade.objects.filter(id=trade.id).aupdate(status="sending", sending_at=now, claimed_by=claimed_by)
+    await sync_to_async(recover)(
+        now=now,
+        proof_span=timedelta(seconds=30),
+        others_until=now + timedelta(seconds=4),
+        own=Claims("me", got={trade.id} if got else ()),
+    )
+    row = await refreshed(trade)
+    after = None if row.absent_after is None else (row.absent_after - now).total_seconds()
+    assert (row.status, after) == expected
 
 
 async def test_sessions_of_a_killed_process_send_nothing(room: OrdersRoom) -> None:

@@ -4,21 +4,24 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import LiteralString
 
 import psycopg
 import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
-from django.db import connections
+from django.db import connection, connections
 from django.db.models import F
+from structlog.testing import capture_logs
 
+from apps.orders.database import in_claims, in_database
 from apps.orders.executor import OrderExecutor
 from apps.orders.lease import APPLICATION_NAME, LASTS, SPAN, LeaseLost, RowLease
 from apps.orders.models import SenderLease, Trade
 from apps.orders.process_mark import is_dead, new_mark
 from tests.fakes.clock import FakeClock
 from tests.fakes.exchange import FakeSessions
-from tests.fakes.orders_room import OrdersRoom, orders_room, refreshed
+from tests.fakes.orders_room import OrdersRoom, orders_room, refreshed, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,12 +34,15 @@ async def room() -> AsyncIterator[OrdersRoom]:
 
 async def cut_holder() -> None:
     """Let PostgreSQL drop the connection that holds the lease, as when it restarts."""
+    await _cut(by="application_name = %s", value=APPLICATION_NAME)
+
+
+async def _cut(*, by: LiteralString, value: object) -> None:
     settings = connections["default"].get_connection_params()
     wanted = {name: settings[name] for name in ("dbname", "user", "password", "host", "port") if name in settings}
     async with await psycopg.AsyncConnection.connect(**wanted, autocommit=True) as admin:
-        await admin.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", [APPLICATION_NAME]
-        )
+        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE " + by  # noqa: S608 — ours
+        await admin.execute(query, [value])
 
 
 async def test_second_waits_until_the_first_releases(room: OrdersRoom) -> None:
@@ -85,6 +91,23 @@ async def test_silent_holder_is_replaced_once_its_time_and_the_span_are_over(roo
         await first.check()
     assert first.until < clock.now() < second.until
     for lease in (first, second):
+        await lease.release()
+
+
+async def test_tells_when_nothing_of_the_one_before_can_arrive_any_more(room: OrdersRoom) -> None:
+    clock = FakeClock()
+    leases = [RowLease(clock) for _ in range(3)]
+    await leases[0].acquire()
+    assert leases[0].others_until == clock.now() + LASTS + SPAN  # nobody before it is known
+    await leases[0].release()
+    await sync_to_async(age_row)(timedelta(seconds=5))
+    assert await leases[1]._try()
+    left = leases[1].others_until - clock.now()
+    assert LASTS + SPAN - timedelta(seconds=10) < left <= LASTS + SPAN - timedelta(seconds=5)
+    await sync_to_async(age_row)(LASTS + SPAN)
+    assert await leases[2]._try()
+    assert leases[2].others_until == clock.now()
+    for lease in leases:
         await lease.release()
 
 
@@ -157,6 +180,29 @@ async def test_run_goes_on_after_the_lease_was_lost(room: OrdersRoom) -> None:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert len(room.exchange.accepted) == 2
+
+
+async def test_who_takes_over_does_not_use_the_connections_of_its_wait(room: OrdersRoom) -> None:
+    """The server behind them may be another one since: the first look would be lost on finding out."""
+    trade = await room.submitted()
+    pids = [await run(_backend) for run in (in_database, in_claims)]
+    await _cut(by="pid = ANY(%s)", value=pids)
+    executor = OrderExecutor(FakeSessions(room.exchange), room.publisher, room.clock)
+    with capture_logs() as said:
+        running = asyncio.create_task(executor.run())
+        try:
+            await until(lambda: executor.holds_lease)
+            await _filled(room, trade, executor)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+    assert [line for line in said if line["event"] == "orders.database_down"] == []
+
+
+def _backend() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])
 
 
 async def _filled(room: OrdersRoom, trade: Trade, executor: OrderExecutor) -> None:

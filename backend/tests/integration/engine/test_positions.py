@@ -158,8 +158,27 @@ async def test_a_refused_exit_is_tried_again_later_and_later(world: World, bot: 
         assert len(await exits_of(world)) == count
 
 
+async def test_an_exit_that_nobody_could_send_is_followed_by_another_at_once(
+    world: World, bot: ActiveStrategy
+) -> None:
+    await world.database.run(lambda: hold(bot, stop_loss=Decimal(98)))
+    world.gateway.prices[SYMBOL] = Decimal(97)
+    guard = watch(world)
+    await guard.look()
+    for wait_s, count in ((1, 2), (30, 2), (1, 3), (60, 3), (1, 4), (60, 4), (1, 5)):  # then within a minute
+        await world.database.run(lambda: _end_all(world, "expired", "order_expired"))
+        world.clock.advance(wait_s)
+        await guard.look()
+        assert len(await exits_of(world)) == count
+
+
 def _reject_all(world: World) -> None:
-    Trade.objects.exclude(status="rejected").update(status="rejected", closed_at=world.clock.now())
+    _end_all(world, "rejected")
+
+
+def _end_all(world: World, status: str, code: str = "") -> None:
+    live = Trade.objects.exclude(status=status)
+    live.update(status=status, error_code=code, closed_at=world.clock.now())
 
 
 async def test_one_price_serves_all_the_positions_of_a_market(world: World, bot: ActiveStrategy) -> None:

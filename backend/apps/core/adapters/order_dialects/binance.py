@@ -43,9 +43,15 @@ class BinanceDialect(OrderDialect):
                 {OrderType.OCO: reason} if spot else dict.fromkeys(OrderType, f"{self.name} n'a pas de comptant.")
             )
             return OrderAbilities(
-                refusals=kinds, buy_fee_in_base=True, pair=PairMode.NONE, amend=AmendMode.CANCEL_FIRST
+                refusals=kinds,
+                buy_fee_in_base=True,
+                refused_late=frozenset(OrderType),
+                pair=PairMode.NONE,
+                amend=AmendMode.CANCEL_FIRST,
             )
-        return OrderAbilities(buy_fee_in_base=True, pair=PairMode.OCO, amend=AmendMode.ATOMIC)
+        return OrderAbilities(
+            buy_fee_in_base=True, refused_late=frozenset(OrderType), pair=PairMode.OCO, amend=AmendMode.ATOMIC
+        )
 
     def market_refusal(self, symbol: str, order_type: OrderType) -> str | None:
         facts = self.client.market(symbol)["info"]

@@ -70,7 +70,11 @@ class BitgetDialect(OrderDialect):
     @property
     def abilities(self) -> OrderAbilities:
         return OrderAbilities(
-            market_buy_in_quote=True, buy_fee_in_base=True, pair=PairMode.LINKED, amend=AmendMode.CANCEL_FIRST
+            market_buy_in_quote=True,
+            buy_fee_in_base=True,
+            refused_late=frozenset({OrderType.MARKET, OrderType.LIMIT}),  # plan orders bear no window
+            pair=PairMode.LINKED,
+            amend=AmendMode.CANCEL_FIRST,
         )
 
     def market_refusal(self, symbol: str, order_type: OrderType) -> str | None:

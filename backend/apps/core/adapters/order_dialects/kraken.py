@@ -44,7 +44,12 @@ class KrakenDialect(OrderDialect):
             f"{self.name} n'a pas de paire SL + TP (OCO) et bloquerait la quantité une fois par ordre : "
             "poser un seul des deux."
         )
-        return OrderAbilities(refusals={OrderType.OCO: reason}, pair=PairMode.NONE, amend=AmendMode.CANCEL_FIRST)
+        return OrderAbilities(
+            refusals={OrderType.OCO: reason},
+            refused_late=frozenset(OrderType),
+            pair=PairMode.NONE,
+            amend=AmendMode.CANCEL_FIRST,
+        )
 
     async def create(self, ticket: OrderTicket, deadline: Deadline) -> OrderReport:
         params = {

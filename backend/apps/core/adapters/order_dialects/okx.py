@@ -66,7 +66,12 @@ class OkxDialect(OrderDialect):
 
     @property
     def abilities(self) -> OrderAbilities:
-        return OrderAbilities(buy_fee_in_base=True, pair=PairMode.OCO, amend=AmendMode.CANCEL_FIRST)
+        return OrderAbilities(
+            buy_fee_in_base=True,
+            refused_late=frozenset({OrderType.MARKET, OrderType.LIMIT}),  # `expTime` is not for algo orders
+            pair=PairMode.OCO,
+            amend=AmendMode.CANCEL_FIRST,
+        )
 
     def headers(self, deadline: Deadline) -> Mapping[str, str]:
         return {"expTime": str(int(self.client.nonce()) + deadline.remaining_ms)}
