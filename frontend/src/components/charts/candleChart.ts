@@ -24,9 +24,25 @@ export interface FillMark {
   text: string
 }
 
+const MOST_WORDS = 24
 const NEAR_PX = 7
 const BAR_PX = 8
 const seconds = (ms: number): UTCTimestamp => Math.floor(ms / 1000) as UTCTimestamp
+
+/** One arrow per candle and side, however often it was traded: « × 3 » instead of three on top of one another. */
+export function arrowsOf(marks: FillMark[], bars: Bar[]): FillMark[] {
+  const arrows = new Map<string, FillMark & { count: number }>()
+  for (const { at, side, text } of marks) {
+    const bar = bars.findLast(([start]) => start <= at)?.[0]
+    if (bar === undefined) continue // older than the first candle
+    const before = arrows.get(`${bar} ${side}`)
+    const count = (before?.count ?? 0) + 1
+    arrows.set(`${bar} ${side}`, { at: bar, side, count, text: count > 1 ? `× ${count}` : text })
+  }
+  // More words than that cover each other and the candles; the orders' table has them all.
+  const isDense = arrows.size > MOST_WORDS
+  return [...arrows.values()].sort((a, b) => a.at - b.at).map(({ at, side, text }) => ({ at, side, text: isDense ? '' : text }))
+}
 
 export class CandleChart {
   private readonly chart: IChartApi
@@ -129,11 +145,9 @@ export class CandleChart {
 
   setMarks(marks: FillMark[]): void {
     const tokens = themes[this.theme]
-    const first = this.bars[0]?.[0] ?? Infinity
-    const seen = marks.filter((mark) => mark.at >= first).sort((a, b) => a.at - b.at)
     this.markers.setMarkers(
-      seen.map(({ at, side, text }): SeriesMarker<Time> => ({
-        time: seconds(this.barOf(at)),
+      arrowsOf(marks, this.bars).map(({ at, side, text }): SeriesMarker<Time> => ({
+        time: seconds(at),
         position: side === 'buy' ? 'belowBar' : 'aboveBar',
         shape: side === 'buy' ? 'arrowUp' : 'arrowDown',
         color: side === 'buy' ? tokens['c-line'] : tokens['c-ind-1'],
@@ -191,10 +205,6 @@ export class CandleChart {
   private volume([at, open, , , close, volume]: Bar) {
     const tokens = themes[this.theme]
     return { time: seconds(at), value: volume, color: close >= open ? tokens['c-up-vol'] : tokens['c-down-vol'] }
-  }
-
-  private barOf(at: number): number {
-    return this.bars.findLast(([start]) => start <= at)?.[0] ?? at
   }
 
   private tick(time: UTCTimestamp, kind: TickMarkType): string {
