@@ -36,7 +36,8 @@ export const stopBot = (id: number, { confirm, sell }: { confirm: boolean; sell:
 export const fetchEquity = (id: number): Promise<Schemas['Equity']> => answer(api.GET('/api/bots/{id}/equity/', path(id)))
 export const suspendBot = (id: number): Promise<Bot> => asBot(answer(api.POST('/api/bots/{id}/suspend/', path(id))))
 export const resumeBot = (id: number): Promise<Bot> => asBot(answer(api.POST('/api/bots/{id}/resume/', path(id))))
-/** Changes what a bot that is off may use at most; `amount` in quote currency. */
-export const setBotCap = (id: number, amount: string): Promise<Bot> =>
-  asBot(answer(api.PATCH('/api/bots/{id}/', { ...path(id), body: { amount, is_active: false } })))
+/** Changes what a bot may use at most: `amount` in quote currency, null for all that is free. */
+export const setBotCap = (id: number, amount: string | null): Promise<Bot> =>
+  // What has a default in the description reads as required, even where only changes are sent.
+  asBot(answer(api.PATCH('/api/bots/{id}/', { ...path(id), body: { amount } as Schemas['PatchedBotInputRequest'] })))
 export const sellBot = (id: number): Promise<Bot> => asBot(answer(api.POST('/api/bots/{id}/sell/', path(id))))

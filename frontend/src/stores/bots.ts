@@ -163,7 +163,10 @@ export const useBots = defineStore('bots', () => {
     stopBot: (id: number, how: { confirm: boolean; sell: boolean }) => act(api.stopBot(id, how)),
     suspend: (id: number) => act(api.suspendBot(id)),
     resume: (id: number) => act(api.resumeBot(id)),
-    setCap: async (id: number, amount: string) => merge({ id, amount: (await api.setBotCap(id, amount)).amount }),
+    async setCap(id: number, wanted: string | null) {
+      const { amount, amount_warning } = await api.setBotCap(id, wanted)
+      merge({ id, amount, amount_warning })
+    },
     sell: (id: number) => act(api.sellBot(id)),
   }
 })

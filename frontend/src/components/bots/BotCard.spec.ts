@@ -78,6 +78,34 @@ it('offers the cap that the account bears when the present one keeps the bot fro
   await waitFor(() => expect(useBots().byId[1]).toMatchObject({ state: 'running', amount: '998.5' }))
 })
 
+it('changes the cap of a bot at work, and says why one is refused', async () => {
+  const reason = 'Au-dessus du solde libre : 90 000 USDT demandés'
+  const server = fakeServer({ 'PATCH /api/bots/1/': { status: 400, body: { code: 'cap_beyond_balance', message: 'Modification refusée', details: { fields: { amount: reason } } } } })
+  const { rerender } = show(bot({ amount: '1000' }))
+  await fireEvent.click(screen.getByRole('button', { name: /^1\s000\sUSDT au plus$/ }))
+  const field = await screen.findByLabelText('Montant maximal')
+  expect((field as HTMLInputElement).value).toBe('1000')
+  await fireEvent.update(field, 'deux mille')
+  expect((screen.getByRole('button', { name: 'Enregistrer' }) as HTMLButtonElement).disabled).toBe(true)
+  await fireEvent.update(field, '90 000')
+  await fireEvent.click(screen.getByRole('button', { name: 'Enregistrer' }))
+  expect(await screen.findByText(reason)).toBeDefined()
+  server.set('PATCH /api/bots/1/', (call) => ({ body: bot({ ...(call.body as object), amount_warning: '' }) }))
+  await fireEvent.update(field, '')
+  await fireEvent.click(screen.getByRole('button', { name: 'Enregistrer' }))
+  await waitFor(() => expect(useBots().byId[1].amount).toBeNull())
+  expect(server.calls.filter((call) => call.method === 'PATCH').map((call) => call.body)).toEqual([{ amount: '90000' }, { amount: null }])
+  await rerender({ bot: useBots().byId[1] })
+  expect(screen.queryByRole('dialog')).toBeNull()
+  expect(screen.getByRole('button', { name: 'tout le solde libre' })).toBeDefined()
+})
+
+it('leaves the cap of a bot that was stopped for good', () => {
+  show(bot({ state: 'stopped', is_active: false, amount: '1000' }))
+  expect(screen.queryByTitle('Changer le montant maximal')).toBeNull()
+  expect(screen.getByText(/^1\s000\sUSDT au plus$/)).toBeDefined()
+})
+
 it('stops at once when nothing is open', async () => {
   const server = fakeServer({ 'POST /api/bots/1/stop/': { body: bot({ state: 'stopped', is_active: false }) } })
   show(bot())
