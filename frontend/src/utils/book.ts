@@ -28,3 +28,25 @@ export function spreadOf(bids: readonly Level[], asks: readonly Level[]): string
   if (!bids.length || !asks.length) return null
   return sumDecimals([asks[0][0], `-${bids[0][0]}`])
 }
+
+export interface Walk {
+  /** Average price of what these levels execute. */
+  average: number
+  /** Price of the last level it reaches. */
+  worst: number
+  /** Quantity for which there are levels, at most the one asked for. */
+  covered: number
+}
+
+/** What a market order of that quantity meets on the side it takes from, best level first; null on an empty side. */
+export function walk(levels: readonly Level[], quantity: number): Walk | null {
+  let [covered, paid, worst] = [0, 0, 0]
+  for (const [price, size] of levels) {
+    const taken = Math.min(Number(size), quantity - covered)
+    if (taken <= 0) break
+    worst = Number(price)
+    covered += taken
+    paid += taken * worst
+  }
+  return covered > 0 ? { average: paid / covered, worst, covered } : null
+}
