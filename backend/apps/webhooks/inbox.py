@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 import structlog
+from django.db import InterfaceError, OperationalError
 
 from apps.core.tracing import following, webhook_trace
 from apps.market_data.selectors import market_now
@@ -31,6 +32,7 @@ TOPIC = "webhooks"
 _PERIOD_S = 1.0
 _AT_ONCE = 4  # sources worked on at the same time
 _ASK_TIMEOUT_S = 5.0
+_DATABASE_DOWN = (OperationalError, InterfaceError)
 
 
 class Threads(Protocol):
@@ -79,7 +81,10 @@ class Inbox:
         """Start what can be worked on; return after how many seconds to look again unless called."""
         try:
             is_waiting = bool(await self._start_workers()) or await self._database.run(selectors.is_any_waiting)
-        except Exception:  # boundary of a long-lived task: PostgreSQL may be away for a while
+        except _DATABASE_DOWN as exc:
+            log.warning("webhooks.database_down", error=str(exc).strip())
+            return _PERIOD_S
+        except Exception:  # boundary of a long-lived task
             log.exception("webhooks.inbox_failed")
             return _PERIOD_S
         return settling.LOOK_AGAIN_AFTER.total_seconds() if is_waiting else _PERIOD_S
@@ -110,6 +115,8 @@ class Inbox:
                     pass
             except AristobotError as exc:
                 log.warning("webhooks.source_put_off", source_id=source_id, reason=exc.message)
+            except _DATABASE_DOWN as exc:
+                log.warning("webhooks.database_down", source_id=source_id, error=str(exc).strip())
             except Exception:  # boundary: the other sources go on; the rows stay for the next look
                 log.exception("webhooks.source_failed", source_id=source_id)
 

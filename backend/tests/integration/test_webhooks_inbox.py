@@ -7,11 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
+from structlog.testing import capture_logs
 
 from apps.orders.models import Position, Trade
 from apps.orders.selectors import live_position
 from apps.trading_engine.database import Database
+from apps.webhooks import selectors
 from apps.webhooks.models import Webhook
 from apps.webhooks.selectors import owner_of
 from apps.webhooks.services import settling
@@ -77,6 +80,26 @@ async def test_call_found_again_after_a_crash_is_not_executed_twice(world: Webho
     await world.inbox().drain()
     assert len(await world.trades()) == 1
     assert statuses(await world.calls()) == ["executed"]
+
+
+@pytest.mark.parametrize("lost_in", ["waiting_sources", "with_orders"])
+async def test_calls_wait_for_a_database_that_is_away(
+    world: WebhookWorld, monkeypatch: pytest.MonkeyPatch, lost_in: str
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(selectors, lost_in, away)
+    with capture_logs() as said:
+        assert (await world.post(BUY))[0] == 202
+        inbox = world.inbox()
+        await inbox._look()
+        await asyncio.gather(*inbox._workers.values())
+    monkeypatch.undo()
+    await world.inbox().drain()
+    assert statuses(await world.calls()) == ["executed"]
+    loud = [line["event"] for line in said if line["log_level"] in ("warning", "error")]
+    assert loud == ["webhooks.database_down"]
 
 
 async def test_same_id_or_same_text_is_executed_once(world: WebhookWorld) -> None:

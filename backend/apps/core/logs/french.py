@@ -172,6 +172,7 @@ _SENTENCES: Mapping[str, str | Callable[[Fields], str]] = {
     "orders.lease_lost": "Ce service CCXT n'a plus le droit d'envoyer : plus aucun ordre ne part d'ici.",
     "orders.exchange_unavailable": "Broker {broker_id} injoignable, ses ordres attendent : {error}",
     "orders.database_down": "PostgreSQL ne répond pas : les ordres attendent.",
+    "webhooks.database_down": "PostgreSQL ne répond pas : les appels reçus attendent.",
     "orders.stream_down": "Flux privé du broker {broker_id} coupé, ses ordres sont suivis par questions : {error}",
     "orders.stream_up": _stream_up,
     "orders.external_found": "Ordre placé hors d'Aristobot trouvé sur {symbol}.",
