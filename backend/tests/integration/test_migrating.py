@@ -71,6 +71,16 @@ async def test_terminal_waits_for_the_tables_it_was_written_for_and_says_so(tran
     await close_database()
 
 
+def test_process_paused_inside_a_transaction_lets_go_of_its_rows() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW idle_in_transaction_session_timeout")
+        assert cursor.fetchone() == ("15s",)
+    call_command("migrate", verbosity=0)
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW idle_in_transaction_session_timeout")
+        assert cursor.fetchone() == ("15s",)
+
+
 def test_statement_behind_a_lock_fails_instead_of_holding_its_terminal() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SHOW lock_timeout")

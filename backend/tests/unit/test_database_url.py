@@ -1,5 +1,9 @@
 """DATABASE_URL with one host, a socket, several hosts."""
 
+import re
+from datetime import timedelta
+
+from apps.orders.lease import LASTS, SPAN
 from aristobot.database_url import database_settings
 
 
@@ -24,7 +28,11 @@ def test_socket_folder_in_the_query_keeps_its_case() -> None:
     assert settings["OPTIONS"]["host"] == "/tmp/A-b/c"  # noqa: S108 — a path, nothing is written there
 
 
-def test_no_statement_waits_for_a_lock_without_end_unless_the_address_says_otherwise() -> None:
-    assert "lock_timeout=10s" in database_settings("postgres://me@127.0.0.1:5432/aristobot")["OPTIONS"]["options"]
+def test_nobody_waits_or_holds_without_end_unless_the_address_says_otherwise() -> None:
+    options = database_settings("postgres://me@127.0.0.1:5432/aristobot")["OPTIONS"]["options"]
+    assert "lock_timeout=10s" in options
+    held = re.search(r"idle_in_transaction_session_timeout=(\d+)s", options)
+    assert held is not None
+    assert timedelta(seconds=int(held[1])) < LASTS + SPAN  # a successor finds its rows free
     settings = database_settings("postgres://me@127.0.0.1:5432/aristobot?options=-c%20lock_timeout%3D1s")
     assert settings["OPTIONS"]["options"] == "-c lock_timeout=1s"

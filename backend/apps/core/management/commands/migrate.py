@@ -41,9 +41,11 @@ class Command(migrate.Command):
         try:
             with connection.cursor() as cursor:
                 cursor.execute(f"SET lock_timeout = '{WAITS_S}s'")
+                cursor.execute("SET idle_in_transaction_session_timeout = 0")  # a migration may compute for long
             super().handle(*args, **options)
             with connection.cursor() as cursor:
                 cursor.execute("RESET lock_timeout")
+                cursor.execute("RESET idle_in_transaction_session_timeout")
         except OperationalError as exc:
             if not isinstance(exc.__cause__, LockNotAvailable):
                 raise
