@@ -144,7 +144,7 @@ def _target(user_id: int, broker_id: int, symbol: str) -> tuple[Market, str, str
 def _amount(text: Any, quote: str) -> Decimal:
     amount = Decimal(str(text))
     if not (amount.is_finite() and 0 < amount < Decimal(10) ** 15):
-        raise InvalidInput(f"Essai refusé : montant {amount} {quote}, il doit être positif.", code="invalid_amount")
+        raise InvalidInput(f"Essai refusé : montant {text} {quote}, il doit être positif.", code="invalid_amount")
     return amount
 
 

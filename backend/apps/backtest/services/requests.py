@@ -18,7 +18,7 @@ from apps.market_data.selectors import market_for, market_now
 from apps.strategies.models import Strategy
 from apps.strategies.selectors import strategies_of
 from domain.errors import InvalidInput, LimitReached, NotFound
-from domain.french import moment
+from domain.french import moment, number
 from domain.markets import Market
 from domain.strategies.loader import invalid
 from domain.strategies.params import check_params, declared_params
@@ -180,7 +180,9 @@ def _check_amounts(wanted: Mapping[str, Any], quote: str) -> None:
     amount = wanted["initial_amount"]
     if not 0 < amount < _MAX_AMOUNT:
         raise InvalidInput(
-            f"Backtest refusé : montant de départ {amount} {quote}, il doit être positif.", code="invalid_amount"
+            f"Backtest refusé : montant de départ {number(amount)} {quote}, il doit être positif et inférieur à "
+            f"{number(_MAX_AMOUNT)} {quote}.",
+            code="invalid_amount",
         )
     for name, label in (("fee_ratio", "frais"), ("slippage_ratio", "glissement")):
         ratio = wanted.get(name)

@@ -20,6 +20,7 @@ from apps.trading_engine.bodies import STOPPED_AT
 from apps.trading_engine.models import ActiveStrategy
 from apps.trading_engine.selectors import active_count
 from domain.errors import Conflict, InvalidInput, LimitReached, NotFound
+from domain.french import number
 from domain.strategies.params import check_params, declared_params
 from domain.timeframes import Timeframe
 
@@ -221,7 +222,8 @@ def _check(bot: ActiveStrategy) -> None:
             code="invalid_dates",
         )
     if bot.amount is not None and not Decimal(0) < bot.amount:
-        raise InvalidInput(f"Bot refusé : montant {bot.amount} {market.quote}, il doit être positif.")
+        reason = f"{number(bot.amount)} {market.quote}, un montant positif est attendu."
+        raise InvalidInput(f"Bot refusé, montant maximal : {reason}", details={"fields": {"amount": reason}})
 
 
 def _refuse_duplicate(bot: ActiveStrategy) -> None:

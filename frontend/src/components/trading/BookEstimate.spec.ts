@@ -42,7 +42,7 @@ const said = () => screen.getByRole('definition').textContent
 it('says the price that a market order would meet on average, and where a limit would help', () => {
   show('0.4').unmount()
   show('2')
-  expect(said()).toBe('≈ 101,00\u00A0USDT (+1,00\u00A0% du meilleur)')
+  expect(said()).toBe('≈ 101,00\u00A0USDT, +1,00\u00A0%')
   expect(screen.getByText(/irait jusqu’à 102,00\sUSDT/)).toBeDefined()
 })
 
@@ -54,7 +54,7 @@ it('is silent about a gap that is none', () => {
 
 it('takes the bids for a sale', () => {
   show('1', 'sell')
-  expect(said()).toBe('≈ 98,50\u00A0USDT (−0,51\u00A0% du meilleur)')
+  expect(said()).toBe('≈ 98,50\u00A0USDT, −0,51\u00A0%')
 })
 
 it('says what the book does not cover', () => {
