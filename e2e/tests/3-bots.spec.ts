@@ -68,7 +68,7 @@ test('bad input is refused in French, on the form, and nothing is activated', as
   await fillForm(page, /EMA/, '0')
   await page.getByRole('button', { name: 'Activer en simulation' }).click()
   const form = page.getByRole('region', { name: 'Activer une stratégie' })
-  await expect(form.getByRole('alert')).toContainText(/montant 0.* doit être positif/i)
+  await expect(form.getByRole('alert').first()).toContainText(/^0.USDT, un montant positif est attendu/)
   await page.getByLabel('Montant maximal').fill('beaucoup')
   await expect(form.getByRole('alert').filter({ hasText: 'Attendu : un montant' })).toBeVisible()
   await expect(page.getByRole('button', { name: 'Activer en simulation' })).toBeDisabled()

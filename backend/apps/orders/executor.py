@@ -230,7 +230,7 @@ class OrderExecutor:
             for order in await in_claims(
                 claims.claim_all, broker_id, busy=busy, by=self._me, now=self._clock.now()
             ):
-                self._got |= set(order.trade_ids)
+                self._got.update(order.trade_ids)
                 self._sending[order.key] += 1
                 self._start(group, ("send", *order.key), partial(self._send, session, order))
         except (NotFound, AuthenticationFailed) as exc:
@@ -246,9 +246,8 @@ class OrderExecutor:
     async def _send(self, session: ExchangeSession, order: Claimed) -> None:
         try:
             await self._sender.send(session, order)
-            self._got -= set(
-                order.trade_ids
-            )  # not if it failed: it may have left, and its row still says `sending`
+            # Not after a failure: it may have left, and its row still says `sending`.
+            self._got.difference_update(order.trade_ids)
         finally:
             self._sending[order.key] -= 1
 
