@@ -48,7 +48,7 @@ class OrderAbilities:
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON form kept in the catalogue of exchanges."""
         return {
-            "refusals": {kind.value: reason for kind, reason in self.refusals.items()},
+            "refusals": {kind.value: self.refusals[kind] for kind in sorted(self.refusals)},
             "market_buy_in_quote": self.market_buy_in_quote,
             "buy_fee_in_base": self.buy_fee_in_base,
             "refused_late": sorted(kind.value for kind in self.refused_late),

@@ -40,6 +40,7 @@ class Claimed:
     link_id: str = ""
     trace_id: str = ""
     user_id: int | None = None
+    by: str | None = None  # the process that claimed it; None: by the command that replaces another order
 
     @property
     def trade_ids(self) -> list[int]:
@@ -144,7 +145,9 @@ _DUE = f"""
 _CLAIM = f"""
     WITH next AS MATERIALIZED (
         SELECT t.id, t.link_id, t.link_mode FROM trades t
-        WHERE t.status = 'pending' AND t.id IN (
+        WHERE t.status = 'pending' AND (%(lease)s = '' OR EXISTS (
+            SELECT 1 FROM sender_lease WHERE holder = %(lease)s))
+        AND t.id IN (
             SELECT DISTINCT ON (t.symbol, t.owner) t.id FROM trades t
             WHERE t.broker_id = %(broker)s AND {_SENDABLE}
                 AND (t.symbol, t.owner) NOT IN (SELECT * FROM unnest(%(symbols)s::text[], %(owners)s::text[]))
@@ -180,17 +183,21 @@ def survey(now: datetime, *, stray_after: timedelta) -> Survey:
     )
 
 
-def claim_all(broker_id: int, *, busy: Iterable[Key], by: str, now: datetime) -> list[Claimed]:
+def claim_all(broker_id: int, *, busy: Iterable[Key], by: str, lease: str, now: datetime) -> list[Claimed]:
     """Claim (`pending` → `sending`) the oldest sendable order of each key of a broker; both legs of an OCO.
+
+    Nothing is claimed by a process that was replaced and does not know it yet, whatever its clocks say.
 
     Args:
         busy: keys that have an order on its way: their next one waits.
         by: the process that claims.
+        lease: its mark in the lease's row; "" where there is none.
     """
     taken = [(symbol, owner) for _, symbol, owner in busy]
     terms = {
         "now": now,
         "by": by,
+        "lease": lease,
         "broker": broker_id,
         "symbols": [symbol for symbol, _ in taken],
         "owners": [owner for _, owner in taken],
@@ -202,16 +209,18 @@ def claim_all(broker_id: int, *, busy: Iterable[Key], by: str, now: datetime) ->
     for row in rows:
         trade_id, _, link_id, link_mode, *_ = row
         requests[link_id if link_mode == PairMode.OCO else trade_id].append(row)
-    return [_claimed(broker_id, legs) for legs in requests.values()]
+    return [_claimed(broker_id, legs, by=by) for legs in requests.values()]
 
 
-def _claimed(broker_id: int, rows: Sequence[tuple[Any, ...]]) -> Claimed:
+def _claimed(broker_id: int, rows: Sequence[tuple[Any, ...]], *, by: str) -> Claimed:
     trade_id, valid_until, link_id, link_mode, owner, trace_id, user_id, _, symbol, *_ = rows[0]
     if (link_mode == PairMode.OCO) != (len(rows) > 1):
         raise ValueError(f"order {trade_id} was claimed without the other leg of its pair")
     legs = tuple(Leg(trade_id=row[0], ticket=_ticket(*row[7:])) for row in rows)
     key = (broker_id, symbol, owner)
-    return Claimed(legs=legs, valid_until=valid_until, key=key, link_id=link_id, trace_id=trace_id, user_id=user_id)
+    return Claimed(
+        legs=legs, valid_until=valid_until, key=key, link_id=link_id, trace_id=trace_id, user_id=user_id, by=by
+    )
 
 
 def ticket_of(trade: Trade) -> OrderTicket:

@@ -10,6 +10,7 @@ say what is left to be done.
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import uuid4
 
@@ -34,6 +35,9 @@ from domain.errors import AristobotError, AuthenticationFailed, NotFound
 from domain.ports import Clock, ExchangeSession, ExchangeSessions, Publisher
 
 log = structlog.get_logger(__name__)
+
+_KEPT_FOR = timedelta(minutes=2)
+_MOST_KEPT = 1_000
 
 
 class OrderExecutor:
@@ -81,9 +85,10 @@ class OrderExecutor:
         self._skipped: set[Hashable] = set()
         self._sending: Counter[Key] = Counter()  # keys of which orders are on their way
         self._claiming: set[int] = set()  # brokers
-        self._got: set[int] = set()  # claimed orders whose outcome is not committed yet
+        self._got: dict[int, datetime] = {}  # claimed orders and their validity, whatever became of them
         self._holds_lease = False
         self._must_recover = True
+        self._is_new_holder = True
 
     @property
     def holds_lease(self) -> bool:
@@ -112,7 +117,7 @@ class OrderExecutor:
         try:
             await self._lease.acquire()
             await renew_connections()
-            self._holds_lease, self._must_recover = True, True
+            self._holds_lease, self._must_recover, self._is_new_holder = True, True, True
             await self._serve(group)
         except LeaseLost as exc:
             # Orders on their way finish in their own tasks; no new one is claimed.
@@ -160,10 +165,7 @@ class OrderExecutor:
     async def _look(self, group: asyncio.TaskGroup) -> None:
         now = self._clock.now()
         if self._must_recover:
-            span = self._timings.proof_span
-            own = Claims(self._me, frozenset(self._got), frozenset(+self._sending), frozenset(self._claiming))
-            await in_database(recover, now=now, proof_span=span, others_until=self._lease.others_until, own=own)
-            self._must_recover = False
+            await self._recover(now)
         found = await in_claims(claims.survey, now, stray_after=self._timings.stray_after)
         self._look_for_strays(found.claimed)
         self._claim(group, found.sendable)
@@ -177,6 +179,13 @@ class OrderExecutor:
             by_market[order.broker_id, order.symbol].append(order)
         for market, orders in by_market.items():
             self._start(group, ("follow", *market), partial(self._follower.follow, orders))
+
+    async def _recover(self, now: datetime) -> None:
+        own = Claims(self._me, frozenset(self._got), frozenset(+self._sending), frozenset(self._claiming))
+        # Who finds a claim later than at its takeover knows nothing of the clock of who made it.
+        until = self._lease.others_until if self._is_new_holder else None
+        await in_database(recover, now=now, proof_span=self._timings.proof_span, others_until=until, own=own)
+        self._must_recover = self._is_new_holder = False
 
     def _start(self, group: asyncio.TaskGroup, key: Hashable, work: Callable[[], Awaitable[None]]) -> None:
         """Start a task unless the same one runs already; then the queue is looked at again when it ends."""
@@ -228,9 +237,9 @@ class OrderExecutor:
                 return
             busy = [key for key in +self._sending if key[0] == broker_id and ("send", *key) in self._running]
             for order in await in_claims(
-                claims.claim_all, broker_id, busy=busy, by=self._me, now=self._clock.now()
+                claims.claim_all, broker_id, busy=busy, by=self._me, lease=self._lease.mark, now=self._clock.now()
             ):
-                self._got.update(order.trade_ids)
+                self._note(order)
                 self._sending[order.key] += 1
                 self._start(group, ("send", *order.key), partial(self._send, session, order))
         except (NotFound, AuthenticationFailed) as exc:
@@ -243,11 +252,16 @@ class OrderExecutor:
         finally:
             self._claiming.discard(broker_id)
 
+    def _note(self, order: Claimed) -> None:
+        """Remember that an order may have been sent; past its validity it is never put back anyway."""
+        self._got |= dict.fromkeys(order.trade_ids, order.valid_until)
+        if len(self._got) > _MOST_KEPT:
+            after = self._clock.now() - _KEPT_FOR
+            self._got = {trade_id: until for trade_id, until in self._got.items() if until > after}
+
     async def _send(self, session: ExchangeSession, order: Claimed) -> None:
         try:
             await self._sender.send(session, order)
-            # Not after a failure: it may have left, and its row still says `sending`.
-            self._got.difference_update(order.trade_ids)
         finally:
             self._sending[order.key] -= 1
 

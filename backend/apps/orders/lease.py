@@ -54,6 +54,11 @@ class Lease(Protocol):
     """What the executor needs of a lease."""
 
     @property
+    def mark(self) -> str:
+        """This process's name in the row that says who may send; "" without such a row."""
+        ...
+
+    @property
     def until(self) -> datetime:
         """Until when orders may leave."""
         ...
@@ -88,6 +93,10 @@ class RowLease:
         self._others_until = datetime.max.replace(tzinfo=UTC)
         self.held = asyncio.Event()
         self.is_taken = False
+
+    @property
+    def mark(self) -> str:
+        return self._me
 
     @property
     def until(self) -> datetime:

@@ -102,9 +102,17 @@ def mark_unknown(trade_id: int, *, reason: str, absent_after: datetime, now: dat
 
 
 @transaction.atomic
-def mark_not_executed(trade_id: int, error: AristobotError, *, now: datetime, retry_at: datetime) -> OrderStatus:
-    """Put back an order that certainly was not executed; past its validity it expires instead."""
+def mark_not_executed(
+    trade_id: int, error: AristobotError, *, by: str | None, now: datetime, retry_at: datetime
+) -> OrderStatus:
+    """Put back an order that certainly was not executed; past its validity it expires instead.
+
+    Args:
+        by: whose claim came to nothing; another one's claim of the same order is left alone.
+    """
     trade = locked(trade_id)
+    if trade.claimed_by != by:
+        return OrderStatus(trade.status)
     if retry_at >= trade.valid_until:
         message = f"Ordre abandonné : l'exchange ne l'a pas pris à temps. Dernière cause : {error.message}"
         return _finish(trade, OrderStatus.EXPIRED, code=error.error_code, message=message, now=now)

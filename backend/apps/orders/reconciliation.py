@@ -39,7 +39,7 @@ class Claims:
 
     Attributes:
         by: its name in the rows it claims.
-        got: the orders it was told it had claimed, and may have begun to send.
+        got: the orders it was told it had claimed, and may have sent; of those no longer valid some are missing.
         busy: keys whose orders it is sending at the moment.
         claiming: brokers whose orders it is about to claim.
     """
@@ -53,7 +53,9 @@ class Claims:
 NO_CLAIMS = Claims()
 
 
-def recover(*, now: datetime, proof_span: timedelta, others_until: datetime, own: Claims = NO_CLAIMS) -> Recovered:
+def recover(
+    *, now: datetime, proof_span: timedelta, others_until: datetime | None, own: Claims = NO_CLAIMS
+) -> Recovered:
     """Bring the rows that a dead process left into states that the loops can work from.
 
     `pending` past its deadline is `expired` (never sent); what rests is asked again at once. `sending` is one of
@@ -63,7 +65,8 @@ def recover(*, now: datetime, proof_span: timedelta, others_until: datetime, own
 
     Args:
         proof_span: the exchange's receive window + our time-out + the offset of its clock.
-        others_until: when whatever another process sent has arrived, where the exchange refuses what comes late.
+        others_until: when whatever another process sent has arrived, where the exchange refuses what comes late;
+            None where that is not known.
     """
     overdue = list(Trade.objects.filter(status=OrderStatus.PENDING, valid_until__lte=now).order_by("id"))
     for trade in overdue:
@@ -74,8 +77,12 @@ def recover(*, now: datetime, proof_span: timedelta, others_until: datetime, own
         for trade in sending
         if trade.broker_id not in own.claiming and (trade.broker_id, trade.symbol, trade.owner) not in own.busy
     ]
-    unsent = [trade.id for trade in orphans if trade.claimed_by == own.by and trade.id not in own.got]
-    ledger.together(ledger.mark_not_executed, unsent, _NEVER_LEFT, now=now, retry_at=now)
+    unsent = [
+        trade.id
+        for trade in orphans
+        if trade.claimed_by == own.by and trade.id not in own.got and now < trade.valid_until
+    ]
+    ledger.together(ledger.mark_not_executed, unsent, _NEVER_LEFT, by=own.by, now=now, retry_at=now)
     lost = [trade for trade in orphans if trade.id not in unsent]
     for trade in lost:
         ledger.mark_unknown(
@@ -103,14 +110,14 @@ def recover(*, now: datetime, proof_span: timedelta, others_until: datetime, own
 
 
 def _absent_after(
-    trade: Trade, *, now: datetime, proof_span: timedelta, others_until: datetime, by: str
+    trade: Trade, *, now: datetime, proof_span: timedelta, others_until: datetime | None, by: str
 ) -> datetime:
     """Return when "not found" proves that an order left on its way never arrived.
 
     Another process signed it to end with its lease at the latest: that is over where the exchange keeps to it.
     """
     after = max(now, trade.valid_until) + proof_span
-    if trade.claimed_by in (None, by):
+    if others_until is None or trade.claimed_by in (None, by):
         return after
     abilities = order_abilities(trade.broker.exchange)
     is_refused_late = abilities is not None and OrderType(trade.type) in abilities.refused_late

@@ -102,7 +102,7 @@ class OrderSender:
             await self._mark(ledger.apply_rejection, order, error, now=now)
         elif isinstance(error, OrderNotExecuted | ExchangeRateLimited):
             retry_at = now + self._timings.resend_delay(error.retry_after_s)
-            await self._mark(ledger.mark_not_executed, order, error, now=now, retry_at=retry_at)
+            await self._mark(ledger.mark_not_executed, order, error, by=order.by, now=now, retry_at=retry_at)
         else:
             if not isinstance(error, AristobotError):
                 log.error("orders.send_failed", trade_ids=order.trade_ids, exc_info=error)

@@ -31,6 +31,7 @@ from tests.fakes.publisher import FakePublisher
 class FreeLease:
     """A lease that is always granted."""
 
+    mark = ""
     until = datetime.max.replace(tzinfo=UTC)
 
     def __init__(self, others_until: datetime | None = None) -> None:

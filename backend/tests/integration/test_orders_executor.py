@@ -12,8 +12,8 @@ from asgiref.sync import sync_to_async
 from django.db import OperationalError, connection
 from structlog.testing import capture_logs
 
-from apps.orders import claims, desk, selectors
-from apps.orders.models import Fill, OrderCommand, Position, Trade
+from apps.orders import claims, desk, ledger, selectors
+from apps.orders.models import Fill, OrderCommand, Position, SenderLease, Trade
 from apps.orders.reconciliation import Claims, recover
 from domain.errors import (
     ExchangeUnavailable,
@@ -367,24 +367,28 @@ async def test_a_claim_committed_without_our_knowing_leaves_at_once(
 
 
 @pytest.mark.parametrize(
-    ("claimed_by", "got", "types", "expected"),
+    ("claimed_by", "got", "later_s", "types", "expected"),
     [
-        ("me", False, {OrderType.MARKET}, ("pending", None)),
-        ("me", True, {OrderType.MARKET}, ("unknown", 20 + 30)),  # its validity, and the span of the proof
-        ("other", False, {OrderType.MARKET}, ("unknown", 4)),  # the end of the other one's lease and the span
-        ("other", False, {OrderType.LIMIT}, ("unknown", 20 + 30)),  # this exchange would take it late
-        (None, False, {OrderType.MARKET}, ("unknown", 20 + 30)),
+        ("me", False, 0, {OrderType.MARKET}, ("pending", None)),
+        ("me", True, 0, {OrderType.MARKET}, ("unknown", 20 + 30)),  # its validity, and the span of the proof
+        ("me", False, 20, {OrderType.MARKET}, ("unknown", 30)),  # what is no longer valid may be forgotten
+        ("other", False, 0, {OrderType.MARKET}, ("unknown", 4)),  # the end of the other one's lease and the span
+        ("other", False, 0, {OrderType.LIMIT}, ("unknown", 20 + 30)),  # this exchange would take it late
+        (None, False, 0, {OrderType.MARKET}, ("unknown", 20 + 30)),
     ],
 )
 async def test_an_order_left_on_its_way_is_presumed_absent_when_that_can_be_known(
     room: OrdersRoom,
     claimed_by: str | None,
     got: bool,
+    later_s: int,
     types: set[OrderType],
     expected: tuple[str, float | None],
 ) -> None:
     await sync_to_async(room.become)(OrderAbilities(refused_late=frozenset(types)))
-    trade, now = await room.submitted(), room.clock.now()
+    trade = await room.submitted()
+    room.clock.advance(later_s)
+    now = room.clock.now()
     await Trade.objects.filter(id=trade.id).aupdate(status="sending", sending_at=now, claimed_by=claimed_by)
     await sync_to_async(recover)(
         now=now,
@@ -395,6 +399,51 @@ async def test_an_order_left_on_its_way_is_presumed_absent_when_that_can_be_know
     row = await refreshed(trade)
     after = None if row.absent_after is None else (row.absent_after - now).total_seconds()
     assert (row.status, after) == expected
+
+
+async def test_an_outcome_that_the_database_lost_is_looked_up_and_never_sent_again(room: OrdersRoom) -> None:
+    """A database that fell back to an earlier state says `sending` of an order that left and was filled."""
+    executor, _ = room.executor()
+    trade = await room.submitted()
+    await executor.cycle()
+    await Fill.objects.all().adelete()
+    await Position.objects.all().adelete()
+    lost = {"status": "sending", "filled_quantity": 0, "exchange_order_id": "", "closed_at": None}
+    await Trade.objects.filter(id=trade.id).aupdate(sending_at=room.clock.now() - timedelta(seconds=6), **lost)
+    await room.settle(executor, seconds=10)
+    assert ((await refreshed(trade)).status, len(room.exchange.accepted)) == ("filled", 1)
+
+
+async def test_a_claim_found_after_the_takeover_waits_for_the_long_proof(room: OrdersRoom) -> None:
+    """Who made it may have slept with its clocks: then it does not know that it was replaced."""
+    await sync_to_async(room.become)(OrderAbilities(refused_late=frozenset(OrderType)))
+    executor, _ = room.executor(others_until=room.clock.now())
+    await executor.cycle()
+    trade, now = await room.submitted(), room.clock.now()
+    claimed_at = now - timedelta(seconds=6)
+    await Trade.objects.filter(id=trade.id).aupdate(status="sending", sending_at=claimed_at, claimed_by="other")
+    await room.settle(executor, seconds=10)
+    row = await refreshed(trade)
+    assert (row.status, row.absent_after) == ("unknown", trade.valid_until + timedelta(seconds=30))
+
+
+async def test_a_process_that_was_replaced_claims_nothing(room: OrdersRoom) -> None:
+    trade, now = await room.submitted(), room.clock.now()
+    await SenderLease.objects.acreate(holder="the successor", renewed_at=now)
+    asked = {"broker_id": room.broker.id, "busy": [], "by": "a", "now": now}
+    assert await sync_to_async(claims.claim_all)(lease="the one before", **asked) == []
+    (claimed,) = await sync_to_async(claims.claim_all)(lease="the successor", **asked)
+    assert claimed.trade_ids == [trade.id]
+
+
+async def test_a_claim_that_came_to_nothing_leaves_the_next_ones_alone(room: OrdersRoom) -> None:
+    """Its outcome may be written late, when another process has claimed the order again."""
+    trade, now = await room.submitted(), room.clock.now()
+    await Trade.objects.filter(id=trade.id).aupdate(status="sending", sending_at=now, claimed_by="successor")
+    outcome = {"error": OrderNotExecuted("Droit échu."), "now": now, "retry_at": now}
+    for by, status in (("before", "sending"), (None, "sending"), ("successor", "pending")):
+        await sync_to_async(ledger.mark_not_executed)(trade.id, by=by, **outcome)
+        assert (await refreshed(trade)).status == status
 
 
 async def test_sessions_of_a_killed_process_send_nothing(room: OrdersRoom) -> None:

@@ -1,6 +1,7 @@
 """What ccxt says of every exchange it knows, from its class descriptions: no network, no account."""
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 from django.conf import settings
@@ -10,11 +11,15 @@ from apps.core.adapters.ccxt_loader import load_ccxt
 from apps.core.adapters.order_dialects import order_abilities
 from domain.timeframes import Timeframe
 
+_WORDED = ("binance", "bitget", "kraken", "okx")  # the families whose orders we word ourselves
+
 
 def catalogue_version() -> str:
-    """Return what the facts depend on: ccxt's version, and whether a simulated exchange runs here."""
+    """Return what the facts depend on: ccxt's version, what we can order, whether an exchange is simulated."""
     ccxt = load_ccxt()
-    return f"{ccxt.__version__}+simex" if settings.SIMEX_URL else str(ccxt.__version__)
+    ours = [order_abilities(getattr(ccxt, exchange)()).to_wire() for exchange in _WORDED]
+    version = f"{ccxt.__version__}+{sha256(repr(ours).encode()).hexdigest()[:8]}"
+    return f"{version}+simex" if settings.SIMEX_URL else version
 
 
 def all_exchange_facts() -> dict[str, dict[str, Any]]:

@@ -46,7 +46,7 @@ class KrakenDialect(OrderDialect):
         )
         return OrderAbilities(
             refusals={OrderType.OCO: reason},
-            refused_late=frozenset(OrderType),
+            refused_late=frozenset({OrderType.MARKET, OrderType.LIMIT}),  # of others nobody says so
             pair=PairMode.NONE,
             amend=AmendMode.CANCEL_FIRST,
         )
