@@ -100,7 +100,9 @@ class RowLease:
 
     @property
     def until(self) -> datetime:
-        return self._until if self._clock.monotonic() < self._until_s else _NEVER
+        left_s = self._until_s - self._clock.monotonic()
+        # By both clocks: a wall clock that is set back does not lengthen what an order is signed for.
+        return min(self._until, self._clock.now() + timedelta(seconds=left_s)) if left_s > 0 else _NEVER
 
     @property
     def others_until(self) -> datetime:

@@ -94,6 +94,18 @@ async def test_silent_holder_is_replaced_once_its_time_and_the_span_are_over(roo
         await lease.release()
 
 
+async def test_a_wall_clock_that_moves_never_lengthens_the_lease(room: OrdersRoom) -> None:
+    clock = FakeClock()
+    lease = RowLease(clock)
+    await lease.acquire()
+    clock.advance(5)
+    clock._now -= timedelta(minutes=1)
+    assert lease.until == clock.now() + LASTS - timedelta(seconds=5)
+    clock._now += timedelta(minutes=2)
+    assert lease.until < clock.now()
+    await lease.release()
+
+
 async def test_tells_when_nothing_of_the_one_before_can_arrive_any_more(room: OrdersRoom) -> None:
     clock = FakeClock()
     leases = [RowLease(clock) for _ in range(3)]
