@@ -184,8 +184,13 @@ class OrderExecutor:
         own = Claims(self._me, frozenset(self._got), frozenset(+self._sending), frozenset(self._claiming))
         # Who finds a claim later than at its takeover knows nothing of the clock of who made it.
         until = self._lease.others_until if self._is_new_holder else None
-        await in_database(recover, now=now, proof_span=self._timings.proof_span, others_until=until, own=own)
-        self._must_recover = self._is_new_holder = False
+        self._must_recover = False  # before: a task may fail meanwhile, and ask for another one
+        try:
+            await in_database(recover, now=now, proof_span=self._timings.proof_span, others_until=until, own=own)
+        except BaseException:
+            self._must_recover = True
+            raise
+        self._is_new_holder = False
 
     def _start(self, group: asyncio.TaskGroup, key: Hashable, work: Callable[[], Awaitable[None]]) -> None:
         """Start a task unless the same one runs already; then the queue is looked at again when it ends."""

@@ -70,7 +70,7 @@ class Trade(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
     valid_until = models.DateTimeField()  # wall time after which it must not be sent
     sending_at = models.DateTimeField(null=True)  # when it was claimed
-    claimed_by = models.CharField(max_length=32, null=True)  # by which process, while it is `sending`
+    claimed_by = models.CharField(max_length=32, null=True)  # by which process, the last time
     next_check_at = models.DateTimeField(null=True)  # when open or unknown orders are looked up again
     check_count = models.IntegerField(default=0)  # look-ups in a row without news (back-off)
     acknowledged_at = models.DateTimeField(null=True)  # wall time at which the exchange was known to have it

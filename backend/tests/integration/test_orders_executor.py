@@ -366,6 +366,22 @@ async def test_a_claim_committed_without_our_knowing_leaves_at_once(
     assert ((await refreshed(trade)).status, len(room.exchange.accepted)) == ("filled", 1)
 
 
+async def test_a_task_that_fails_during_the_recovery_gets_another_one(
+    room: OrdersRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor, _ = room.executor()
+    recoveries = []
+
+    def meanwhile(**facts: Any) -> None:
+        recoveries.append(facts)
+        executor._must_recover = len(recoveries) == 1  # a task met a database that is down
+
+    monkeypatch.setattr("apps.orders.executor.recover", meanwhile)
+    for _ in range(3):
+        await executor.cycle()
+    assert len(recoveries) == 2
+
+
 @pytest.mark.parametrize(
     ("claimed_by", "got", "later_s", "types", "expected"),
     [

@@ -92,7 +92,8 @@ it('changes the cap of a bot at work, and says why one is refused', async () => 
   expect(await screen.findByText(reason)).toBeDefined()
   server.set('PATCH /api/bots/1/', (call) => ({ body: bot({ ...(call.body as object), amount_warning: '' }) }))
   await fireEvent.update(field, '')
-  await fireEvent.click(screen.getByRole('button', { name: 'Enregistrer' }))
+  expect(screen.queryByText(reason)).toBeNull() // it was about 90 000
+  await fireEvent.click(screen.getByRole('button', { name: 'Autoriser tout le solde libre' }))
   await waitFor(() => expect(useBots().byId[1].amount).toBeNull())
   expect(server.calls.filter((call) => call.method === 'PATCH').map((call) => call.body)).toEqual([{ amount: '90000' }, { amount: null }])
   await rerender({ bot: useBots().byId[1] })
