@@ -37,10 +37,5 @@ async def world(request: pytest.FixtureRequest, settings: SettingsWrapper) -> As
         access = BrokerAccess(1, 1, "simex", False, simex.new_account())
         session = CcxtSession(access, budget=RateBudget(clock=CLOCK, rate_per_s=1e4, capacity=1e4), clock=CLOCK)
         market = (await session.load_markets())[BTC]
-        yield World(session, market, lambda price: _move(simex, price))
+        yield World(session, market, lambda price: simex.move_price("BTCUSDT", str(price)))
     await session.close()
-
-
-def _move(simex: SimexProcess, price: Decimal) -> None:
-    simex.admin("POST", "price", {"symbol": "BTCUSDT", "price": str(price)})
-    simex.admin("POST", "clock", {"advance_ms": 120_000})

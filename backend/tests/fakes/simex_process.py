@@ -11,6 +11,8 @@ import httpx
 
 ROOT = Path(__file__).resolve().parents[3]
 _READY = "simex ready on "
+_MINUTE_MS = 60_000
+_QUIET_MINUTES = 60  # far more in a row than a walk ever has without a trade
 
 
 class SimexProcess:
@@ -30,6 +32,26 @@ class SimexProcess:
         """Return the credentials of a new account by ccxt's names."""
         made = self.admin("POST", "accounts", {})
         return {"apiKey": made["api_key"], "secret": made["api_secret"]}
+
+    def move_price(self, symbol: str, price: str) -> None:
+        """Move a market at speed `step`, and let it go on until somebody has traded at the new price.
+
+        A tenth of a walk's minutes are without a trade, so no span of time is sure to hold one; which ones they
+        are depends on the day the market starts, that is on when the tests are run.
+        """
+        before = self._newest_trade(symbol)
+        self.admin("POST", "price", {"symbol": symbol, "price": price})
+        for _ in range(_QUIET_MINUTES):
+            self.admin("POST", "clock", {"advance_ms": _MINUTE_MS})
+            if self._newest_trade(symbol) != before:
+                return
+        raise RuntimeError(f"nobody traded {symbol} in {_QUIET_MINUTES} minutes")
+
+    def _newest_trade(self, symbol: str) -> int:
+        answer = self._http.get(f"{self.url}/api/v3/aggTrades", params={"symbol": symbol, "limit": 1})
+        answer.raise_for_status()
+        (newest,) = answer.json()
+        return int(newest["a"])
 
     def orders_logged(self, client_order_id: str) -> list[dict[str, Any]]:
         """Return the requests that placed an order of that client id, by the exchange's own log."""

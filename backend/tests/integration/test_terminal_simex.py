@@ -164,8 +164,7 @@ async def test_a_day_at_the_terminal_equals_the_exchanges_record(broker: Broker,
         (met,) = (await page.data("orders", broker=broker.pk))["results"]
         assert (met["price"], met["status"]) == (f"{Decimal(raised).normalize():f}", "open")
         lower = f"{(best * Decimal('0.85')).quantize(Decimal('0.01'))}"
-        simex.admin("POST", "price", {"symbol": "BTCUSDT", "price": lower})
-        simex.admin("POST", "clock", {"advance_ms": 120_000})
+        simex.move_price("BTCUSDT", lower)
         bought = await trader.becomes(met["id"], "filled")
         (position,) = (await page.data("positions", broker=broker.pk))["results"]
         assert Decimal(position["quantity"]) == Decimal(bought["filled_quantity"]) - Decimal(bought["fee"])
